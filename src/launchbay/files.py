@@ -1,0 +1,137 @@
+"""Files that survive a kill: atomic writes, JSON records, exclusive locks, folders that go away whole.
+
+Every function here may be interrupted at any instant; what a reader then finds is the old state or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from launchbay.errors import StateError, UserError
+
+__all__ = [
+    "discard",
+    "explain_os_error",
+    "locked",
+    "read_json",
+    "remove_tree",
+    "sha256_file",
+    "write_atomic",
+    "write_json",
+]
+
+
+def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Replace `path` by `data` in one step; with `durable`, only return once it is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = False) -> None:
+    """Write a record atomically, keys sorted, so that equal records are equal files."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    write_atomic(path, text.encode() + b"\n", durable=durable)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a record. Raises FileNotFoundError when there is none, StateError when it is damaged."""
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise StateError("record is damaged", where=str(path), hint="bay doctor") from error
+    if not isinstance(value, dict):
+        raise StateError("record is damaged: not an object", where=str(path), hint="bay doctor")
+    return value
+
+
+def sha256_file(path: Path) -> str:
+    """Hash one file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
+    """Hold an advisory lock on `path`; yield whether it was got (always True with `wait`).
+
+    The kernel drops the lock when its holder dies, so there is never one to clean up by hand.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, mode)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file or folder, also one that was sealed read-only; one that is not there is fine."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        try:
+            shutil.rmtree(path)
+        except PermissionError:  # sealed, and we are not root
+            path.chmod(stat.S_IRWXU)
+            for folder, names, _ in os.walk(path):
+                for name in names:
+                    inner = os.path.join(folder, name)
+                    if not os.path.islink(inner):
+                        os.chmod(inner, stat.S_IRWXU)
+            shutil.rmtree(path)
+
+
+def discard(path: Path, trash: Path) -> None:
+    """Make `path` vanish in one step (a rename into `trash`), then remove it at leisure.
+
+    Killed in between, the rest lies in `trash`, where no reader looks, until the next sweep of it.
+    """
+    trash.mkdir(parents=True, exist_ok=True)
+    target = trash / f"{path.name}.{os.getpid()}"
+    remove_tree(target)
+    try:
+        path.rename(target)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        os.chmod(path, stat.S_IRWXU)  # a sealed folder cannot be moved: its '..' entry would change
+        path.rename(target)
+    remove_tree(target)
+
+
+def explain_os_error(error: OSError, doing: str) -> UserError:
+    """Turn the operating system's refusal into a message that says what, where and what next."""
+    where = str(error.filename or "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"the disk is full while {doing}; nothing half-made was left", where=where,
+                         hint="free some space (`bay images` shows sizes), then the same command again")
+    if error.errno == errno.EROFS or isinstance(error, PermissionError):
+        return UserError(f"no permission to write while {doing}", where=where,
+                         hint="set LAUNCHBAY_HOME to a folder you own")
+    return UserError(f"{error.strerror or error} while {doing}", where=where)

@@ -1,0 +1,74 @@
+"""Where things lie on disk. One value, computed on access, so that a test or a second home redirects everything."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Home", "find_home", "new_id"]
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder that holds all of Launchbay's state (`$LAUNCHBAY_HOME`)."""
+
+    root: Path
+
+    @property
+    def images(self) -> Path:
+        """Built images, one folder a digest."""
+        return self.root / "images"
+
+    @property
+    def instances(self) -> Path:
+        """Local instances, one folder an id."""
+        return self.root / "instances"
+
+    @property
+    def runs(self) -> Path:
+        """Runs, one folder an id; they outlive their instances."""
+        return self.root / "runs"
+
+    @property
+    def tmp(self) -> Path:
+        """Half-made things; nothing here is ever used, all of it may be removed."""
+        return self.root / "tmp"
+
+    @property
+    def trash(self) -> Path:
+        """Things already gone for every reader, whose files are still being removed."""
+        return self.root / "tmp" / "trash"
+
+    @property
+    def journal(self) -> Path:
+        """The journal and index."""
+        return self.root / "state.db"
+
+    @property
+    def onboard(self) -> Path:
+        """The onboard programs, by hash."""
+        return self.root / "onboard"
+
+    def lock(self, name: str) -> Path:
+        """Return the lock file for `name`; it holds nothing and is never removed."""
+        return self.root / "locks" / f"{name}.lock"
+
+
+def find_home(environ: Mapping[str, str]) -> Home:
+    """Return `$LAUNCHBAY_HOME`, else `$XDG_DATA_HOME/launchbay`, else `~/.local/share/launchbay`."""
+    if chosen := environ.get("LAUNCHBAY_HOME"):
+        return Home(Path(chosen).expanduser().absolute())
+    data = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME") or "~", ".local", "share")
+    return Home(Path(data).expanduser().absolute() / "launchbay")
+
+
+def new_id(prefix: str, now: float) -> str:
+    """Return a fresh id that sorts by time and can be read: ``i-20261123-104501-k3f9``."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    return f"{prefix}-{stamp}-{''.join(secrets.choice(_ALPHABET) for _ in range(4))}"

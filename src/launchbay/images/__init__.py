@@ -1,0 +1,3 @@
+"""Recipes, locks, digests, and building an image from them."""
+
+__all__: list[str] = []

@@ -1,0 +1,127 @@
+"""Build an image: install from the lock, compile, verify, prove that it imports, seal.
+
+Everything happens in a folder that no reader looks at; `publish` renames it into place, and only then is there an image.
+Each function is one step; `lifecycle.build` runs them in order and journals them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from launchbay.errors import BuildError
+from launchbay.files import write_atomic, write_json
+from launchbay.images.commands import write_commands
+from launchbay.images.lock import Lock
+from launchbay.images.uv import Downloads, Uv
+from launchbay.onboard import content
+from launchbay.ports import Event, Reporter
+
+__all__ = ["Stage", "compile_bytecode", "install_packages", "publish", "seal", "verify_records"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """An image in the making: its lock, the folder it is made in, the folder it will be."""
+
+    lock: Lock
+    folder: Path
+    final: Path
+
+    @property
+    def environment(self) -> Path:
+        """The environment that is being filled."""
+        return self.folder / "env"
+
+    @property
+    def site_packages(self) -> Path:
+        """Where its packages lie."""
+        return self.environment / "lib" / f"python{self.lock.target.python}" / "site-packages"
+
+
+def install_packages(stage: Stage, *, uv: Uv, reporter: Reporter) -> int:
+    """Make the environment and fill it; return the bytes that were downloaded."""
+    stage.folder.mkdir(parents=True)
+    write_atomic(stage.folder / "lock.txt", stage.lock.text().encode())
+    write_atomic(stage.folder / "constraints.txt", stage.lock.constraints().encode())
+    requirements = stage.folder / "requirements.txt"
+    write_atomic(requirements, stage.lock.requirements().encode())
+    uv.make_environment(stage.environment, uv.find_python(stage.lock.target.python))
+    names = [pin.name for pin in stage.lock.pins]
+    downloads = uv.install(requirements, stage.environment, names=names, watch=_tell(stage, reporter, len(names)))
+    requirements.unlink()
+    return downloads.total_bytes
+
+
+def _tell(stage: Stage, reporter: Reporter, packages: int) -> Callable[[Downloads], None]:
+    def watch(downloads: Downloads) -> None:
+        if downloads.prepared or not downloads.sizes:
+            here = sum(1 for name in _names(stage.site_packages) if name.endswith(".dist-info"))
+            reporter.event(Event(task=f"install {stage.lock.recipe}", done=here, total=packages, unit="packages"))
+        else:
+            left = len(downloads.sizes) - len(downloads.finished)
+            total = downloads.total_bytes
+            # uv says when a wheel is done, not how far it is; what it has unpacked meanwhile shows that it moves
+            reporter.event(Event(task="download", message=f"{left} left of {len(downloads.sizes)}", total=total, unit="bytes",
+                                 done=max(downloads.done_bytes, min(downloads.written_bytes // 3, total * 99 // 100))))
+
+    return watch
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+
+
+def compile_bytecode(stage: Stage) -> None:
+    """Compile every module once, with the paths of the final folder in it; no instance ever compiles again.
+
+    Files that are not Python 3 (templates, test data) do not compile; they are left, as pip leaves them.
+    """
+    command = [str(stage.environment / "bin" / "python"), "-I", "-m", "compileall", "-qq", "-j", "0",
+               "-s", str(stage.folder), "-p", str(stage.final), str(stage.site_packages)]
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    compiled = next(stage.site_packages.rglob("*.pyc"), None)
+    if compiled is None and next(stage.site_packages.rglob("*.py"), None) is not None:
+        raise BuildError(f"no module of {stage.lock.recipe} could be compiled: {(done.stdout + done.stderr)[-300:]}")
+
+
+def verify_records(stage: Stage) -> content.Content:
+    """Hash every installed file against its package's RECORD. Raises BuildError naming package and file."""
+    result = content.verify_records(str(stage.site_packages))
+    if result.problems:
+        first = result.problems[0]
+        raise BuildError(
+            f"{len(result.problems)} installed file(s) are not what their package says, first {first}",
+            hint="`uv cache clean PACKAGE`, then the same command again: the cached copy was changed",
+        )
+    return result
+
+
+def seal(stage: Stage, record: dict[str, object]) -> None:
+    """Write commands, seal and record, then take away the permission to write."""
+    write_commands(stage.folder, stage.final, stage.lock, stage.site_packages)
+    sealed = content.seal_unrecorded(str(stage.environment), str(stage.site_packages))
+    write_json(stage.folder / "seal.json", {"version": 1, "entries": sealed})
+    write_json(stage.folder / "record.json", record, durable=True)
+    for folder, _, files in os.walk(stage.folder, topdown=False):
+        for name in files:
+            path = os.path.join(folder, name)
+            if not os.path.islink(path):
+                os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) & ~0o222)
+        if folder != str(stage.folder):
+            os.chmod(folder, 0o555)
+
+
+def publish(stage: Stage) -> None:
+    """Give the image its name, in one step."""
+    stage.final.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(stage.folder, stage.final)
+    os.chmod(stage.final, 0o555)

@@ -1,0 +1,96 @@
+"""The commands of an image (`jupyter`, `pip`, `tensorboard`, ...) as every instance on it runs them.
+
+One shell file and one Python file per image, both sealed. An instance's ``bin`` holds links to the shell file, named after
+the command: it finds the instance from the link's own path, sets what holds pip and uv to the lock and what lets Jupyter
+find the image's data, and runs the command with the *instance's* Python. (A link to the image's own script would run the
+image's Python, because installers look through links.)
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import shlex
+from pathlib import Path
+
+from launchbay.files import write_atomic
+from launchbay.images.lock import Lock
+
+__all__ = ["command_environment", "list_commands", "write_commands"]
+
+_SHELL = """\
+#!/bin/sh
+# A command of the image, run with the Python of the instance that this file was reached through.
+here=${{0%/*}}
+export VIRTUAL_ENV="${{here%/bin}}"
+{exports}
+case ${{0##*/}} in
+  uv|uvx) exec {environment}/bin/"${{0##*/}}" "$@" ;;
+  *) exec "$here/python" {folder}/command.py "$here" "${{0##*/}}" "$@" ;;
+esac
+"""
+
+_PYTHON = '''\
+"""Run a console script of the image under the instance's Python: command.py BIN NAME ARGS..."""
+import importlib, json, os, sys
+
+here, name = sys.argv[1:3]
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "commands.json"), encoding="utf-8") as file:
+    module, _, attribute = json.load(file)[name].partition(":")
+sys.argv[:3] = [os.path.join(here, name)]
+sys.path[0] = here
+found = importlib.import_module(module)
+for part in attribute.split("."):
+    found = getattr(found, part)
+sys.exit(found())
+'''
+
+_NATIVE = ("uv", "uvx")
+
+
+def write_commands(folder: Path, final: Path, lock: Lock, site_packages: Path) -> None:
+    """Write the command files into an image that is being made."""
+    scripts = _console_scripts(site_packages)
+    environment = {**command_environment(final), **dict(lock.env)}
+    exports = "\n".join(f"export {key}={shlex.quote(value)}" for key, value in sorted(environment.items()))
+    shell = _SHELL.format(exports=exports, folder=shlex.quote(str(final)), environment=shlex.quote(str(final / "env")))
+    write_atomic(folder / "command.sh", shell.encode())
+    (folder / "command.sh").chmod(0o755)
+    write_atomic(folder / "command.py", _PYTHON.encode())
+    native = {name: "" for name in _NATIVE if (folder / "env" / "bin" / name).exists()}
+    write_atomic(folder / "commands.json", json.dumps({**scripts, **native}, indent=1, sort_keys=True).encode())
+
+
+def list_commands(folder: Path) -> tuple[str, ...]:
+    """Return the names of an image's commands."""
+    return tuple(json.loads((folder / "commands.json").read_bytes()))
+
+
+def command_environment(folder: Path) -> dict[str, str]:
+    """Return the variables that hold pip and uv to the lock and let Jupyter find the image's data.
+
+    The constraints carry no hashes: a hashed file given as PIP_CONSTRAINT makes every install fail.
+    """
+    share = folder / "env" / "share" / "jupyter"
+    return {
+        "PIP_CONSTRAINT": str(folder / "constraints.txt"),
+        "UV_CONSTRAINT": str(folder / "constraints.txt"),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_REQUIRE_VIRTUALENV": "1",
+        "JUPYTER_PATH": str(share),
+        "JUPYTER_CONFIG_PATH": str(folder / "env" / "etc" / "jupyter"),
+        "JUPYTERLAB_DIR": str(share / "lab"),
+    }
+
+
+def _console_scripts(site_packages: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted(site_packages.glob("*.dist-info/entry_points.txt")):
+        parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+        parser.optionxform = str  # type: ignore[assignment,method-assign]
+        parser.read_string(path.read_text(encoding="utf-8"))
+        if parser.has_section("console_scripts"):
+            for name, target in parser.items("console_scripts"):
+                found[name] = target.split("[")[0].strip()
+    return {name: target for name, target in found.items() if name not in _NATIVE and os.sep not in name}

@@ -1,0 +1,88 @@
+"""Images on disk: find, list, describe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launchbay.files import read_json
+from launchbay.home import Home
+
+__all__ = ["Image", "find_image", "from_record", "image_folder", "list_images"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A built image. `folder` holds ``env/`` (the environment), the lock, the seal and this record."""
+
+    name: str
+    kind: str
+    digest: str
+    content: str
+    folder: Path
+    python: str
+    python_version: str
+    platform: str
+    accelerator: str
+    frameworks: Mapping[str, str]
+    packages: Mapping[str, str]
+    env: Mapping[str, str]
+    size_bytes: int
+    files: int
+    downloaded_bytes: int
+    built: str
+    build_seconds: Mapping[str, float]
+    first_import_s: float | None
+    description: str = ""
+    support_ends: str | None = None
+    retired: str = ""
+
+    @property
+    def environment(self) -> Path:
+        """The sealed environment."""
+        return self.folder / "env"
+
+    @property
+    def python_path(self) -> Path:
+        """The image's own Python."""
+        return self.environment / "bin" / "python"
+
+    @property
+    def site_packages(self) -> Path:
+        """Where its packages lie."""
+        return self.environment / "lib" / f"python{self.python}" / "site-packages"
+
+    @property
+    def constraints(self) -> Path:
+        """The lock as ``name==version`` lines, which hold later installs to it."""
+        return self.folder / "constraints.txt"
+
+
+def image_folder(home: Home, digest: str) -> Path:
+    """Return where the image of that digest lies once it is built."""
+    return home.images / digest
+
+
+def find_image(home: Home, digest: str) -> Image | None:
+    """Return the image of that digest, or None when it is not built."""
+    folder = image_folder(home, digest)
+    try:
+        record = read_json(folder / "record.json")
+    except FileNotFoundError:
+        return None
+    return from_record(record, folder)
+
+
+def list_images(home: Home) -> Iterator[Image]:
+    """Yield the built images, oldest first."""
+    if home.images.is_dir():
+        found = (find_image(home, folder.name) for folder in home.images.iterdir())
+        yield from sorted((image for image in found if image), key=lambda image: image.built)
+
+
+def from_record(record: Mapping[str, Any], folder: Path) -> Image:
+    """Make the value from its record; fields of later versions are ignored."""
+    known = {name: record[name] for name in Image.__dataclass_fields__ if name in record and name != "folder"}
+    return Image(folder=folder, **known)

@@ -1,0 +1,202 @@
+"""Locks: a recipe resolved, every package pinned with its hashes, and the digest that names the image.
+
+A lock is a requirements file, so pip and uv read it too. It carries no index address. Comments in its head say what it
+was resolved from and for; when the recipe changes they no longer match and it is resolved again, keeping what it can.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import sys
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from launchbay.errors import BuildError, StateError
+from launchbay.files import write_atomic
+from launchbay.images.recipe import Recipe
+from launchbay.images.uv import Uv
+
+__all__ = ["LAYOUT", "Lock", "Pin", "Target", "current_target", "lock_recipe", "parse_lock"]
+
+LAYOUT = 1
+"""Version of the image folder's layout; part of the digest, so that an old image is never taken for a new one."""
+
+_PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>\S+)\s+(?P<hashes>(--hash=sha256:[0-9a-f]{64}\s*)+)\Z")
+_HEAD = re.compile(r"# (?P<key>recipe|inputs|python|platform|accelerator|env): (?P<value>.*)\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a lock is resolved for."""
+
+    python: str
+    platform: str
+    accelerator: str = "cpu"
+
+    @property
+    def slug(self) -> str:
+        """The target in a file name: ``py311-linux-x86_64-cpu``."""
+        return f"py{self.python.replace('.', '')}-{self.platform}-{self.accelerator}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One package, one version, the hashes of its files."""
+
+    name: str
+    version: str
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A recipe resolved for a target."""
+
+    recipe: str
+    inputs: str
+    target: Target
+    env: tuple[tuple[str, str], ...]
+    pins: tuple[Pin, ...]
+
+    @property
+    def digest(self) -> str:
+        """The image's name: sha256 over canonical lock, Python minor, platform, accelerator and layout version.
+
+        Known before anything is built. The recipe's own name is left out: equal content is one image.
+        """
+        canonical = {
+            "layout": LAYOUT,
+            "python": self.target.python,
+            "platform": self.target.platform,
+            "accelerator": self.target.accelerator,
+            "env": [list(pair) for pair in self.env],
+            "packages": [[pin.name, pin.version, list(pin.hashes)] for pin in self.pins],
+        }
+        return hashlib.sha256(json.dumps(canonical, separators=(",", ":")).encode()).hexdigest()
+
+    def requirements(self) -> str:
+        """Return what the installer reads: pins with hashes."""
+        blocks = (
+            " \\\n    ".join([f"{pin.name}=={pin.version}", *(f"--hash=sha256:{item}" for item in pin.hashes)])
+            for pin in self.pins
+        )
+        return "\n".join(blocks) + "\n"
+
+    def constraints(self) -> str:
+        """Return ``name==version`` lines without hashes: a hashed constraint makes every later install fail."""
+        return "".join(f"{pin.name}=={pin.version}\n" for pin in self.pins)
+
+    def text(self) -> str:
+        """Return the lock file."""
+        head = [
+            "# launchbay lock: made from the recipe, delete it to resolve anew",
+            f"# recipe: {self.recipe}",
+            f"# inputs: {self.inputs}",
+            f"# python: {self.target.python}",
+            f"# platform: {self.target.platform}",
+            f"# accelerator: {self.target.accelerator}",
+            *(f"# env: {key}={value}" for key, value in self.env),
+        ]
+        return "\n".join(head) + "\n" + self.requirements()
+
+
+def current_target(python: str) -> Target:
+    """Return the target of this machine for a Python minor version."""
+    system = {"darwin": "macos", "linux": "linux"}.get(sys.platform, sys.platform)
+    return Target(python=python, platform=f"{system}-{platform.machine().lower()}")
+
+
+def parse_lock(text: str, *, where: str) -> Lock:
+    """Read a lock file. Raises StateError when it is not one of ours or was damaged."""
+    head: dict[str, str] = {}
+    env: list[tuple[str, str]] = []
+    lines = text.replace("\\\n", " ").splitlines()
+    pins = []
+    for line in lines:
+        match = _HEAD.match(line)
+        if match and match["key"] == "env":
+            key, _, value = match["value"].partition("=")
+            env.append((key, value))
+        elif match:
+            head[match["key"]] = match["value"]
+        elif line.strip() and not line.startswith("#"):
+            pins.append(_parse_pin(line, where))
+    if not {"recipe", "inputs", "python", "platform", "accelerator"} <= head.keys() or not pins:
+        raise StateError("lock is damaged: its head is incomplete", where=where, hint="delete it; it is made again")
+    target = Target(python=head["python"], platform=head["platform"], accelerator=head["accelerator"])
+    return Lock(
+        recipe=head["recipe"], inputs=head["inputs"], target=target, env=tuple(sorted(env)), pins=tuple(sorted(pins, key=_by_name))
+    )
+
+
+def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv) -> Lock:
+    """Return the recipe's lock for this machine: the one that stands if it still fits, else resolved now and kept.
+
+    A lock stands beside the recipe's file, with the package for a built-in recipe, else in `folder`.
+    Raises BuildError with the resolver's reason when the packages cannot live together.
+    """
+    target = current_target(recipe.python)
+    inputs = _hash_inputs(recipe, target)
+    name = f"{recipe.name}.{target.slug}.txt"
+    if recipe.origin is None:
+        shipped = resources.files("launchbay.images") / "locks" / name
+        if shipped.is_file():
+            lock = parse_lock(shipped.read_text(encoding="utf-8"), where=f"locks/{name}")
+            if lock.inputs == inputs:
+                return lock
+    beside = recipe.origin.with_name(f"{recipe.origin.stem}.{target.slug}.lock") if recipe.origin else folder / name
+    previous = ""
+    if beside.exists():
+        previous = beside.read_text(encoding="utf-8")
+        lock = parse_lock(previous, where=str(beside))
+        if lock.inputs == inputs and lock.env == recipe.env:
+            return lock
+    lock = resolve(recipe, target, uv=uv, previous=previous)
+    write_atomic(beside, lock.text().encode())
+    return lock
+
+
+def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lock:
+    """Resolve a recipe with uv, preferring the pins of `previous`. Needs the package index."""
+    text = uv.compile(
+        recipe.packages + ("pip", "uv"), recipe.requirements, python=target.python, previous=previous, name=recipe.name
+    )
+    pins = [_parse_pin(line, recipe.name) for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+    for pin in pins:
+        if target.accelerator == "cpu" and pin.name.startswith("nvidia-"):
+            raise BuildError(
+                f"a CPU lock must hold no CUDA package, but {recipe.name} resolved to {pin.name} {pin.version}",
+                hint="give uv a CPU build with UV_FIND_LINKS=FOLDER or UV_TORCH_BACKEND=cpu",
+            )
+    return Lock(
+        recipe=recipe.name,
+        inputs=_hash_inputs(recipe, target),
+        target=target,
+        env=recipe.env,
+        pins=tuple(sorted(pins, key=_by_name)),
+    )
+
+
+def _by_name(pin: Pin) -> str:
+    return pin.name
+
+
+def _hash_inputs(recipe: Recipe, target: Target) -> str:
+    lines = "\n".join([target.slug, *recipe.inputs(), *(f"{key}={value}" for key, value in recipe.env)])
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _parse_pin(line: str, where: str) -> Pin:
+    match = _PIN.match(line.strip())
+    if match is None:
+        raise BuildError(
+            f"a lock can hold only packages of an index, pinned with sha256; got {line.strip()[:80]!r}",
+            where=where,
+            hint="publish it to your index, or install it in the instance with pip",
+        )
+    hashes = tuple(sorted(re.findall(r"sha256:([0-9a-f]{64})", match["hashes"])))
+    return Pin(re.sub(r"[-_.]+", "-", match["name"]).lower(), match["version"], hashes)

@@ -1,0 +1,148 @@
+"""Recipes: the short files that say what an image should contain."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+from launchbay.errors import UsageError
+from launchbay.spec.document import Document, parse_document, read_document
+from launchbay.spec.names import nearest, suggest_name
+
+__all__ = ["RECIPE_FIELDS", "Recipe", "builtin_names", "find_recipe", "read_recipe"]
+
+RECIPE_FIELDS: dict[str, str] = {
+    "description": "one line for people",
+    "extends": "a built-in recipe to start from; packages and env are added to its own",
+    "python": 'the Python minor version, in quotes ("3.11")',
+    "packages": "what to install, in the words of pip (`numpy`, `pandas>=2`)",
+    "requirements": "an existing requirements file, instead of or beside packages",
+    "system": "system packages that must be there; they are checked and named, not installed",
+    "env": "environment variables of every instance",
+    "accelerators": "what it can be locked for: cpu (CUDA locks come with a later version)",
+    "gpu_capability": 'the least CUDA compute capability that its builds run on ("7.5")',
+    "gpu_driver": 'the least NVIDIA driver that its builds run with ("580")',
+    "retired": "why it is no longer kept up, if it is not",
+}
+"""Every field of a recipe with its meaning; the reference is generated from it."""
+
+_PYTHON = re.compile(r"3\.\d{1,2}\Z")
+_ALWAYS = ("pip", "uv")  # commands of every instance, held to the lock by its constraints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What an image should contain. `origin` is the file it came from, None for a built-in one."""
+
+    name: str
+    origin: Path | None
+    description: str = ""
+    python: str = "3.11"
+    packages: tuple[str, ...] = ()
+    requirements: tuple[Path, ...] = ()
+    system: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    accelerators: tuple[str, ...] = ("cpu",)
+    gpu_capability: str = ""
+    gpu_driver: str = ""
+    retired: str = ""
+
+    def inputs(self) -> tuple[str, ...]:
+        """Return what decides the lock: requirement lines, those of files included, comments left out."""
+        lines = {*self.packages, *_ALWAYS}
+        for path in self.requirements:
+            lines.update(_requirement_lines(path))
+        return tuple(sorted(lines))
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Return the names of the recipes that come with Launchbay."""
+    folder = resources.files("launchbay.images") / "recipes"
+    return tuple(sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml")))
+
+
+def find_recipe(reference: str) -> Recipe:
+    """Return a built-in recipe by name, or read a recipe or requirements file by path.
+
+    Raises NotFound with the nearest names, or UsageError naming file and line.
+    """
+    if reference in builtin_names():
+        return _read_builtin(reference)
+    path = Path(reference).expanduser()
+    if path.suffix in (".yaml", ".yml", ".txt", ".in") or "/" in reference:
+        return read_recipe(path.absolute())
+    raise nearest(reference, builtin_names(), kind="image", hint="`bay images` lists them; or give a recipe file (./ml.yaml)")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from YAML, or take a requirements file (.txt, .in) as one."""
+    name = suggest_name(path.name.split(".")[0])
+    if path.suffix in (".txt", ".in"):
+        if not path.is_file():
+            raise UsageError("there is no such requirements file", where=str(path))
+        return Recipe(name=name, origin=path, description=f"from {path.name}", requirements=(path,))
+    document = read_document(path)
+    recipe = _parse(document, name=name, origin=path)
+    if not recipe.packages and not recipe.requirements:
+        raise UsageError("a recipe needs packages, requirements or extends", where=str(path), hint="packages: [numpy]")
+    return recipe
+
+
+def _read_builtin(name: str) -> Recipe:
+    text = (resources.files("launchbay.images") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+    return _parse(parse_document(text, f"{name}.yaml"), name=name, origin=None)
+
+
+def _parse(document: Document, *, name: str, origin: Path | None) -> Recipe:
+    parent = Recipe(name=name, origin=origin)
+    if document.has("extends"):
+        extended = document.text("extends")
+        if extended not in builtin_names():
+            raise UsageError(
+                f"extends must name a built-in recipe ({', '.join(builtin_names())}), got {extended!r}",
+                where=document.where("extends"),
+            )
+        parent = _read_builtin(extended)
+    folder = origin.parent if origin else Path()
+    recipe = replace(
+        parent,
+        name=name,
+        origin=origin,
+        description=document.text("description", parent.description),
+        python=document.text("python", parent.python),
+        packages=(*parent.packages, *document.texts("packages")),
+        requirements=(*parent.requirements, *(folder / item for item in document.texts("requirements"))),
+        system=(*parent.system, *document.texts("system")),
+        env=tuple(sorted({**dict(parent.env), **document.mapping("env")}.items())),
+        accelerators=document.texts("accelerators") or parent.accelerators,
+        gpu_capability=document.text("gpu_capability", parent.gpu_capability),
+        gpu_driver=document.text("gpu_driver", parent.gpu_driver),
+        retired=document.text("retired", parent.retired),
+    )
+    document.finish()
+    _check(recipe, document)
+    return recipe
+
+
+def _check(recipe: Recipe, document: Document) -> None:
+    if not _PYTHON.match(recipe.python):
+        raise UsageError(f'python must be a minor version such as "3.11", got {recipe.python!r}', where=document.where("python"))
+    for path in recipe.requirements:
+        if not path.is_file():
+            raise UsageError(f"there is no requirements file {path}", where=document.where("requirements"))
+    if recipe.accelerators != ("cpu",):
+        raise UsageError(
+            f"accelerators must be [cpu] in this version, got {list(recipe.accelerators)}",
+            where=document.where("accelerators"),
+        )
+    for key, value in recipe.env:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or "\n" in value or "\0" in value:
+            raise UsageError(f"env must hold NAME: one line of text, got {key}={value!r}", where=document.where("env"))
+
+
+def _requirement_lines(path: Path) -> list[str]:
+    joined = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in joined.splitlines())
+    return [re.sub(r"\s+", " ", line) for line in lines if line]

@@ -1,0 +1,75 @@
+"""The frozen value that every verb takes first: where state lies, what time it is, who is told, who makes instances."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from launchbay.errors import Conflict, StateError
+from launchbay.home import Home, find_home
+from launchbay.images.image import Image, find_image
+from launchbay.planning.fleet import Instance
+from launchbay.ports import Clock, Reporter, SilentReporter, SystemClock
+from launchbay.providers.base import Provider
+from launchbay.providers.layer import PthLayer, instance_environment
+from launchbay.providers.local import LocalProvider
+from launchbay.transport.base import Transport
+from launchbay.transport.local import LocalTransport
+
+__all__ = ["Bay", "connect", "fleet_names", "image_of", "image_transport", "open_bay", "python_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bay:
+    """One place to launch from. Make it with `open_bay`; tests pass their own parts."""
+
+    home: Home
+    clock: Clock
+    reporter: Reporter
+    provider: Provider
+    environ: Mapping[str, str] = field(repr=False)
+
+
+def open_bay(*, reporter: Reporter | None = None, environ: Mapping[str, str] | None = None) -> Bay:
+    """Return the person's own bay: `$LAUNCHBAY_HOME`, the system's clock, local instances."""
+    environ = os.environ if environ is None else environ
+    home, clock = find_home(environ), SystemClock()
+    provider = LocalProvider(home, PthLayer(), clock)
+    return Bay(home=home, clock=clock, reporter=reporter or SilentReporter(), provider=provider, environ=environ)
+
+
+def image_of(bay: Bay, instance: Instance) -> Image:
+    """Return the image an instance stands on. Raises StateError when somebody removed it."""
+    image = find_image(bay.home, instance.digest)
+    if image is None:
+        raise StateError(f"the image of {instance.name} is gone", where=instance.digest[:12], hint=f"bay image build {instance.image}")
+    return image
+
+
+def connect(bay: Bay, instance: Instance) -> Transport:
+    """Return the way to a running instance. Raises Conflict when it is stopped."""
+    if instance.state != "running":
+        raise Conflict(f"{instance.name} is {instance.state}", hint=f"bay start {instance.name}")
+    environment = instance_environment(
+        instance.root, image_of(bay, instance), outer=bay.environ, name=instance.name, identity=instance.id
+    )
+    return LocalTransport(environment=environment, folder=str(instance.root / "work"))
+
+
+def image_transport(bay: Bay, image: Image, *, folder: str) -> Transport:
+    """Return a way to run onboard commands with an image's own Python, without an instance."""
+    environment = instance_environment(image.folder, image, outer=bay.environ, name="", identity=f"image {image.digest}")
+    # the image is sealed, also against the root user whom permissions do not stop: nothing may be compiled into it
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "HOME": folder, "VIRTUAL_ENV": str(image.environment)}
+    return LocalTransport(environment=environment, folder=folder)
+
+
+def python_of(instance: Instance) -> str:
+    """Return the path of an instance's Python."""
+    return str(instance.root / "env" / "bin" / "python")
+
+
+def fleet_names(instances: Sequence[Instance]) -> Sequence[str]:
+    """Return the fleets of instances, in order."""
+    return tuple(dict.fromkeys(instance.fleet for instance in instances))

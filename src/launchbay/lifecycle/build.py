@@ -1,0 +1,194 @@
+"""Make sure that an image is there: resolve its recipe, build it if it is missing, once, whoever else is building it too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from launchbay.errors import BuildError, Conflict, LaunchbayError
+from launchbay.files import explain_os_error, locked, remove_tree
+from launchbay.images import build
+from launchbay.images.image import Image, find_image, image_folder, list_images
+from launchbay.images.lock import Lock, lock_recipe
+from launchbay.images.recipe import Recipe, builtin_names, find_recipe
+from launchbay.images.uv import Uv, find_uv
+from launchbay.lifecycle.bay import Bay, image_transport
+from launchbay.onboard.content import Content, list_packages
+from launchbay.ports import Event
+from launchbay.store.journal import Journal, Operation, open_journal
+from launchbay.transport.onboard import ask, install_onboard
+
+__all__ = ["FRAMEWORKS", "ensure_image", "find_built", "image_lock", "resolve_lock"]
+
+FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
+"""Packages whose first import is what a person waits for; each is the name of its module too."""
+
+
+def resolve_lock(bay: Bay, recipe: Recipe) -> Lock:
+    """Return a recipe's lock for this machine, resolving it when there is none that fits."""
+    return lock_recipe(recipe, folder=bay.home.root / "locks-of-recipes", uv=Uv(find_uv()))
+
+
+def find_built(bay: Bay, reference: str) -> Image | None:
+    """Return the newest built image of that name, or of that digest or beginning of one (8 or more)."""
+    found = [image for image in list_images(bay.home) if image.name == reference
+             or (len(reference) >= 8 and image.digest.startswith(reference))]
+    return found[-1] if found else None
+
+
+def ensure_image(bay: Bay, reference: str) -> tuple[Image, bool]:
+    """Return the image that a recipe's name, recipe file, requirements file or digest stands for, and whether it was built now.
+
+    Blocks until it is there. Raises NotFound, UsageError (a bad recipe) or BuildError (then nothing was left behind).
+    """
+    if reference not in builtin_names() and not os.path.exists(reference) and (image := find_built(bay, reference)):
+        return image, False
+    recipe = find_recipe(reference)
+    lock = resolve_lock(bay, recipe)
+    image = find_image(bay.home, lock.digest)
+    if image is not None:
+        return image, False
+    with image_lock(bay, lock.digest, what=f"building {recipe.name}"):
+        image = find_image(bay.home, lock.digest)
+        if image is not None:
+            return image, False
+        _check_system_packages(recipe)
+        return _build(bay, recipe, lock), True
+
+
+@contextmanager
+def image_lock(bay: Bay, digest: str, *, what: str) -> Iterator[None]:
+    """Hold the right to build or remove an image; say so when somebody else holds it, and wait."""
+    path = bay.home.lock(f"image-{digest[:32]}")
+    with locked(path, wait=False) as got:
+        if got:
+            yield
+            return
+    bay.reporter.note(f"Another command is at work on this image; waiting before {what}.")
+    with locked(path):
+        yield
+
+
+def _build(bay: Bay, recipe: Recipe, lock: Lock) -> Image:
+    stage = build.Stage(lock=lock, folder=bay.home.tmp / f"build-{lock.digest[:32]}", final=image_folder(bay.home, lock.digest))
+    with open_journal(bay.home.journal, bay.clock) as journal:
+        for note in journal.notes:
+            bay.reporter.note(note)
+        for earlier in journal.unfinished("image build", lock.digest):
+            journal.end(earlier, "killed")
+        operation = journal.begin("image build", lock.digest, {"recipe": recipe.name, "folder": str(stage.folder)})
+        try:
+            remove_tree(stage.folder)  # what a killed build left; we hold the lock, so nobody is at it
+            _build_steps(bay, recipe, stage, journal, operation)
+        except BaseException as error:
+            remove_tree(stage.folder)
+            journal.end(operation, "failed")
+            if isinstance(error, OSError):
+                raise explain_os_error(error, f"building {recipe.name}") from error
+            raise
+        journal.end(operation, "done")
+    image = find_image(bay.home, lock.digest)
+    assert image is not None
+    return image
+
+
+def _build_steps(bay: Bay, recipe: Recipe, stage: build.Stage, journal: Journal, operation: Operation) -> None:
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(name: str, message: str) -> Iterator[dict[str, Any]]:
+        task = f"{message} {recipe.name}"
+        bay.reporter.event(Event(task=task))
+        began = time.monotonic()
+        with journal.step(operation, name) as result:
+            yield result
+            seconds[name] = result["seconds"] = round(time.monotonic() - began, 2)
+        bay.reporter.event(Event(task=task, finished=True, message=f"{seconds[name]:.1f} s"))
+
+    with step("install", "install") as result:
+        result["downloaded_bytes"] = downloaded = build.install_packages(stage, uv=Uv(find_uv()), reporter=bay.reporter)
+    with step("compile", "compile"):
+        build.compile_bytecode(stage)
+    with step("verify", "verify") as result:
+        installed = build.verify_records(stage)
+        result["content"] = installed.content
+    with step("import", "first import of") as result:
+        probed = _probe(bay, stage, recipe)
+        result.update(probed)
+    with step("publish", "seal"):
+        build.seal(stage, _record(bay, recipe, stage, installed, probed, downloaded, seconds))
+        build.publish(stage)
+
+
+def _probe(bay: Bay, stage: build.Stage, recipe: Recipe) -> dict[str, Any]:
+    """Import the frameworks once for real: an image that installs but does not import is no image."""
+    modules = [name for name in FRAMEWORKS if name in {pin.name for pin in stage.lock.pins}]
+    if not modules:
+        return {"seconds": None, "versions": {}, "gpus": {}}
+    draft = _draft_image(stage)
+    with tempfile.TemporaryDirectory(prefix="launchbay-probe-") as folder:
+        transport = image_transport(bay, draft, folder=folder)
+        try:
+            return ask(transport, str(draft.python_path), install_onboard(bay.home), "probe", {"modules": modules})
+        except LaunchbayError as error:
+            raise BuildError(f"{recipe.name} installs, but {error.what}", hint="pin other versions in the recipe") from error
+
+
+def _draft_image(stage: build.Stage) -> Image:
+    """Return just enough of an image to run its Python before it is one."""
+    return Image(
+        name=stage.lock.recipe, kind="framework", digest=stage.lock.digest, content="", folder=stage.folder,
+        python=stage.lock.target.python, python_version="", platform=stage.lock.target.platform,
+        accelerator=stage.lock.target.accelerator, frameworks={}, packages={}, env=dict(stage.lock.env), size_bytes=0, files=0,
+        downloaded_bytes=0, built="", build_seconds={}, first_import_s=None,
+    )
+
+
+def _record(bay: Bay, recipe: Recipe, stage: build.Stage, installed: Content, probed: dict[str, Any], downloaded: int,
+            seconds: dict[str, float]) -> dict[str, Any]:
+    packages = list_packages(str(stage.site_packages))
+    config = (stage.environment / "pyvenv.cfg").read_text(encoding="utf-8")
+    version = next((line.split("=")[1].strip() for line in config.splitlines() if line.startswith("version_info")), "")
+    files, size = _measure(stage.folder)
+    image = replace(
+        _draft_image(stage), name=recipe.name, content=installed.content, python_version=version, packages=packages,
+        kind="framework" if probed["versions"] else "custom", size_bytes=size, files=files, downloaded_bytes=downloaded,
+        frameworks={name: packages[name] for name in FRAMEWORKS if name in packages}, build_seconds=seconds,
+        built=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(bay.clock.now())), first_import_s=probed["seconds"],
+        description=recipe.description, retired=recipe.retired,
+    )
+    return {name: getattr(image, name) for name in Image.__dataclass_fields__ if name != "folder"}
+
+
+def _measure(folder: Path) -> tuple[int, int]:
+    files = size = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            files += 1
+            size += os.lstat(os.path.join(parent, name)).st_size
+    return files, size
+
+
+def _check_system_packages(recipe: Recipe) -> None:
+    """Name the system packages that a recipe needs and the machine lacks; installing them is the machine owner's."""
+    query = shutil.which("dpkg-query")
+    missing = []
+    for name in recipe.system if query else ():
+        done = subprocess.run([str(query), "-W", "-f=${Status}", name], capture_output=True, text=True, check=False)
+        if "ok installed" not in done.stdout:
+            missing.append(name)
+    if missing:
+        raise BuildError(f"{recipe.name} needs system packages that are not there: {', '.join(missing)}",
+                         hint=f"sudo apt-get install {' '.join(missing)}")
+    if recipe.system and not query:
+        raise Conflict(f"{recipe.name} needs system packages ({', '.join(recipe.system)}), and on {sys.platform} we cannot check them",
+                       hint="take `system` out of the recipe once they are installed")

@@ -1,0 +1,140 @@
+"""What is installed, by hash: the files of an environment against what their packages say of themselves.
+
+Three kinds of file: those with a hash in some RECORD (they make up the *content* of an image), those without
+(compiled modules, scripts; listed by hash in the *seal* when the image is made), and those in neither (added later).
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import os
+from typing import Callable, Dict, List, NamedTuple, Tuple, TypeVar
+
+__all__ = ["Content", "fingerprint_path", "list_packages", "seal_unrecorded", "verify_environment", "verify_records"]
+
+
+_Item = TypeVar("_Item")
+
+
+class Content(NamedTuple):
+    """The outcome of hashing: `content` is sha256 over the sorted RECORD rows; `problems` name package and file."""
+
+    content: str
+    files: int
+    size_bytes: int
+    packages: Dict[str, str]
+    problems: List[str]
+
+
+class _Row(NamedTuple):
+    package: str
+    path: str
+    hash: str
+    size: str
+
+
+def list_packages(site_packages: str) -> Dict[str, str]:
+    """Return name -> version of the packages in a folder, from the names of their dist-info folders."""
+    found = {}
+    for name in sorted(os.listdir(site_packages)):
+        if name.endswith(".dist-info"):
+            package, _, version = name[: -len(".dist-info")].rpartition("-")
+            found[package.replace("_", "-").lower()] = version
+    return found
+
+
+def verify_records(site_packages: str) -> Content:
+    """Hash every file that a RECORD names. Reads all of it: seconds for gigabytes, on all cores."""
+    rows = _read_rows(site_packages)
+    problems = [problem for problem in _in_parallel(lambda row: _check_row(site_packages, row), rows) if problem]
+    lines = sorted("{},{},{}".format(row.path, row.hash, row.size) for row in rows)
+    total = sum(int(row.size) for row in rows if row.size.isdigit())
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return Content(digest, len(rows), total, list_packages(site_packages), problems)
+
+
+def seal_unrecorded(environment: str, site_packages: str) -> Dict[str, str]:
+    """Return every file and link that no RECORD vouches for, relative path -> ``sha256:...`` or ``link:target``."""
+    recorded = {os.path.normpath(os.path.join(site_packages, row.path)) for row in _read_rows(site_packages)}
+    paths = [path for path in _walk(environment) if path not in recorded]
+    prints = _in_parallel(fingerprint_path, paths)
+    return {os.path.relpath(path, environment): value for path, value in zip(paths, prints)}
+
+
+def verify_environment(environment: str, site_packages: str, sealed: Dict[str, str]) -> Content:
+    """Hash everything: recorded files against RECORD, the rest against the seal; name what was added or is missing."""
+    result = verify_records(site_packages)
+    problems = list(result.problems)
+    now = seal_unrecorded(environment, site_packages)
+    for path in sorted(set(now) | set(sealed)):
+        if path not in now:
+            problems.append("{}: missing".format(path))
+        elif path not in sealed:
+            problems.append("{}: added to the image".format(path))
+        elif now[path] != sealed[path]:
+            problems.append("{}: changed in place".format(path))
+    return result._replace(problems=problems)
+
+
+def fingerprint_path(path: str) -> str:
+    """Return what a path is: ``link:target`` or ``sha256:hex``."""
+    if os.path.islink(path):
+        return "link:" + os.readlink(path)
+    return "sha256:" + _hash_file(path)[0].hex()
+
+
+def _walk(folder: str) -> List[str]:
+    found = []
+    for parent, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        found.extend(os.path.join(parent, name) for name in files + links)
+    return sorted(found)
+
+
+def _read_rows(site_packages: str) -> List[_Row]:
+    rows = []
+    for name in sorted(os.listdir(site_packages)):
+        record = os.path.join(site_packages, name, "RECORD")
+        if not name.endswith(".dist-info") or not os.path.exists(record):
+            continue
+        with open(record, encoding="utf-8", newline="") as file:
+            for path, digest, size in csv.reader(file):
+                # the installer rewrites these, so their hash is not the package's word
+                if digest and not path.endswith((".pyc", "/INSTALLER", "/REQUESTED", "/direct_url.json")) and "../" not in path:
+                    rows.append(_Row(name[: -len(".dist-info")], path, digest, size))
+    return rows
+
+
+def _check_row(site_packages: str, row: _Row) -> str:
+    path = os.path.join(site_packages, row.path)
+    method, _, expected = row.hash.partition("=")
+    try:
+        found, _ = _hash_file(path, method)
+    except FileNotFoundError:
+        return "{} of {}: missing".format(row.path, row.package)
+    except (OSError, ValueError) as error:
+        return "{} of {}: {}".format(row.path, row.package, error)
+    if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != expected.rstrip("="):
+        return "{} of {}: changed in place".format(row.path, row.package)
+    return ""
+
+
+def _hash_file(path: str, method: str = "sha256") -> Tuple[bytes, int]:
+    digest = hashlib.new(method)
+    size = 0
+    with open(path, "rb", buffering=0) as file:
+        while True:
+            chunk = file.read(1 << 20)
+            if not chunk:
+                return digest.digest(), size
+            size += len(chunk)
+            digest.update(chunk)
+
+
+def _in_parallel(function: Callable[[_Item], str], items: List[_Item]) -> List[str]:
+    from concurrent.futures import ThreadPoolExecutor  # 10 ms, which a fingerprint must not pay
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(function, items))

@@ -1,0 +1,70 @@
+"""GPU use while a script runs, read from the driver's own library (NVML); nothing where there is no NVIDIA driver."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from typing import Any, Dict, List, Optional
+
+__all__ = ["GpuWatch"]
+
+EVERY_S = 2.0
+"""Seconds between samples; a call costs some 50 microseconds a GPU."""
+
+
+class _Utilization(ctypes.Structure):
+    _fields_ = [("gpu", ctypes.c_uint), ("memory", ctypes.c_uint)]
+
+
+class _Memory(ctypes.Structure):
+    _fields_ = [("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong)]
+
+
+class GpuWatch:
+    """Samples of every GPU: percent of time in which a kernel ran, and bytes of memory in use (whole GPU, all programs)."""
+
+    def __init__(self) -> None:
+        self.next_at: Optional[float] = None
+        self.samples: List[List[int]] = []
+        self.peaks: List[int] = []
+        self.handles: List[Any] = []
+        if not os.path.isdir("/proc/driver/nvidia"):
+            return
+        try:
+            self.library = ctypes.CDLL("libnvidia-ml.so.1")
+        except OSError:
+            return
+        count = ctypes.c_uint()
+        if self.library.nvmlInit_v2() or self.library.nvmlDeviceGetCount_v2(ctypes.byref(count)):
+            return
+        for index in range(count.value):
+            handle = ctypes.c_void_p()
+            if self.library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)) == 0:
+                self.handles.append(handle)
+        self.samples = [[] for _ in self.handles]
+        self.peaks = [0 for _ in self.handles]
+        if self.handles:
+            self.next_at = time.monotonic() + EVERY_S / 4
+
+    def sample(self) -> None:
+        """Take a sample when one is due."""
+        if self.next_at is None or time.monotonic() < self.next_at:
+            return
+        self.next_at = time.monotonic() + EVERY_S
+        for index, handle in enumerate(self.handles):
+            use, memory = _Utilization(), _Memory()
+            if self.library.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(use)) == 0:
+                self.samples[index].append(use.gpu)
+            if self.library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)) == 0:
+                self.peaks[index] = max(self.peaks[index], memory.used)
+
+    def result(self) -> Optional[Dict[str, Any]]:
+        """Return mean and highest use per GPU in percent and its peak memory in bytes; None without a GPU."""
+        if not self.handles:
+            return None
+        rows = []
+        for taken, peak in zip(self.samples, self.peaks):
+            mean = round(sum(taken) / len(taken), 1) if taken else None
+            rows.append({"mean_percent": mean, "max_percent": max(taken, default=None), "peak_memory_bytes": peak, "samples": len(taken)})
+        return {"gpus": rows, "every_s": EVERY_S}

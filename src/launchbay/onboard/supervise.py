@@ -1,0 +1,206 @@
+"""Watch over one script: start it, let it run however long its starter lives, record how it ended and what it made.
+
+The supervisor is a session leader and child subreaper: nothing the script starts can escape it, and neither a closed
+terminal nor a dead client touches the script. It is recorded (pid, start time, boot id) before the script starts. It waits
+in the kernel and costs nothing while the script runs. SIGTERM to it means: stop the script (SIGTERM, then SIGKILL).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any, Dict, List, Optional
+
+from . import artifacts
+from .gpu import GpuWatch
+from .process import identify
+from .refused import Refused
+
+__all__ = ["run"]
+
+GRACE_S = 10.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def run(request: Dict[str, Any]) -> Dict[str, Any]:
+    """Run ``argv`` in ``work`` to its end. Answers on the channel once the script has started; returns the result."""
+    folder = request["folder"]
+    _become_subreaper()
+    write_json(os.path.join(folder, "process.json"), identify(os.getpid()))
+    watch = _Watch(request)
+    before = artifacts.snapshot(request["work"])
+    try:
+        watch.start()
+    except OSError as error:
+        write_json(os.path.join(folder, "result.json"), {"state": "failed", "exit_code": 127, "signal": None})
+        raise Refused("the script could not be started: {}".format(error)) from error
+    request["channel"].write(json.dumps({"v": 1, "ok": True, "result": {"pid": os.getpid()}}) + "\n")
+    request["channel"].close()
+    result = watch.wait()
+    result["artifacts"], result["logdirs"] = artifacts.find_artifacts(request["work"], before)
+    own = os.times()
+    result["supervisor_cpu_seconds"] = round(own.user + own.system, 3)
+    write_json(os.path.join(folder, "result.json"), result)
+    return result
+
+
+class _Watch:
+    """The script while it runs."""
+
+    def __init__(self, request: Dict[str, Any]) -> None:
+        self.request = request
+        self.cpu_s = 0.0
+        self.peak_bytes = 0
+        self.status: Optional[int] = None
+        self.asked_to_stop = False
+        self.timed_out = False
+        self.kill_at: Optional[float] = None
+        self.gpu = GpuWatch()
+
+    def start(self) -> None:
+        self.signals = _signal_socket()
+        log = os.open(os.path.join(self.request["folder"], "output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.began = time.monotonic()
+        self.child = subprocess.Popen(
+            self.request["argv"], cwd=self.request["work"], env={**os.environ, **self.request["env"]}, stdin=subprocess.DEVNULL, stdout=log,
+            stderr=log, start_new_session=True,
+        )
+        os.close(log)
+        limit = self.request.get("timeout_s")
+        self.stop_at = self.began + limit if limit else None
+
+    def wait(self) -> Dict[str, Any]:
+        while self.status is None:
+            self._sleep()
+            self._reap()
+            now = time.monotonic()
+            if self.stop_at is not None and now >= self.stop_at and not self.timed_out:
+                self.timed_out = True
+                self._stop(now)
+            if self.kill_at is not None and now >= self.kill_at:
+                _signal_group(self.child.pid, signal.SIGKILL)
+        seconds = time.monotonic() - self.began
+        self._end_descendants()
+        return self._result(seconds)
+
+    def _sleep(self) -> None:
+        times = [self.gpu.next_at, self.stop_at if not self.timed_out else None, self.kill_at]
+        left = [max(0.0, at - time.monotonic()) for at in times if at is not None]
+        if select.select([self.signals], [], [], min(left) if left else None)[0]:
+            if {signal.SIGTERM, signal.SIGINT} & set(self.signals.recv(4096)) and not self.asked_to_stop:
+                self.asked_to_stop = True
+                self._stop(time.monotonic())
+        self.gpu.sample()
+
+    def _stop(self, now: float) -> None:
+        _signal_group(self.child.pid, signal.SIGTERM)
+        self.kill_at = now + GRACE_S
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self.cpu_s += usage.ru_utime + usage.ru_stime
+            unit = 1 if sys.platform == "darwin" else 1024
+            self.peak_bytes = max(self.peak_bytes, usage.ru_maxrss * unit)
+            if pid == self.child.pid:
+                self.status = status
+
+    def _end_descendants(self) -> None:
+        """What the script left running ends with it: a run that is over has no processes."""
+        for sign, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0)):
+            until = time.monotonic() + patience
+            _signal_group(self.child.pid, sign)
+            while time.monotonic() < until:
+                pids = children()
+                if not pids:
+                    return
+                for pid in pids:
+                    _signal(pid, sign)
+                time.sleep(0.02)
+                self._reap()
+
+    def _result(self, seconds: float) -> Dict[str, Any]:
+        assert self.status is not None
+        signaled = os.WIFSIGNALED(self.status)
+        number = os.WTERMSIG(self.status) if signaled else 0
+        code = 128 + number if signaled else os.WEXITSTATUS(self.status)
+        state = "stopped" if self.asked_to_stop else "done" if code == 0 and not self.timed_out else "failed"
+        return {
+            "state": state,
+            "exit_code": code,
+            "signal": signal.Signals(number).name if signaled else None,
+            "timed_out": self.timed_out,
+            "seconds": round(seconds, 3),
+            "cpu_seconds": round(self.cpu_s, 3),
+            "peak_memory_bytes": self.peak_bytes,
+            "gpu": self.gpu.result(),
+            "ended_at": time.time(),
+        }
+
+
+def children() -> List[int]:
+    """Return the processes that have us as their parent, orphans of the script included."""
+    try:
+        with open("/proc/self/task/{}/children".format(os.getpid()), encoding="ascii") as file:
+            return [int(item) for item in file.read().split()]
+    except OSError:
+        return []
+
+
+def write_json(path: str, value: Dict[str, Any]) -> None:
+    """Write a record in one step."""
+    temporary = "{}.{}.tmp".format(path, os.getpid())
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _signal_socket() -> socket.socket:
+    """Turn signals into bytes on a socket, so that waiting for them and for a deadline is one call."""
+    reader, writer = socket.socketpair()
+    reader.setblocking(False)
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    _keep.append(writer)
+    for sign in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda number, frame: None)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return reader
+
+
+_keep: List[socket.socket] = []  # a collected writer would close the wakeup descriptor
+
+
+def _become_subreaper() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _signal_group(group: int, sign: int) -> None:
+    try:
+        os.killpg(group, sign)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def _signal(pid: int, sign: int) -> None:
+    try:
+        os.kill(pid, sign)
+    except (ProcessLookupError, PermissionError):
+        pass

@@ -1,0 +1,87 @@
+"""The values that a fleet's life is planned in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Action", "FleetWish", "Instance", "InstanceSpec", "Plan", "look"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetWish:
+    """What somebody wants to stand: `count` instances of one image under one name."""
+
+    fleet: str
+    count: int
+    image: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSpec:
+    """An instance that shall be: everything the provider writes down with it, decided before the first step."""
+
+    id: str
+    name: str
+    fleet: str
+    count: int
+    image: str
+    digest: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """An instance as observed. `count` is how many its fleet was meant to have; `token` says which launch made it."""
+
+    id: str
+    name: str
+    fleet: str
+    count: int
+    image: str
+    digest: str
+    token: str
+    provider: str
+    layer: str
+    state: str
+    created_at: float
+    root: Path
+    cloud_id: str | None = None
+    usd_per_hour: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One step of a plan. `verb` is create, verify, stop, start or delete; `deletes` says whether files are lost."""
+
+    verb: str
+    names: Sequence[str]
+    specs: Sequence[InstanceSpec] = ()
+
+    @property
+    def deletes(self) -> bool:
+        """Say whether somebody's files go with it."""
+        return self.verb == "delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would be done, and what was seen when that was decided; applying looks again and refuses if it moved."""
+
+    subject: str
+    actions: Sequence[Action]
+    saw: str
+
+    @property
+    def needs_consent(self) -> bool:
+        """Say whether a person has to agree first: something costs money or loses files."""
+        return any(action.deletes for action in self.actions)
+
+
+def look(instances: Sequence[Instance]) -> str:
+    """Return a mark that changes whenever the observed instances do."""
+    lines = sorted(f"{instance.id} {instance.name} {instance.state} {instance.token}" for instance in instances)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

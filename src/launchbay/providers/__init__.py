@@ -1,0 +1,3 @@
+"""Where instances come from."""
+
+__all__: list[str] = []

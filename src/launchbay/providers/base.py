@@ -1,0 +1,44 @@
+"""The seam between a fleet and the world that makes its instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from launchbay.images.image import Image
+from launchbay.planning.fleet import Instance, InstanceSpec
+
+__all__ = ["CanStop", "Provider"]
+
+
+class Provider(Protocol):
+    """**Protocol:** makes and removes instances. Called by `lifecycle` alone, under the fleet's lock."""
+
+    @property
+    def name(self) -> str:
+        """The provider's name in records and on the command line."""
+
+    def observe(self) -> Sequence[Instance]:
+        """Return every instance there is, as the world (not our memory) tells it. Never cached."""
+
+    def create(self, specs: Sequence[InstanceSpec], image: Image, *, made: Callable[[Instance], None]) -> None:
+        """Make the instances that do not exist yet, calling `made` after each. Idempotent by id.
+
+        Raises UserError when one cannot be made; those made before stand, and the caller removes them.
+        """
+
+    def delete(self, instances: Sequence[Instance]) -> None:
+        """Remove instances with all that runs in them. Idempotent: one that is gone is fine."""
+
+    def sweep(self) -> Sequence[str]:
+        """Remove what killed commands left half-made; return what it was. Safe at any time."""
+
+
+class CanStop(Protocol):
+    """**Protocol:** a provider whose instances can stand still and go on."""
+
+    def stop(self, instance: Instance) -> int:
+        """End all that runs in it, keep its files; return the number of processes ended. Idempotent."""
+
+    def start(self, instance: Instance) -> None:
+        """Let it run again. Idempotent."""

@@ -1,0 +1,130 @@
+"""How a local instance sits on its image.
+
+`PthLayer` is a virtual environment that holds nothing but a line which adds the image's packages after its own, and links
+for the commands. It needs no privileges and takes milliseconds. What is installed into it shadows the image for this
+instance alone. It does not isolate hostile users, and it cannot hide a package of the image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from launchbay.images.commands import command_environment, list_commands
+from launchbay.images.image import Image
+
+__all__ = ["Layer", "PthLayer", "instance_environment"]
+
+
+class Layer(Protocol):
+    """**Protocol:** a thin writable layer on a sealed image. Used by the local provider."""
+
+    @property
+    def name(self) -> str:
+        """The layer's name in records."""
+
+    def create(self, root: Path, image: Image, *, final: Path) -> None:
+        """Make the environment of an instance in `root`, which will be renamed to `final`."""
+
+    def pristine(self, image: Image) -> Mapping[str, str]:
+        """Return every file of an untouched layer, path -> ``sha256:...`` or ``link:...``: what verifying compares with."""
+
+    def remove(self, root: Path) -> None:
+        """Undo whatever of `create` removing the folder does not (a mount, say)."""
+
+
+class PthLayer:
+    """The default layer: any POSIX system, no privileges."""
+
+    name = "layer"
+
+    def create(self, root: Path, image: Image, *, final: Path) -> None:
+        """Write the few files and links; `final` does not matter, nothing in them names the instance."""
+        environment = str(root / "env")
+        folders: set[str] = set()
+        for path, text, target in _entries(image):
+            place = os.path.join(environment, path)
+            folder = os.path.dirname(place)
+            if folder not in folders:
+                os.makedirs(folder, exist_ok=True)
+                folders.add(folder)
+            if target:
+                os.symlink(target, place)
+            else:
+                with open(place, "w", encoding="utf-8") as file:
+                    file.write(text)
+
+    def pristine(self, image: Image) -> Mapping[str, str]:
+        """Return what `create` writes, by hash."""
+        return {
+            path: f"link:{target}" if target else "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+            for path, text, target in _entries(image)
+        }
+
+    def remove(self, root: Path) -> None:
+        """Do nothing: there is nothing but files."""
+
+
+def _entries(image: Image) -> list[tuple[str, str, str]]:
+    """Return (path, text, link target) of every file of a layer; the same for each instance on an image."""
+    python = os.readlink(image.python_path) if image.python_path.is_symlink() else str(image.python_path)
+    base = os.path.join(image.environment, "bin", python)
+    home = os.path.dirname(os.path.realpath(base))
+    version = image.python
+    config = f"home = {home}\nimplementation = CPython\nversion_info = {image.python_version}\ninclude-system-site-packages = false\n"
+    # addsitedir, so that the .pth files of the image's own packages take effect too
+    pth = f"import site; site.addsitedir({str(image.site_packages)!r})\n"
+    pip = f"[global]\nconstraint = {image.constraints}\ndisable-pip-version-check = true\n"
+    entries = [
+        ("pyvenv.cfg", config, ""),
+        ("pip.conf", pip, ""),
+        (f"lib/python{version}/site-packages/_launchbay.pth", pth, ""),
+        ("bin/python", "", os.path.realpath(base)),
+        ("bin/python3", "", "python"),
+        (f"bin/python{version}", "", "python"),
+    ]
+    command = str(image.folder / "command.sh")
+    return entries + [(f"bin/{name}", "", command) for name in list_commands(image.folder)]
+
+
+def instance_environment(root: Path, image: Image, *, outer: Mapping[str, str], name: str, identity: str) -> dict[str, str]:
+    """Return the variables of everything that runs in an instance: the caller's own, less what would leak in.
+
+    The instance's id is among them, which is how its processes are found again, whoever started them.
+    """
+    kept = {key: value for key, value in outer.items() if not key.startswith(("PYTHON", "UV_", "PIP_", "JUPYTER", "CONDA"))}
+    through = {key: outer[key] for key in ("PIP_CERT", "PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_DEFAULT_TIMEOUT", "PIP_PROXY",
+                                           "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "UV_NATIVE_TLS")
+               if key in outer}
+    person = outer.get("HOME", "")
+    return {
+        **kept,
+        **through,
+        **_shared_configuration(person, outer),
+        **command_environment(image.folder),
+        **image.env,
+        "HOME": str(root / "home"),
+        "PATH": f"{root / 'env' / 'bin'}:{outer.get('PATH', os.defpath)}",
+        "VIRTUAL_ENV": str(root / "env"),
+        "PYTHONNOUSERSITE": "1",
+        "LAUNCHBAY_INSTANCE": identity,
+        "LAUNCHBAY_INSTANCE_NAME": name,
+    }
+
+
+def _shared_configuration(person: str, outer: Mapping[str, str]) -> dict[str, str]:
+    """Keep the person's package caches and index configuration, which a home of its own would hide."""
+    cache = outer.get("XDG_CACHE_HOME") or os.path.join(person, ".cache")
+    config = outer.get("XDG_CONFIG_HOME") or os.path.join(person, ".config")
+    found = {
+        "UV_CACHE_DIR": outer.get("UV_CACHE_DIR") or os.path.join(cache, "uv"),
+        "PIP_CACHE_DIR": outer.get("PIP_CACHE_DIR") or os.path.join(cache, "pip"),
+    }
+    for key, path in (("PIP_CONFIG_FILE", "pip/pip.conf"), ("UV_CONFIG_FILE", "uv/uv.toml")):
+        chosen = outer.get(key) or os.path.join(config, path)
+        if os.path.isfile(chosen):
+            found[key] = chosen
+    return found

@@ -1,0 +1,171 @@
+"""Instances on this machine: a folder each, whose record is the truth about it.
+
+An instance is made in a temporary folder and renamed into place, so it is there whole or not at all; it is removed by
+renaming it away first. Whatever runs in it carries its id in the environment, so all of it can be found and ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from launchbay.errors import StateError
+from launchbay.files import discard, explain_os_error, locked, read_json, remove_tree, write_json
+from launchbay.home import Home
+from launchbay.images.image import Image
+from launchbay.ports import Clock
+from launchbay.planning.fleet import Instance, InstanceSpec
+from launchbay.providers.layer import Layer
+
+__all__ = ["LocalProvider", "damaged_instances", "end_processes", "instance_processes"]
+
+_PATIENCE_S = 10.0
+_STORED = ("id", "name", "fleet", "count", "image", "digest", "token", "provider", "layer", "state", "created_at")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalProvider:
+    """Makes instances under the home folder, on a layer."""
+
+    home: Home
+    layer: Layer
+    clock: Clock
+    name: str = "local"
+
+    def observe(self) -> Sequence[Instance]:
+        """Read every record; a folder whose record cannot be read is no instance (`bay doctor` names it)."""
+        found = []
+        for folder in _folders(self.home.instances):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, StateError, KeyError):
+                record = read_json(folder / "record.json")
+                found.append(Instance(root=folder, usd_per_hour="0.00", **{key: record[key] for key in _STORED}))
+        return sorted(found, key=lambda instance: (instance.fleet, _index(instance.name), instance.id))
+
+    def create(self, specs: Sequence[InstanceSpec], image: Image, *, made: Callable[[Instance], None]) -> None:
+        """Make what is not there yet, in order."""
+        self.home.instances.mkdir(parents=True, exist_ok=True)
+        self.home.tmp.mkdir(parents=True, exist_ok=True)
+        for spec in specs:
+            final = self.home.instances / spec.id
+            if final.exists():
+                continue
+            try:
+                instance = self._create(spec, image, final)
+            except OSError as error:
+                remove_tree(self._draft(spec.id))
+                raise explain_os_error(error, f"creating {spec.name}") from error
+            made(instance)
+
+    def _create(self, spec: InstanceSpec, image: Image, final: Path) -> Instance:
+        draft = self._draft(spec.id)
+        remove_tree(draft)
+        for folder in ("home", "work"):
+            (draft / folder).mkdir(parents=True)
+        self.layer.create(draft, image, final=final)
+        instance = Instance(
+            id=spec.id, name=spec.name, fleet=spec.fleet, count=spec.count, image=spec.image, digest=spec.digest,
+            token=spec.token, provider=self.name, layer=self.layer.name, state="running", created_at=self.clock.now(),
+            root=final, usd_per_hour="0.00",
+        )
+        _write(draft, instance)
+        draft.rename(final)
+        return instance
+
+    def _draft(self, identity: str) -> Path:
+        return self.home.tmp / f"new-{identity}"
+
+    def delete(self, instances: Sequence[Instance]) -> None:
+        """End what runs in them, then remove them; each vanishes in one step."""
+        end_processes(instance_processes({instance.id for instance in instances}))
+        for instance in instances:
+            self.layer.remove(instance.root)
+            with contextlib.suppress(FileNotFoundError):
+                discard(instance.root, self.home.trash)
+
+    def stop(self, instance: Instance) -> int:
+        """End what runs in it and mark it stopped."""
+        if instance.root.exists():
+            _write(instance.root, replace(instance, state="stopped"))
+        pids = instance_processes({instance.id})
+        end_processes(pids)
+        return len(pids)
+
+    def start(self, instance: Instance) -> None:
+        """Mark it running; a layer instance has no process of its own."""
+        _write(instance.root, replace(instance, state="running"))
+
+    def sweep(self) -> Sequence[str]:
+        """Remove drafts and trash. Whoever makes a draft holds the fleet's lock, which is how a live one is told."""
+        left = [path for path in _folders(self.home.tmp) if path.name.startswith("new-")] + _folders(self.home.trash)
+        with locked(self.home.lock("create"), wait=False) as free:
+            if not free:
+                return ()
+            for path in left:
+                remove_tree(path)
+        return tuple(path.name for path in left)
+
+
+def _write(folder: Path, instance: Instance) -> None:
+    write_json(folder / "record.json", {key: getattr(instance, key) for key in _STORED})
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+
+def _index(name: str) -> int:
+    tail = name.rpartition("-")[2]
+    return int(tail) if tail.isdigit() else 0
+
+
+def damaged_instances(home: Home) -> Sequence[Path]:
+    """Return the instance folders whose record is missing or cannot be read."""
+    damaged = []
+    for folder in _folders(home.instances):
+        try:
+            record = read_json(folder / "record.json")
+        except (StateError, FileNotFoundError):
+            damaged.append(folder)
+        else:
+            if not set(_STORED) <= record.keys():
+                damaged.append(folder)
+    return damaged
+
+
+def instance_processes(identities: Iterable[str]) -> list[int]:
+    """Return the processes of ours that carry one of these instance ids, found in the system's own table."""
+    marks = [f"LAUNCHBAY_INSTANCE={identity}\0".encode() for identity in identities]
+    found = []
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
+        if name.isdigit() and int(name) != os.getpid():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
+                environment = file.read() + b"\0"
+                if any(mark in environment for mark in marks):
+                    found.append(int(name))
+    return found
+
+
+def end_processes(pids: Sequence[int]) -> None:
+    """Ask processes to end, and end those that have not within ten seconds."""
+    for sign, patience in ((signal.SIGTERM, _PATIENCE_S + 2), (signal.SIGKILL, 2.0)):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, sign)
+        until = time.monotonic() + patience
+        while (pids := [pid for pid in pids if _runs(pid)]) and time.monotonic() < until:
+            time.sleep(0.02)
+        if not pids:
+            return
+
+
+def _runs(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

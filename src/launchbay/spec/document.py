@@ -1,0 +1,124 @@
+"""A YAML file whose every value knows its line, so that an error can name file, line and field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from launchbay.errors import UsageError
+
+__all__ = ["Document", "parse_document", "read_document"]
+
+
+class Document:
+    """The top-level mapping of a YAML file. Ask for fields by type; `finish` refuses what nobody asked for."""
+
+    def __init__(self, source: str, values: dict[str, Any], lines: dict[str, int]) -> None:
+        self.source = source
+        self._values = values
+        self._lines = lines
+        self._known: list[str] = []
+
+    def where(self, field: str) -> str:
+        """Return ``file:line`` of a field."""
+        line = self._lines.get(field)
+        return f"{self.source}:{line}" if line else self.source
+
+    def has(self, field: str) -> bool:
+        """Say whether the field is there and not empty."""
+        return self._take(field) is not None
+
+    def text(self, field: str, default: str = "") -> str:
+        """Return a text; numbers are refused because YAML reads 3.10 as 3.1."""
+        value = self._take(field)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise self._wrong(field, f"a text in quotes (such as \"{value}\")", value)
+        return value
+
+    def integer(self, field: str, default: int) -> int:
+        """Return a whole number."""
+        value = self._take(field)
+        if value is None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self._wrong(field, "a whole number", value)
+        return value
+
+    def texts(self, field: str) -> tuple[str, ...]:
+        """Return a list of texts; a single text counts as a list of one."""
+        value = self._take(field)
+        if value is None:
+            return ()
+        items = value if isinstance(value, list) else [value]
+        for item in items:
+            if not isinstance(item, str):
+                raise self._wrong(field, "a list of texts", item)
+        return tuple(items)
+
+    def mapping(self, field: str) -> dict[str, str]:
+        """Return a mapping of names to texts; numbers and booleans become texts."""
+        value = self._take(field)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise self._wrong(field, "a mapping of names to values", value)
+        for key, item in value.items():
+            if isinstance(item, (dict, list)) or item is None:
+                raise self._wrong(field, f"a plain value for {key}", item)
+        return {str(key): str(item) for key, item in value.items()}
+
+    def finish(self) -> None:
+        """Raise UsageError for a field that nobody asked for; a typo must not pass in silence."""
+        for field in self._values:
+            if field not in self._known:
+                known = ", ".join(sorted(self._known))
+                raise UsageError(f"unknown field {field!r}; known fields are {known}", where=self.where(field))
+
+    def _take(self, field: str) -> Any:
+        if field not in self._known:
+            self._known.append(field)
+        return self._values.get(field)
+
+    def _wrong(self, field: str, expected: str, got: Any) -> UsageError:
+        return UsageError(f"{field} must be {expected}, got {got!r}", where=self.where(field))
+
+
+def read_document(path: Path) -> Document:
+    """Read a YAML file. Raises UsageError naming file and line when it cannot be read or parsed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError("there is no such file", where=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"not a text file: byte {error.start} is not UTF-8", where=str(path)) from error
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    return parse_document(text, str(path))
+
+
+def parse_document(text: str, source: str) -> Document:
+    """Parse YAML text; `source` names it in errors."""
+    import yaml  # 20 ms, and most commands read no YAML
+
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is None:
+            return Document(source, {}, {})
+        if not isinstance(node, yaml.MappingNode):
+            raise UsageError("must hold 'field: value' lines", where=f"{source}:{node.start_mark.line + 1}")
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                first = lines[key.value]
+                raise UsageError(f"field {key.value!r} stands twice, first in line {first}", where=f"{source}:{line}")
+            lines[key.value] = line
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+        problem = getattr(error, "problem", None) or str(error)
+        raise UsageError(f"not valid YAML: {problem}", where=where) from error
+    return Document(source, {str(key): value for key, value in values.items()}, lines)

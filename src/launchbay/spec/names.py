@@ -1,0 +1,54 @@
+"""Names and counts: what is allowed, and who is meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+from launchbay.errors import NotFound, UsageError
+
+__all__ = ["MAX_COUNT", "check_count", "check_fleet_name", "instance_names", "nearest", "suggest_name"]
+
+MAX_COUNT = 1000
+"""Most instances in one fleet: what EC2 allows in one call, and more than a laptop should be asked for."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}\Z")
+
+
+def check_count(count: int, *, where: str = "") -> int:
+    """Return `count`, or raise UsageError unless it is 1 to 1000."""
+    if not 1 <= count <= MAX_COUNT:
+        raise UsageError(f"count must be 1 to {MAX_COUNT}, got {count}", where=where, hint="-n 3")
+    return count
+
+
+def check_fleet_name(name: str, *, where: str = "") -> str:
+    """Return `name`, or raise UsageError unless it can name a fleet and its instances `NAME-1` to `NAME-N`."""
+    if not _NAME.match(name):
+        raise UsageError(
+            f"a fleet name must be 1 to 63 letters, digits or '-', starting with a letter or digit, got {name!r}",
+            where=where,
+            hint=f"--name {suggest_name(name)}",
+        )
+    return name
+
+
+def suggest_name(name: str) -> str:
+    """Return the nearest name that is allowed."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:63] or "exp"
+
+
+def instance_names(fleet: str, count: int) -> tuple[str, ...]:
+    """Return the names of a fleet's instances: ``exp-1`` to ``exp-N``."""
+    return tuple(f"{fleet}-{index}" for index in range(1, count + 1))
+
+
+def nearest(name: str, known: Iterable[str], *, kind: str, hint: str) -> NotFound:
+    """Return a NotFound that offers what was probably meant."""
+    candidates: Sequence[str] = sorted(known)
+    close = difflib.get_close_matches(name, candidates, n=3, cutoff=0.5)
+    if close:
+        meant = " or ".join(close)
+        return NotFound(f"there is no {kind} named {name!r}; did you mean {meant}?", hint=hint)
+    return NotFound(f"there is no {kind} named {name!r}", hint=hint)

@@ -1,0 +1,176 @@
+"""The journal: every intent before it is acted on, every result after; append-only, durable, in sqlite.
+
+An operation begins, writes intents and results of its steps, and ends. One that never ended was killed: whoever is asked
+for the same thing next finds it here and carries on with the same ids. The records in the folders are the truth about what
+exists; the journal only adds what was *meant*. So a lost or damaged journal is begun anew and costs nothing but history,
+while one written by a newer version is refused, because we could not read what was meant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launchbay.errors import LaunchbayError, StateError
+from launchbay.home import new_id
+from launchbay.ports import Clock
+
+__all__ = ["SCHEMA_VERSION", "Journal", "Operation", "open_journal"]
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE journal (
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, operation TEXT NOT NULL, verb TEXT NOT NULL, subject TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('begin', 'intent', 'result', 'failed', 'end')),
+    step TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE INDEX journal_subject ON journal (subject, operation);
+CREATE TRIGGER journal_keeps BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_holds BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One thing somebody asked for: `wish` is what was meant, as written before the first step."""
+
+    id: str
+    verb: str
+    subject: str
+    wish: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Journal:
+    """An open journal. Every write is durable when the call returns."""
+
+    path: Path
+    clock: Clock
+    connection: sqlite3.Connection
+    notes: list[str] = field(default_factory=list)
+
+    def begin(self, verb: str, subject: str, wish: Mapping[str, Any]) -> Operation:
+        """Write down what is meant, before anything is done about it."""
+        operation = Operation(id=new_id("op", self.clock.now()), verb=verb, subject=subject, wish=dict(wish))
+        self.write(operation, "begin", "", wish)
+        return operation
+
+    def write(self, operation: Operation, kind: str, step: str, detail: Mapping[str, Any]) -> None:
+        """Append one entry."""
+        row = (self.clock.now(), operation.id, operation.verb, operation.subject, kind, step, json.dumps(dict(detail)))
+        with self.connection:
+            self.connection.execute(
+                "INSERT INTO journal (at, operation, verb, subject, kind, step, detail) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+            )
+
+    @contextlib.contextmanager
+    def step(self, operation: Operation, step: str, **intent: Any) -> Iterator[dict[str, Any]]:
+        """Write the intent, let the body act, write the result (what the body put into the yielded dict).
+
+        A body that raises leaves a ``failed`` entry; a killed one leaves the intent alone.
+        """
+        self.write(operation, "intent", step, intent)
+        result: dict[str, Any] = {}
+        try:
+            yield result
+        except (LaunchbayError, OSError) as error:
+            with contextlib.suppress(sqlite3.Error):  # a full disk must not hide the first error
+                self.write(operation, "failed", step, {"error": str(error)})
+            raise
+        self.write(operation, "result", step, result)
+
+    def end(self, operation: Operation, outcome: str) -> None:
+        """Close an operation; it will not be continued."""
+        with contextlib.suppress(sqlite3.OperationalError) if outcome == "failed" else contextlib.nullcontext():
+            self.write(operation, "end", "", {"outcome": outcome})
+
+    def unfinished(self, verb: str, subject: str | None = None) -> Sequence[Operation]:
+        """Return the operations of a verb that never ended, oldest first."""
+        rows = self.connection.execute(
+            "SELECT operation, verb, subject, detail FROM journal AS begun WHERE kind = 'begin' AND verb = ?"
+            " AND (? IS NULL OR subject = ?) AND NOT EXISTS (SELECT 1 FROM journal AS ended WHERE ended.subject = begun.subject"
+            " AND ended.operation = begun.operation AND ended.kind = 'end') ORDER BY seq",
+            (verb, subject, subject),
+        )
+        return [Operation(id=row[0], verb=row[1], subject=row[2], wish=json.loads(row[3])) for row in rows]
+
+    def knows(self, verb: str, subject: str) -> bool:
+        """Say whether that was ever asked for."""
+        row = self.connection.execute("SELECT 1 FROM journal WHERE subject = ? AND verb = ? LIMIT 1", (subject, verb)).fetchone()
+        return row is not None
+
+    def entries(self, subject: str | None = None) -> Sequence[tuple[str, str, str, str, str]]:
+        """Return (operation, verb, subject, kind, step) of every entry, oldest first."""
+        return self.connection.execute(
+            "SELECT operation, verb, subject, kind, step FROM journal WHERE ? IS NULL OR subject = ? ORDER BY seq",
+            (subject, subject),
+        ).fetchall()
+
+
+@contextlib.contextmanager
+def open_journal(path: Path, clock: Clock) -> Iterator[Journal]:
+    """Open the journal, beginning a new one when it is lost or damaged (the damaged file is kept beside it).
+
+    Raises StateError when it was written by a newer version of Launchbay.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    notes: list[str] = []
+    try:
+        connection = _connect(path)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+            raise StateError(f"the journal cannot be opened: {error}", where=str(path), hint="bay doctor") from error
+        kept = _set_aside(path)
+        notes.append(f"The journal was damaged ({error}); it is kept as {kept.name}, and a new one was begun from the records.")
+        connection = _connect(path)
+    try:
+        yield Journal(path=path, clock=clock, connection=connection, notes=notes)
+    finally:
+        connection.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("failed its check")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise StateError(
+                f"the journal was written by a newer Launchbay (schema {version}, this one knows {SCHEMA_VERSION})",
+                where=str(path),
+                hint="upgrade launchbay; nothing was changed",
+            )
+        if version == 0:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                    for statement in _SCHEMA.split(";\n"):
+                        if statement.strip():
+                            connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        else:
+            connection.execute("SELECT operation, verb, subject, kind, step, detail FROM journal LIMIT 1")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_aside(path: Path) -> Path:
+    number = 1
+    while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    path.rename(kept)
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(kept.with_name(kept.name + suffix))
+    return kept

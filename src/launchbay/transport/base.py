@@ -1,0 +1,43 @@
+"""The seam between us and an instance: run a command there, put a file there, get one back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Completed", "Transport"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """What a command said and how it ended; a command ended by signal N has code -N."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Transport(Protocol):
+    """**Protocol:** a way to one instance. Used by `lifecycle`, `runs` and `models`; every method may block.
+
+    Paths are the instance's own. A command runs in the instance's environment: its PATH, its home, its variables.
+    """
+
+    def run(self, argv: Sequence[str], *, data: bytes = b"", timeout: float | None = None) -> Completed:
+        """Run a command to its end, feeding it `data`. A command that fails is no error here; one that is missing is."""
+
+    def attach(self, argv: Sequence[str]) -> int:
+        """Run a command on the caller's own terminal; return its code."""
+
+    def start(self, argv: Sequence[str], *, data: bytes, errors: str) -> bytes:
+        """Start a program that outlives us, feed it `data`, return the first line it answers; its stderr goes to a file."""
+
+    def put(self, source: str, target: str) -> None:
+        """Copy a file or folder of ours to the instance."""
+
+    def get(self, source: str, target: str) -> None:
+        """Copy a file or folder of the instance to us."""
+
+    def close(self) -> None:
+        """End the connection; the instance stays."""

@@ -1,0 +1,52 @@
+"""Sizes, durations and money as people write them: parse and format. Pure."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_UP, Decimal
+
+from launchbay.errors import UsageError
+
+__all__ = ["format_bytes", "format_duration", "format_usd", "parse_duration"]
+
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)?\Z")
+_SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def format_bytes(count: int | float) -> str:
+    """Write a number of bytes with a decimal unit, as package indexes do: ``545.9 MB``."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} TB"
+
+
+def format_duration(seconds: float) -> str:
+    """Write seconds in the two units that matter: ``35 ms``, ``2.5 s``, ``3m 05s``, ``2h 14m``, ``3d 4h``."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, second = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {second:02d}s"
+    hours, minute = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h {minute:02d}m"
+    days, hour = divmod(hours, 24)
+    return f"{days}d {hour}h"
+
+
+def parse_duration(text: str) -> float:
+    """Read ``90``, ``90s``, ``1.5h`` or ``2d`` as seconds. Raises UsageError on anything else."""
+    match = _DURATION.match(text.strip())
+    if match is None:
+        raise UsageError(f"a duration must look like 90s, 15m, 8h or 2d, got {text!r}")
+    return float(match["number"]) * _SECONDS[match["unit"]]
+
+
+def format_usd(amount: Decimal) -> str:
+    """Write an amount of US dollars with two decimals, half a cent rounded up (away from zero)."""
+    return str(amount.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP))
