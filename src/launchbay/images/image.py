@@ -9,6 +9,7 @@ from typing import Any
 
 from launchbay.files import read_json
 from launchbay.home import Home
+from launchbay.jsonable import fields_of
 
 __all__ = ["Image", "find_image", "from_record", "image_folder", "list_images"]
 
@@ -58,6 +59,10 @@ class Image:
     def constraints(self) -> Path:
         """The lock as ``name==version`` lines, which hold later installs to it."""
         return self.folder / "constraints.txt"
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return its fields, less the list of all packages (`bay image show` has that)."""
+        return {name: value for name, value in fields_of(self).items() if name != "packages"}
 
 
 def image_folder(home: Home, digest: str) -> Path:

@@ -22,7 +22,8 @@ from launchbay.images.lock import Lock, lock_recipe
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe
 from launchbay.images.uv import Uv, find_uv
 from launchbay.lifecycle.bay import Bay, image_transport
-from launchbay.onboard.content import Content, list_packages
+from launchbay.onboard.content import Content
+from launchbay.onboard.prints import list_packages
 from launchbay.ports import Event
 from launchbay.store.journal import Journal, Operation, open_journal
 from launchbay.transport.onboard import ask, install_onboard

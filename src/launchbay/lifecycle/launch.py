@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from launchbay.errors import Conflict, LaunchbayError
 from launchbay.files import locked
 from launchbay.home import new_id
 from launchbay.images.image import Image
+from launchbay.jsonable import fields_of
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.build import ensure_image, image_lock
 from launchbay.lifecycle.verify import Verification, verify_instances
@@ -33,6 +35,11 @@ class Launch:
     identical: bool
     clock: Mapping[str, float | None]
     built_now: bool
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return its fields, with the instances cut down to what names them."""
+        rows = [{"name": item.name, "id": item.id, "state": item.state, "root": item.root} for item in self.instances]
+        return {**fields_of(self), "instances": rows}
 
 
 @dataclass(slots=True)

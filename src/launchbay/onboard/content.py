@@ -10,9 +10,11 @@ import base64
 import csv
 import hashlib
 import os
-from typing import Callable, Dict, List, NamedTuple, Tuple, TypeVar
+from typing import Callable, Dict, List, NamedTuple, TypeVar
 
-__all__ = ["Content", "fingerprint_path", "list_packages", "seal_unrecorded", "verify_environment", "verify_records"]
+from .prints import fingerprint_path, hash_file, list_packages
+
+__all__ = ["Content", "seal_unrecorded", "verify_environment", "verify_records"]
 
 
 _Item = TypeVar("_Item")
@@ -33,16 +35,6 @@ class _Row(NamedTuple):
     path: str
     hash: str
     size: str
-
-
-def list_packages(site_packages: str) -> Dict[str, str]:
-    """Return name -> version of the packages in a folder, from the names of their dist-info folders."""
-    found = {}
-    for name in sorted(os.listdir(site_packages)):
-        if name.endswith(".dist-info"):
-            package, _, version = name[: -len(".dist-info")].rpartition("-")
-            found[package.replace("_", "-").lower()] = version
-    return found
 
 
 def verify_records(site_packages: str) -> Content:
@@ -78,13 +70,6 @@ def verify_environment(environment: str, site_packages: str, sealed: Dict[str, s
     return result._replace(problems=problems)
 
 
-def fingerprint_path(path: str) -> str:
-    """Return what a path is: ``link:target`` or ``sha256:hex``."""
-    if os.path.islink(path):
-        return "link:" + os.readlink(path)
-    return "sha256:" + _hash_file(path)[0].hex()
-
-
 def _walk(folder: str) -> List[str]:
     found = []
     for parent, folders, files in os.walk(folder):
@@ -111,7 +96,7 @@ def _check_row(site_packages: str, row: _Row) -> str:
     path = os.path.join(site_packages, row.path)
     method, _, expected = row.hash.partition("=")
     try:
-        found, _ = _hash_file(path, method)
+        found = hash_file(path, method)
     except FileNotFoundError:
         return "{} of {}: missing".format(row.path, row.package)
     except (OSError, ValueError) as error:
@@ -119,18 +104,6 @@ def _check_row(site_packages: str, row: _Row) -> str:
     if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != expected.rstrip("="):
         return "{} of {}: changed in place".format(row.path, row.package)
     return ""
-
-
-def _hash_file(path: str, method: str = "sha256") -> Tuple[bytes, int]:
-    digest = hashlib.new(method)
-    size = 0
-    with open(path, "rb", buffering=0) as file:
-        while True:
-            chunk = file.read(1 << 20)
-            if not chunk:
-                return digest.digest(), size
-            size += len(chunk)
-            digest.update(chunk)
 
 
 def _in_parallel(function: Callable[[_Item], str], items: List[_Item]) -> List[str]:

@@ -6,18 +6,19 @@ under a layer is hashed once for all its instances, by `content`.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import subprocess
 import sys
-from typing import Any, Dict, List, Optional, Tuple
 
-from . import content
+from .prints import fingerprint_path, hash_file, list_packages
+
+TYPE_CHECKING = False  # `typing` itself would cost a tenth of a fingerprint
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["run"]
 
 
-def run(request: Dict[str, Any]) -> Dict[str, Any]:
+def run(request: dict[str, Any]) -> dict[str, Any]:
     """Return the fingerprint. The request names the layer's root folder and the image's environment."""
     root, image = request["root"], request.get("image", "")
     swap = [(os.path.realpath(root), "<instance>"), (root, "<instance>"), (image, "<image>")]
@@ -38,35 +39,35 @@ def run(request: Dict[str, Any]) -> Dict[str, Any]:
     }
 
 
-def _swap(text: str, pairs: List[Tuple[str, str]]) -> str:
+def _swap(text: str, pairs: list[tuple[str, str]]) -> str:
     for found, replacement in pairs:
         if found and text.startswith(found):
             return replacement + text[len(found):]
     return text
 
 
-def _layer(environment: str) -> Dict[str, str]:
+def _layer(environment: str) -> dict[str, str]:
     """Every file of the layer by hash; compiled modules left out, Python makes those by itself."""
     entries = {}
     for parent, folders, files in os.walk(environment):
         folders[:] = [name for name in folders if name != "__pycache__"]
         for name in files + [name for name in folders if os.path.islink(os.path.join(parent, name))]:
             path = os.path.join(parent, name)
-            entries[os.path.relpath(path, environment)] = content.fingerprint_path(path)
+            entries[os.path.relpath(path, environment)] = fingerprint_path(path)
     return entries
 
 
-def _packages(root: str) -> Dict[str, str]:
+def _packages(root: str) -> dict[str, str]:
     lib = os.path.join(root, "env", "lib")
     found = {}
     for name in os.listdir(lib) if os.path.isdir(lib) else []:
         site_packages = os.path.join(lib, name, "site-packages")
         if os.path.isdir(site_packages):
-            found.update(content.list_packages(site_packages))
+            found.update(list_packages(site_packages))
     return found
 
 
-def _first_line(path: str) -> Optional[str]:
+def _first_line(path: str) -> str | None:
     try:
         with open(path, encoding="utf-8") as file:
             return file.readline().strip()
@@ -74,11 +75,13 @@ def _first_line(path: str) -> Optional[str]:
         return None
 
 
-def _gpus() -> List[str]:
+def _gpus() -> list[str]:
     """The GPUs that the driver shows; the framework's own view takes an import and is asked for apart, by `probe`."""
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         tool = os.path.join(folder, "nvidia-smi")
         if os.access(tool, os.X_OK):
+            import subprocess  # 5 ms, and few machines need it
+
             try:
                 done = subprocess.run([tool, "-L"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20, check=False)
             except (OSError, subprocess.TimeoutExpired):
@@ -88,9 +91,8 @@ def _gpus() -> List[str]:
     return []
 
 
-def _own_hash() -> Optional[str]:
+def _own_hash() -> str | None:
     path = sys.argv[0]
     if not os.path.isfile(path) or not path.endswith(".pyz"):
         return None
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+    return hash_file(path).hex()

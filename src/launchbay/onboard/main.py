@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, Callable, Dict
 
 from .refused import Refused
+
+TYPE_CHECKING = False  # `typing` itself would cost a tenth of a fingerprint
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 __all__ = ["VERSION", "main"]
 
 VERSION = 1
 """Version of the protocol; a request of another version is refused."""
-
-_Command = Callable[[Dict[str, Any]], Dict[str, Any]]
-
 
 def main() -> int:
     """Run one command; return the exit code: 0 answered, 1 refused, 2 not understood."""
@@ -41,14 +41,14 @@ def main() -> int:
     return _answer(channel, 0, {"ok": True, "result": result})
 
 
-def _answer(channel: Any, code: int, answer: Dict[str, Any]) -> int:
+def _answer(channel: Any, code: int, answer: dict[str, Any]) -> int:
     if not channel.closed:
         channel.write(json.dumps({"v": VERSION, **answer}) + "\n")
         channel.close()
     return code
 
 
-def _find(name: str) -> _Command | None:  # noqa: C901
+def _find(name: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:  # noqa: C901
     """Import only what the command needs: a fingerprint must not pay for a supervisor."""
     if name == "fingerprint":
         from . import fingerprint
@@ -65,6 +65,5 @@ def _find(name: str) -> _Command | None:  # noqa: C901
     if name in ("inspect", "evaluate", "predict"):
         from . import model
 
-        found: _Command = getattr(model, name)
-        return found
+        return {"inspect": model.inspect, "evaluate": model.evaluate, "predict": model.predict}[name]
     return None

@@ -12,16 +12,28 @@ from launchbay.runs.diagnosis import format_value
 from launchbay.runs.events import Scalar
 from launchbay.runs.pairs import Pair
 
-__all__ = ["Axis", "Chart", "Line", "Mark", "PALETTE", "label_rows", "loss_chart", "metric_charts", "printable", "thin"]
+__all__ = [
+    "PALETTE",
+    "Axis",
+    "Chart",
+    "Line",
+    "Mark",
+    "label_rows",
+    "loss_chart",
+    "metric_charts",
+    "printable",
+    "thin",
+]
 
 
 PALETTE = ("#0b6bcb", "#d9480f", "#0a8f5b", "#b5179e", "#7048e8", "#0891a8", "#8a6d00", "#c92a2a")
 """Colours of runs on white."""
+_HUGE = 1e100  # as good as infinite, and small enough to reckon with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One curve. `index` counts runs, for the colour; an `is_strong` one is validation, or training on its own."""
+    """One curve: `index` counts runs, for the colour; `is_strong` is validation, or training on its own."""
 
     run: str
     role: str
@@ -34,14 +46,14 @@ class Line:
     @property
     def finite(self) -> list[tuple[int, float]]:
         """List the points that can be drawn."""
-        return [point for point in zip(self.steps, self.values, strict=True) if math.isfinite(point[1])]
+        return [point for point in zip(self.steps, self.values, strict=True) if abs(point[1]) < _HUGE]
 
     @property
     def segments(self) -> list[list[tuple[int, float]]]:
         """Split the line where values are not finite: nothing is drawn across such a gap."""
         parts: list[list[tuple[int, float]]] = [[]]
         for step, value in zip(self.steps, self.values, strict=True):
-            if math.isfinite(value):
+            if abs(value) < _HUGE:
                 parts[-1].append((step, value))
             elif parts[-1]:
                 parts.append([])
@@ -92,10 +104,12 @@ class Chart:
 def loss_chart(curves: Curves, *, is_log: bool | None = None, most: int | None = None) -> Chart:
     """Make the chart of the loss (of the first metric, for a run without one).
 
-    The scale is logarithmic where values span decades and none is zero or less; `is_log` wishes for one of the two.
-    With `most`, lines are thinned to that many medians.
+    The scale is logarithmic where values span decades and none is zero or less; `is_log` wishes for one of
+    the two, where it can be. With `most`, lines are thinned to that many medians.
     """
-    shown = [(name, run, run.loss or (run.pairs[0] if run.pairs else None)) for name, run in curves.runs.items()]
+    shown = [
+        (name, run, run.loss or (run.pairs[0] if run.pairs else None)) for name, run in curves.runs.items()
+    ]
     metrics = {pair.metric for _, _, pair in shown if pair is not None}
     return _chart(metrics.pop() if len(metrics) == 1 else "loss", shown, is_log=is_log, most=most)
 
@@ -128,7 +142,7 @@ def thin(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, floa
     return [*kept, points[-1]]
 
 
-# --- lines ----------------------------------------------------------------------------------------------------------
+# --- lines ----------------------------------------------------------------------------------------
 
 _Shown = Sequence[tuple[str, RunCurves, Pair | None]]
 
@@ -147,7 +161,7 @@ def _chart(metric: str, shown: _Shown, *, is_log: bool | None = None, most: int 
         lines=tuple(lines),
         marks=tuple(marks),
         x=_linear_axis(steps, is_whole=True),
-        y=_value_axis(lines, is_log),
+        y=_value_axis(lines, is_log=is_log),
     )
 
 
@@ -185,7 +199,7 @@ def _smooth(line: Line, most: int) -> Line:
         return line
     steps, values = [], []
     for start in range(0, len(line.steps), width):
-        block = [value for value in line.values[start : start + width] if math.isfinite(value)]
+        block = [value for value in line.values[start : start + width] if abs(value) < _HUGE]
         steps.append(line.steps[min(start + width // 2, len(line.steps) - 1)])
         values.append(median(block) if block else math.nan)
     return replace(line, steps=tuple(steps), values=tuple(values))
@@ -196,7 +210,7 @@ def _marks(line: Line, *, is_loss: bool) -> list[Mark]:
     if not finite:
         return []
     marks = []
-    if not math.isfinite(line.last):
+    if not abs(line.last) < _HUGE:
         step, value = finite[-1]
         label = f"{format_value(line.last)} after step {step}"
         marks.append(Mark(index=line.index, step=step, value=value, label=label, is_bad=True))
@@ -208,7 +222,7 @@ def _marks(line: Line, *, is_loss: bool) -> list[Mark]:
 
 
 def label_rows(chart: Chart, spread: float) -> list[tuple[Mark, int]]:
-    """Give each mark's words a row below its point, so that words closer than `spread` of the width do not overlap."""
+    """Give each mark's words a row below its point; those closer than `spread` of the width share none."""
     rows: list[tuple[Mark, int]] = []
     for mark in sorted(chart.marks, key=lambda mark: mark.step):
         near = [row for other, row in rows if chart.x.place(mark.step) - chart.x.place(other.step) < spread]
@@ -216,7 +230,7 @@ def label_rows(chart: Chart, spread: float) -> list[tuple[Mark, int]]:
     return rows
 
 
-# --- axes -----------------------------------------------------------------------------------------------------------
+# --- axes -----------------------------------------------------------------------------------------
 
 _DECADES = 20.0
 """The ratio of highest to lowest from which the end of a curve would lie flat on a linear axis."""
@@ -224,9 +238,9 @@ _DEPTH = 1000.0
 """A training loss that falls this far below any validation loss is memorising; it may leave the picture."""
 
 
-def _value_axis(lines: Sequence[Line], is_log: bool | None) -> Axis:
+def _value_axis(lines: Sequence[Line], *, is_log: bool | None) -> Axis:
     values = [value for line in lines for _, value in line.finite]
-    can_log = bool(values) and min(values) > 0
+    can_log = bool(values) and min(values) > 1 / _HUGE
     wants_log = can_log and max(values) / min(values) >= _DECADES
     if can_log and (wants_log if is_log is None else is_log):
         strong = [value for line in lines if line.is_strong for _, value in line.finite] or values
@@ -238,7 +252,9 @@ _BELOW, _ABOVE = 0.12, 0.05  # room around the values; below, for the words at t
 
 
 def _linear_axis(values: Sequence[float], *, is_whole: bool) -> Axis:
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    if not values:
+        return Axis(low=0.0, high=1.0, is_log=False, ticks=())
+    low, high = min(values), max(values)
     room = (high - low) or abs(low) / 5 or 1.0
     size = _nice((high - low or room) / 5)
     if is_whole:

@@ -1,8 +1,8 @@
 """Learning curves of one or several runs: read, named, paired, judged.
 
-Training and validation loss are found whatever the convention: folders ``train/`` and ``validation/`` with the tag
-``epoch_loss`` (Keras), tags ``Loss/train`` and ``Loss/val``, ``train/loss`` and ``eval/loss``, ``train_loss_epoch`` and
-``val_loss``, ``loss`` and ``val_loss`` in one folder (the scaffold of `bay init`).
+Training and validation loss are found whatever the convention: folders ``train/`` and ``validation/`` with
+the tag ``epoch_loss`` (Keras), tags ``Loss/train`` and ``Loss/val``, ``train/loss`` and ``eval/loss``,
+``train_loss_epoch`` and ``val_loss``, ``loss`` and ``val_loss`` in one folder (the scaffold of `bay init`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ __all__ = ["Curves", "RunCurves", "curves_json", "load_curves"]
 class RunCurves:
     """The curves of one run.
 
-    `scalars` by their TensorBoard names (``train/epoch_loss``). `pairs` holds every metric; the loss, if there is one,
-    comes first and is `loss`. `warnings` names damaged places of the event files, which were left out.
+    `scalars` by their TensorBoard names (``train/epoch_loss``). `pairs` holds every metric; the loss, if
+    there is one, comes first and is `loss`. `warnings` names damaged places of the event files, which were
+    left out.
     """
 
     scalars: Mapping[str, Scalar]
@@ -53,7 +54,7 @@ class Curves:
 
 
 def load_curves(sources: Mapping[str, Sequence[Path]]) -> Curves:
-    """Read the curves of runs: for each run's name, the folders that it logged to (read with all that is in them).
+    """Read the curves of runs: for each run's name, the folders that it logged to, with all in them.
 
     Raises UserError where a run wrote no event file or no scalar. A training that still goes on can be read.
     """
@@ -91,11 +92,11 @@ def _run_json(run: RunCurves) -> dict[str, Any]:
     }
 
 
-# --- reading --------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 _HINT = (
-    "pass keras.callbacks.TensorBoard('logs') to model.fit, or write scalars as the train.py of `bay init` does, "
-    "then train again"
+    "pass keras.callbacks.TensorBoard('logs') to model.fit, or write scalars as the train.py of `bay init` "
+    "does, then train again"
 )
 
 

@@ -1,13 +1,15 @@
 """Scalars out of TensorBoard event files, read without TensorFlow, protobuf or numpy.
 
-An event file is a row of records, each ``uint64 length, uint32 crc of it, data, uint32 crc of the data`` (little
-endian, masked CRC-32C), the data being a protobuf ``Event`` (event.proto, summary.proto and tensor.proto in
-https://github.com/tensorflow/tensorboard/tree/master/tensorboard/compat/proto). Keras writes a scalar as a tensor,
-whose tag only the tag's first event declares to belong to the plugin "scalars"; PyTorch writes ``simple_value``.
+An event file is a row of records, each ``uint64 length, uint32 crc of it, data, uint32 crc of the data``
+(little endian, masked CRC-32C), the data being a protobuf ``Event`` (event.proto, summary.proto and
+tensor.proto in https://github.com/tensorflow/tensorboard/tree/master/tensorboard/compat/proto). Keras
+writes a scalar as a tensor, whose tag need be declared to belong to the plugin "scalars" in its first event
+only; PyTorch writes ``simple_value``.
 
-Histograms, images and graphs are stepped over in a memory map, their bytes neither copied nor checked. The crc of
-every length is checked; that of the data only where the record holds a scalar: some 5 µs each there, but seconds for
-the megabytes of a histogram. A file that ends in the middle of a record is still being written, which is normal.
+Histograms, images and graphs are stepped over in a memory map, their bytes neither copied nor checked. The
+crc of every length is checked; that of the data only where the record holds a scalar: some 5 µs each there,
+but seconds for the megabytes of histograms. A file that ends within a record is still being written, which
+is normal.
 """
 
 from __future__ import annotations
@@ -67,15 +69,15 @@ def find_logdirs(root: Path) -> tuple[Path, ...]:
 
 
 def read_scalars(logdir: Path) -> tuple[Series, ...]:
-    """Read every scalar in and under a log folder; damaged places are stepped over (`read_events` names them)."""
+    """Read every scalar in and under a log folder; damaged places are left out (`read_events` names them)."""
     return read_events(logdir).series
 
 
 def read_events(logdir: Path, *, below: bool = True) -> EventLog:
     """Read every scalar in (and, with `below`, under) a log folder, and say what was damaged.
 
-    Several files in one folder (a restarted training) are one series: of two values for a step, the one with the
-    later wall time stays. May be called while the files are being written. Raises nothing for a damaged file.
+    Several files in one folder (a restarted training) are one series: of two values for a step, the one with
+    the later wall time stays. May be called while files are being written. Raises nothing for a damaged file.
     """
     series: list[Series] = []
     warnings: list[str] = []
@@ -123,7 +125,7 @@ def _read_file(path: Path, plugins: dict[str, str], warnings: list[str]) -> Iter
         warnings.append(f"{path}: cannot be read: {error.strerror}")
 
 
-# --- records --------------------------------------------------------------------------------------------------------
+# --- records --------------------------------------------------------------------------------------
 
 _HEADER = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
@@ -182,7 +184,7 @@ def _crc_of_length(length: int) -> int:
     return _masked_crc(length.to_bytes(8, "little"))
 
 
-# --- protobuf -------------------------------------------------------------------------------------------------------
+# --- protobuf -------------------------------------------------------------------------------------
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DOUBLE, _FLOAT = struct.Struct("<d"), struct.Struct("<f")
@@ -280,7 +282,7 @@ def _read_plugin(data: mmap.mmap, start: int, end: int) -> str:
     return ""
 
 
-# DataType -> how one element lies in tensor_content (types.proto); bfloat16 = 14 is the upper half of a float.
+# DataType -> how one element lies in tensor_content (types.proto); bfloat16 is the upper half of a float.
 _CONTENT = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 14: "<H", 19: "<e"}
 _HALF, _BFLOAT16 = 19, 14
 

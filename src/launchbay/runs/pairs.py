@@ -1,9 +1,10 @@
 """Which scalars belong together, told from their names alone. Pure.
 
-A name has a *role* (of which data it is: ``train``, ``val``, ``test``), a *metric* (``loss``) and a *group* (the
-experiment, if a log folder holds several). The role stands in the folder (Keras: ``validation`` + ``epoch_loss``), in
-the tag (``Loss/val``, ``eval/loss``, ``val_loss``) or nowhere, which means training. ``epoch`` says nothing; ``step``
-and ``batch`` mark the finer of two series of the same metric, which is taken only where there is no other.
+A name has a *role* (of which data it is: ``train``, ``val``, ``test``), a *metric* (``loss``) and a *group*
+(the experiment, if a log folder holds several). The role stands in the folder (Keras: ``validation`` +
+``epoch_loss``), in the tag (``Loss/val``, ``eval/loss``, ``val_loss``) or nowhere, which means training.
+``epoch`` says nothing; ``step`` and ``batch`` mark the finer of two series of the same metric, which is
+taken only where there is no other.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Name(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A metric, and the names of its scalars for the training and the validation data; a missing one is None."""
+    """A metric, and the names of its scalars on training and on validation data; a missing one is None."""
 
     metric: str
     training: str | None
@@ -37,7 +38,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The scalars of one experiment. The loss, if there is one, comes first among the `pairs` and is `loss`."""
+    """The scalars of one experiment. The loss, if there is one, is `loss`, and the first of the `pairs`."""
 
     names: tuple[Name, ...]
     pairs: tuple[Pair, ...]
@@ -47,9 +48,9 @@ class Group:
 def group_scalars(points: Mapping[Name, int]) -> dict[str, Group]:
     """Sort the scalars of one run into experiments, and each experiment's into pairs.
 
-    `points` says how many points each scalar has. An experiment is a folder (less its role) that has a loss of its own;
-    what lies in other folders (a learning rate, say) is counted to the first experiment. Never empty for non-empty
-    `points`.
+    `points` says how many points each scalar has. An experiment is a folder (less its role) that has a loss
+    of its own; what lies in other folders (a learning rate, say) is counted to the first experiment. Never
+    empty for non-empty `points`.
     """
     members: dict[str, list[_Parsed]] = {}
     for parsed in _parse_all(points):
@@ -67,7 +68,7 @@ def is_role(folder: str) -> bool:
     return folder.lower() in _ROLES
 
 
-# --- one name -------------------------------------------------------------------------------------------------------
+# --- one name -------------------------------------------------------------------------------------
 
 _Role: TypeAlias = Literal["training", "validation", "test", ""]
 _ROLES: dict[str, _Role] = {
@@ -89,11 +90,16 @@ class _Parsed(NamedTuple):
 
 
 def _parse_all(points: Mapping[Name, int]) -> Iterable[_Parsed]:
-    # Where a folder's tags tell validation apart themselves, the folder's own name ("training_2") means something else.
-    told = {name.run for name in points if _split_role(name.tag)[0] == "validation" and not _is_duplicate(name.tag)}
+    # Where tags tell validation apart themselves, their folder's name ("training_2") means something else.
+    told = {
+        name.run
+        for name in points
+        if _split_role(name.tag)[0] == "validation" and not _is_duplicate(name.tag)
+    }
     for name in sorted(points):
         role, metric = _split_role(name.tag)
-        folder_role, group = ("", name.run) if name.run in told else _split_role(name.run)
+        folder_role, group = _split_role("" if name.run in told else name.run)
+        group = name.run if name.run in told else group
         metric, fine = _plain(metric)
         if _is_duplicate(name.tag):
             metric = ""
@@ -101,7 +107,7 @@ def _parse_all(points: Mapping[Name, int]) -> Iterable[_Parsed]:
 
 
 def _is_duplicate(tag: str) -> bool:
-    """Recognise what Keras writes a second time, over batches instead of epochs: ``evaluation_loss_vs_iterations``."""
+    """Recognise what Keras writes twice, over batches too: ``evaluation_loss_vs_iterations``."""
     return tag.endswith("_vs_iterations")
 
 
@@ -134,10 +140,19 @@ def _plain(metric: str) -> tuple[str, bool]:
     return (f"{head}/{last}" if head else last), fine
 
 
-# --- pairs ----------------------------------------------------------------------------------------------------------
+# --- pairs ----------------------------------------------------------------------------------------
 
 _LOSS_FILLERS = {"loss", "total", "mean", "avg", "average", "running", "objective"}
-_LOSS_KINDS = {"nll", "crossentropy", "cross_entropy", "mse", "mean_squared_error", "perplexity", "elbo", "objective"}
+_LOSS_KINDS = {
+    "nll",
+    "crossentropy",
+    "cross_entropy",
+    "mse",
+    "mean_squared_error",
+    "perplexity",
+    "elbo",
+    "objective",
+}
 
 
 def _loss_rank(metric: str) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from launchbay.errors import UserError
-from launchbay.runs.chart import PALETTE, Chart, label_rows, loss_chart, printable, thin
+from launchbay.runs.chart import PALETTE, Chart, Line, label_rows, loss_chart, printable, thin
 from launchbay.runs.curves import Curves
 
 if TYPE_CHECKING:
@@ -48,16 +48,21 @@ def render_picture(curves: Curves, kind: str) -> bytes:
     words = list(_words(curves))
     is_few = len(curves.runs) <= _FEW
     # In inches: what stands above, left of, below and right of the axes.
-    top, left, bottom, right = 0.65 + 0.23 * len(words) + (0.55 if is_few else 0.1), 0.85, 0.6, 0.3 if is_few else 2.2
+    top, left, bottom, right = (
+        0.65 + 0.23 * len(words) + (0.1 if not is_few else 0.35 if len(curves.runs) == 1 else 0.55),
+        0.85,
+        0.6,
+        0.3 if is_few else 2.2,
+    )
     width, height = 10.0, 4.3 + top + bottom
-    with mpl.rc_context({**mpl.rcParamsDefault, **_STYLE}):
+    with mpl.rc_context(dict(mpl.rcParamsDefault) | _STYLE):
         figure = Figure(figsize=(width, height), dpi=160)
         axes = figure.add_axes(
             (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
         )
         _plot_lines(axes, chart)
         _plot_marks(axes, chart, is_few=is_few)
-        _plot_legend(axes, chart, is_few=is_few)
+        _plot_legend(axes, curves, chart, is_few=is_few)
         _write_words(figure, curves, words)
         stream = io.BytesIO()
         figure.savefig(stream, format=kind, metadata={"Date": None} if kind == "svg" else None)
@@ -90,13 +95,10 @@ def _write_words(figure: Figure, curves: Curves, words: list[tuple[str, str]]) -
 
 def _plot_lines(axes: Axes, chart: Chart) -> None:
     for line in chart.lines:
-        style: dict[str, Any] = (
-            {"linewidth": 1.7, "zorder": 3} if line.is_strong else {"linewidth": 1.1, "alpha": 0.5, "zorder": 2}
-        )
         for segment in line.segments:
             points = thin(segment, _MOST_POINTS)
             steps, values = [step for step, _ in points], [value for _, value in points]
-            axes.plot(steps, values, color=PALETTE[line.index % len(PALETTE)], **style)
+            axes.plot(steps, values, zorder=3 if line.is_strong else 2, **_look(line))
     axes.set_yscale("log" if chart.y.is_log else "linear")
     axes.set_xlim(chart.x.low, chart.x.high)
     axes.set_ylim(chart.y.low, chart.y.high)
@@ -111,6 +113,15 @@ def _plot_lines(axes: Axes, chart: Chart) -> None:
         axes.text(0.5, 0.5, "no finite value to draw", transform=axes.transAxes, ha="center", color=_SOFT)
 
 
+def _look(line: Line) -> dict[str, Any]:
+    return {
+        "color": PALETTE[line.index % len(PALETTE)],
+        "linestyle": "-" if line.index < len(PALETTE) else (0, (5, 2)),
+        "linewidth": 1.7 if line.is_strong else 1.1,
+        "alpha": None if line.is_strong else 0.5,
+    }
+
+
 def _plot_marks(axes: Axes, chart: Chart, *, is_few: bool) -> None:
     from matplotlib.patheffects import withStroke
 
@@ -118,8 +129,14 @@ def _plot_marks(axes: Axes, chart: Chart, *, is_few: bool) -> None:
         color, place = PALETTE[mark.index % len(PALETTE)], chart.x.place(mark.step)
         symbol = "X" if mark.is_bad else "o"
         axes.plot(
-            [mark.step], [mark.value], symbol, color=color, markersize=7 if is_few else 5, markeredgecolor="white",
-            zorder=4, clip_on=False,
+            [mark.step],
+            [mark.value],
+            symbol,
+            color=color,
+            markersize=7 if is_few else 5,
+            markeredgecolor="white",
+            zorder=4,
+            clip_on=False,
         )
         if is_few:
             axes.annotate(
@@ -136,25 +153,28 @@ def _plot_marks(axes: Axes, chart: Chart, *, is_few: bool) -> None:
             )
 
 
-def _plot_legend(axes: Axes, chart: Chart, *, is_few: bool) -> None:
-    """Name a few runs' lines above the axes, many runs beside them."""
+def _plot_legend(axes: Axes, curves: Curves, chart: Chart, *, is_few: bool) -> None:
+    """Name a few runs' lines above the axes, many runs and what they show beside them."""
     from matplotlib.lines import Line2D
 
-    runs = list(dict.fromkeys(line.run for line in chart.lines))
-    lines = [line for line in chart.lines if is_few or line.is_strong]
-    handles = [
-        Line2D(
-            [], [], color=PALETTE[line.index % len(PALETTE)], linewidth=1.7 if line.is_strong else 1.1,
-            alpha=None if line.is_strong else 0.5,
-            label=_short(line.run) if not is_few else line.role if len(runs) == 1 else f"{_short(line.run)} {line.role}",
-        )
-        for line in lines
-    ]
+    is_lone = len(curves.runs) == 1
+    handles = []
+    for line in chart.lines:
+        verdict = curves.runs[line.run].diagnosis.verdict
+        label = line.role if is_lone else f"{_short(line.run)} {line.role if is_few else f'({verdict})'}"
+        if is_few or line.is_strong:
+            handles.append(Line2D([], [], label=label, **_look(line)))
     if not handles:
         return
     if is_few:
-        columns = len(handles) if len(runs) == 1 else len(runs)
-        place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": columns}
+        columns = len(handles) if is_lone else len(curves.runs)
+        place: dict[str, Any] = {
+            "loc": "lower right",
+            "bbox_to_anchor": (1, 1),
+            "ncols": columns,
+            "fontsize": 9.5,
+        }
     else:
-        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "title": "validation\n(training lighter)"}
-    axes.legend(handles=handles, frameon=False, fontsize=9.5 if is_few else 8.5, labelcolor=_INK, **place)
+        title = "validation; training lighter"
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "title": title, "fontsize": 8.5}
+    axes.legend(handles=handles, frameon=False, labelcolor=_INK, title_fontsize=8.5, **place)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ def write_plot(curves: Curves, path: Path) -> None:
         data = render_picture(curves, kind[1:])
     else:
         raise UsageError(
-            f"curves can be written as .png, .svg or .html, got {path.name!r}", hint="bay curves RUN -o curves.html"
+            f"curves can be written as .png, .svg or .html, got {path.name!r}",
+            hint="bay curves RUN -o curves.html",
         )
     try:
         write_atomic(path, data)
@@ -38,7 +41,7 @@ def write_plot(curves: Curves, path: Path) -> None:
         raise explain_os_error(error, f"writing {path}") from error
 
 
-# --- terminal -------------------------------------------------------------------------------------------------------
+# --- terminal -------------------------------------------------------------------------------------
 
 _COLORS = (33, 208, 35, 170, 99, 37, 142, 160)  # of the 256; legible on black and on white
 _GREY = 244
@@ -47,24 +50,26 @@ _GREY = 244
 def draw_terminal(curves: Curves, width: int, height: int, *, color: bool) -> str:
     """Draw the loss curves as text of at most `width` columns (at least 40) and `height` lines (at least 10).
 
-    Validation is bright, training dim; without colour runs are told apart by letters. Long curves are drawn as the
-    medians of as many points as fall on half a column. Raises UserError where plotext cannot be loaded.
+    Validation is bright, training dim; without colour runs are told apart by letters. Long curves are drawn
+    as the medians of as many points as fall on half a column. Raises UserError where plotext cannot be
+    loaded.
     """
     try:
         import plotext  # type: ignore[import-untyped]
     except ImportError as error:
         raise UserError(
-            f"the terminal chart needs plotext, which cannot be loaded: {error}", hint="bay curves RUN -o curves.html"
+            f"the terminal chart needs plotext, which cannot be loaded: {error}",
+            hint="bay curves RUN -o curves.html",
         ) from error
     width, height = max(40, width), max(10, height)
     chart = loss_chart(curves, most=2 * width)
     legend = _legend(chart, width, max(2, height // 3), color=color)
     figure = plotext.figure
-    plotext.terminal.limit(False, False)  # the caller knows how large its terminal is
+    plotext.terminal.limit(width=False, height=False)  # the caller knows how large its terminal is
     figure.clear()
     figure.theme("colorless")
     figure.canvas("default")
-    figure.legend(False)
+    figure.legend(active=False)
     figure.plot_size(width, max(8, height - len(legend)))
     _draw_axes(plotext, chart)
     for line in sorted(chart.lines, key=lambda line: line.is_strong):
@@ -75,25 +80,26 @@ def draw_terminal(curves: Curves, width: int, height: int, *, color: bool) -> st
 
 def _draw_axes(plotext: Any, chart: Chart) -> None:
     figure = plotext.figure
-    figure.axes(False, axis="x", side="upper")
-    figure.axes(False, axis="y", side="right")
+    figure.axes(active=False, axis="x", side="upper")
+    figure.axes(active=False, axis="y", side="right")
     for name, axis in (("x", chart.x), ("y", chart.y)):
         ruler = figure.ruler(name)
         ruler.lim(axis.scaled(axis.low), axis.scaled(axis.high))
         # plotext takes logarithms of the points but not of the ticks it is given, so both come to it scaled.
         ruler.ticks([axis.scaled(value) for value, _ in axis.ticks], [label for _, label in axis.ticks])
-    figure.ruler("y").grid(True, "dotted", plotext.pixel(_GREY))
+    figure.ruler("y").grid(active=True, style="dotted", pixel=plotext.pixel(_GREY))
 
 
 def _draw_line(plotext: Any, line: Line, chart: Chart, *, color: bool) -> None:
     lone = len({other.index for other in chart.lines}) == 1
     pixel = plotext.pixel(_COLORS[line.index % len(_COLORS)], None, None if line.is_strong else "dim")
     symbol = "braille" if color or (lone and line.is_strong) else "·" if lone else _letter(line)
-    for segment in line.segments:
+    # plotext would draw what leaves the axes at their edge.
+    inside = replace(line, values=tuple(value if value >= chart.y.low else math.nan for value in line.values))
+    for segment in inside.segments:
         signal = plotext.figure.signal(
             [step for step, _ in segment],
-            # plotext draws what leaves the picture at its edge
-            [max(chart.y.scaled(value), chart.y.scaled(chart.y.low)) for _, value in segment],
+            [chart.y.scaled(value) for _, value in segment],
             marker=plotext.marker(symbol, pixel),
         )
         plotext.figure.draw(signal.lines() if symbol == "braille" else signal)
@@ -107,7 +113,11 @@ def _letter(line: Line) -> str:
 def _legend(chart: Chart, width: int, most: int, *, color: bool) -> list[str]:
     """Write a line for the axes and one per run: its signs, its name, and where its curves end."""
     lone = len({line.index for line in chart.lines}) == 1
-    rows = [_paint([(f"{chart.metric}{', log scale,' if chart.y.is_log else ''} by step", "")], width, color=color)]
+    rows = [
+        _paint(
+            [(f"{chart.metric}{', log scale,' if chart.y.is_log else ''} by step", "")], width, color=color
+        )
+    ]
     names = list(dict.fromkeys(line.run for line in chart.lines))
     broad = max((len(printable(name)) for name in names), default=0)
     shown = names if len(names) <= most else names[: most - 1]
@@ -116,7 +126,11 @@ def _legend(chart: Chart, width: int, most: int, *, color: bool) -> list[str]:
         pieces = [(f"{printable(name):<{broad}}", "")]
         for line in reversed(lines):
             style = f"38;5;{_COLORS[line.index % len(_COLORS)]}{'' if line.is_strong else ';2'}"
-            pieces += [("  ", ""), (_sign(line, lone=lone, color=color), style), (f" {_end(line, chart)}", "")]
+            pieces += [
+                ("  ", ""),
+                (_sign(line, lone=lone, color=color), style),
+                (f" {_end(line, chart)}", ""),
+            ]
         rows.append(_paint(pieces, width, color=color))
     if len(shown) < len(names):
         rows.append(f"and {len(names) - len(shown)} more")
@@ -130,7 +144,9 @@ def _sign(line: Line, *, lone: bool, color: bool) -> str:
 
 
 def _end(line: Line, chart: Chart) -> str:
-    best = [mark.label for mark in chart.marks if mark.index == line.index and not mark.is_bad and line.is_strong]
+    best = [
+        mark.label for mark in chart.marks if mark.index == line.index and not mark.is_bad and line.is_strong
+    ]
     return ", ".join([f"{line.role} {format_value(line.last)}", *best])
 
 

@@ -28,6 +28,7 @@ _SAMPLE_ROWS = 200
 _LONGEST = 1 << 24  # characters of one line: a file without line ends must not fill the memory
 _PROGRESS_ROWS = 1 << 16
 _NAMED = re.compile(r"\.(csv|tsv)(\.gz)?\Z", re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")  # text to float(), but no column's name
 _DELIMITERS = ("\t", ";", ",")  # where several fit, the one that least often stands inside a cell
 _MISSING = frozenset(
     {"nan", "na", "n/a", "#n/a", "null", "none", "?"}
@@ -155,7 +156,7 @@ def _find_layout(sample: str) -> _Layout | None:
 def _sample_rows(sample: str, delimiter: str) -> list[list[str]]:
     rows: list[list[str]] = []
     for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
-        if any(row):
+        if any(cell.strip() for cell in row):
             rows.append(row)
         if len(rows) == _SAMPLE_ROWS:
             break
@@ -164,7 +165,8 @@ def _sample_rows(sample: str, delimiter: str) -> list[list[str]]:
 
 def _is_header(row: Sequence[str]) -> bool:
     kinds = {_kind(cell) for cell in row}
-    return "text" in kinds and kinds <= {"text", "empty"}
+    is_data = any(_DECIMAL_COMMA.fullmatch(cell.strip()) for cell in row)
+    return "text" in kinds and kinds <= {"text", "empty"} and not is_data
 
 
 def _kind(cell: str) -> _Kind:

@@ -381,8 +381,8 @@ def _open(errand: Errand, part: Part | None) -> Any:
     except HTTPError as error:
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part and part.size:
             return error
-        with error:
-            raise _explain_status(error, errand) from error
+        error.close()
+        raise _explain_status(error, errand) from error
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         raise _explain_network(error, errand) from error
 
@@ -406,7 +406,8 @@ def _explain_status(error: HTTPError, errand: Errand) -> _Dropped | UserError:
             what, where=where, hint="the link may need a login, or may have expired: get a new one"
         )
     if error.code < HTTPStatus.BAD_REQUEST:
-        return UserError(f"{what}, in a circle or for the tenth time", where=where, hint="check the link")
+        what = f"{what}, which leads nowhere: in a circle, on and on, or without an address"
+        return UserError(what, where=where, hint="check the link")
     return UserError(what, where=where)
 
 

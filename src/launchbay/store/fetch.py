@@ -220,7 +220,9 @@ def _fetch_path(source: Path, job: _Job) -> Fetched:
         raise UserError("no permission to read it", where=str(source))
     target = job.into / safe_name(source.name)
     if target.exists() and target.samefile(source):
-        return _describe(target, sha256_file(target), job, is_new=False)
+        digest = sha256_file(target)
+        _check_digest(digest, job)
+        return _describe(target, digest, job, is_new=False)
     with _hold(target, job) as part:
         if there := _check_there(target, job):
             part.clear()
@@ -287,18 +289,22 @@ def _settle(part: Part, target: Path, job: _Job) -> Fetched:
 
 def _judge(part: Part, target: Path, job: _Job) -> Fetched:
     digest = sha256_file(part.path)
-    if job.expected not in (None, digest):
-        raise UserError(
-            f"wrong sha256: expected {job.expected}, got {digest}; the file was not kept",
-            where=job.source,
-            hint="take the sha256 from who publishes the file; if it is right, the file was changed since",
-        )
+    _check_digest(digest, job)
     if not os.path.lexists(target):
         return _describe(part.path, digest, job, is_new=True, target=target)
     there = sha256_file(target)
     if there != digest:
         raise conflict(target, f"sha256 {there}, the new one has {digest}")
     return _describe(target, digest, job, is_new=False)
+
+
+def _check_digest(digest: str, job: _Job) -> None:
+    if job.expected not in (None, digest):
+        raise UserError(
+            f"wrong sha256: expected {job.expected}, got {digest}; the file was not taken",
+            where=job.source,
+            hint="take the sha256 from who publishes the file; if it is right, the file was changed since",
+        )
 
 
 def _describe(path: Path, digest: str, job: _Job, *, is_new: bool, target: Path | None = None) -> Fetched:

@@ -63,10 +63,19 @@ class Journal:
 
     def write(self, operation: Operation, kind: str, step: str, detail: Mapping[str, Any]) -> None:
         """Append one entry."""
-        row = (self.clock.now(), operation.id, operation.verb, operation.subject, kind, step, json.dumps(dict(detail)))
+        row = (
+            self.clock.now(),
+            operation.id,
+            operation.verb,
+            operation.subject,
+            kind,
+            step,
+            json.dumps(dict(detail)),
+        )
         with self.connection:
             self.connection.execute(
-                "INSERT INTO journal (at, operation, verb, subject, kind, step, detail) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+                "INSERT INTO journal (at, operation, verb, subject, kind, step, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                row,
             )
 
     @contextlib.contextmanager
@@ -87,7 +96,9 @@ class Journal:
 
     def end(self, operation: Operation, outcome: str) -> None:
         """Close an operation; it will not be continued."""
-        with contextlib.suppress(sqlite3.OperationalError) if outcome == "failed" else contextlib.nullcontext():
+        with (
+            contextlib.suppress(sqlite3.OperationalError) if outcome == "failed" else contextlib.nullcontext()
+        ):
             self.write(operation, "end", "", {"outcome": outcome})
 
     def unfinished(self, verb: str, subject: str | None = None) -> Sequence[Operation]:
@@ -102,7 +113,9 @@ class Journal:
 
     def knows(self, verb: str, subject: str) -> bool:
         """Say whether that was ever asked for."""
-        row = self.connection.execute("SELECT 1 FROM journal WHERE subject = ? AND verb = ? LIMIT 1", (subject, verb)).fetchone()
+        row = self.connection.execute(
+            "SELECT 1 FROM journal WHERE subject = ? AND verb = ? LIMIT 1", (subject, verb)
+        ).fetchone()
         return row is not None
 
     def entries(self, subject: str | None = None) -> Sequence[tuple[str, str, str, str, str]]:
@@ -125,9 +138,13 @@ def open_journal(path: Path, clock: Clock) -> Iterator[Journal]:
         connection = _connect(path)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-            raise StateError(f"the journal cannot be opened: {error}", where=str(path), hint="bay doctor") from error
+            raise StateError(
+                f"the journal cannot be opened: {error}", where=str(path), hint="bay doctor"
+            ) from error
         kept = _set_aside(path)
-        notes.append(f"The journal was damaged ({error}); it is kept as {kept.name}, and a new one was begun from the records.")
+        notes.append(
+            f"The journal was damaged ({error}); it is kept as {kept.name}, and a new one was begun from the records."
+        )
         connection = _connect(path)
     try:
         yield Journal(path=path, clock=clock, connection=connection, notes=notes)

@@ -15,8 +15,18 @@ from typing import Any
 from launchbay.errors import NotFound, StateError, UsageError
 from launchbay.files import read_json, sha256_file, write_json
 from launchbay.home import Home
+from launchbay.jsonable import fields_of
 
-__all__ = ["Artifact", "Run", "find_model_run", "find_run", "list_runs", "process_alive", "read_run", "write_run"]
+__all__ = [
+    "Artifact",
+    "Run",
+    "find_model_run",
+    "find_run",
+    "list_runs",
+    "process_alive",
+    "read_run",
+    "write_run",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +37,11 @@ class Artifact:
     format: str
     sha256: str
     bytes: int
+
+    @property
+    def is_model(self) -> bool:
+        """Say whether its content is a model's."""
+        return self.format != "file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +85,18 @@ class Run:
     def is_over(self) -> bool:
         """Say whether nothing more will come of it."""
         return self.state not in ("starting", "running")
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return its fields; `artifacts` are absolute paths with the best model first, `models` says more of them."""
+        hidden = ("id", "artifacts", "supervisor", "data_files")
+        return {
+            "run": self.id,
+            **{name: value for name, value in fields_of(self).items() if name not in hidden},
+            "artifacts": [item.path for item in self.artifacts],
+            "models": [item for item in self.artifacts if item.is_model],
+            "log": self.log,
+            "work": self.work,
+        }
 
 
 def process_alive(process: Mapping[str, Any] | None) -> bool:
@@ -116,7 +143,9 @@ def read_run(folder: Path) -> Run:
         state=state,
         supervisor=process,
         artifacts=tuple(
-            Artifact(path=work / item["path"], format=item["format"], sha256=item["sha256"], bytes=item["bytes"])
+            Artifact(
+                path=work / item["path"], format=item["format"], sha256=item["sha256"], bytes=item["bytes"]
+            )
             for item in outcome.get("artifacts", ())
         ),
         logdirs=tuple(work / item for item in outcome.get("logdirs", ())),
@@ -126,10 +155,20 @@ def read_run(folder: Path) -> Run:
 
 
 _RECORD = ("instance", "fleet", "image", "digest", "script", "args", "data", "data_files", "created_at")
-_OUTCOME = ("exit_code", "signal", "seconds", "cpu_seconds", "peak_memory_bytes", "supervisor_cpu_seconds", "gpu")
+_OUTCOME = (
+    "exit_code",
+    "signal",
+    "seconds",
+    "cpu_seconds",
+    "peak_memory_bytes",
+    "supervisor_cpu_seconds",
+    "gpu",
+)
 
 
-def _state(process: Mapping[str, Any] | None, result: Mapping[str, Any] | None, record: Mapping[str, Any]) -> str:
+def _state(
+    process: Mapping[str, Any] | None, result: Mapping[str, Any] | None, record: Mapping[str, Any]
+) -> str:
     if result is not None:
         return str(result["state"])
     if process_alive(process):

@@ -1,0 +1,122 @@
+"""Instances: launch, list, verify, work in, stop, terminate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from launchbay.errors import UsageError
+from launchbay.lifecycle.bay import Bay, connect
+from launchbay.lifecycle.end import Ended, change_power, plan_end, terminate
+from launchbay.lifecycle.launch import Launch, launch_fleet
+from launchbay.lifecycle.verify import Verification, verify_instances
+from launchbay.planning.decide import select, select_one
+from launchbay.planning.fleet import Instance, Plan
+from launchbay.runs.train import stop_run
+from launchbay.store.records import find_run, list_runs
+
+__all__ = [
+    "Row", "copy", "execute", "launch", "ps", "reboot", "shell", "start", "stop", "terminate", "terminate_plan", "verify",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """An instance in the list of `ps`. Local instances cost nothing."""
+
+    name: str
+    fleet: str
+    state: str
+    image: str
+    provider: str
+    usd_per_hour: str | None
+    cost_so_far: str | None
+    age_s: float
+    id: str
+    digest: str
+    running: Sequence[str]
+
+
+def launch(bay: Bay, image: str, *, count: int = 1, name: str | None = None) -> Launch:
+    """Launch `count` identical instances, building the image if it is missing; all of them or none."""
+    return launch_fleet(bay, image, count=count, name=name)
+
+
+def ps(bay: Bay) -> Sequence[Row]:
+    """List the instances there are, what runs in them, and what they cost."""
+    running: dict[str, list[str]] = {}
+    for run in list_runs(bay.home):
+        if not run.is_over:
+            running.setdefault(run.instance, []).append(run.id)
+    now = bay.clock.now()
+    return [
+        Row(name=item.name, fleet=item.fleet, state=item.state, image=item.image, provider=item.provider, usd_per_hour=item.usd_per_hour,
+            cost_so_far="0.00" if item.provider == "local" else None, age_s=round(now - item.created_at, 1), id=item.id,
+            digest=item.digest, running=running.get(item.name, []))
+        for item in bay.provider.observe()
+    ]
+
+
+def verify(bay: Bay, name: str) -> Verification:
+    """Prove that the instances of a fleet are identical; names the odd one and what differs."""
+    return verify_instances(bay, select(bay.provider.observe(), name), full=True)
+
+
+def execute(bay: Bay, name: str, command: Sequence[str], *, capture: bool = False) -> tuple[int, bytes]:
+    """Run a command in an instance, on the caller's terminal or capturing what it prints; return (its code, its output)."""
+    if not command:
+        raise UsageError("exec needs a command", hint=f"bay exec {name} -- python -V")
+    transport = connect(bay, select_one(bay.provider.observe(), name))
+    if not capture:
+        return transport.attach(command), b""
+    done = transport.run(command)
+    return (128 - done.code if done.code < 0 else done.code), done.stdout + done.stderr
+
+
+def shell(bay: Bay, name: str) -> int:
+    """Open a shell in an instance, in its working folder."""
+    transport = connect(bay, select_one(bay.provider.observe(), name))
+    return transport.attach([bay.environ.get("SHELL") or "/bin/sh"])
+
+
+def copy(bay: Bay, source: str, target: str) -> str:
+    """Copy a file or folder between here and an instance (``INSTANCE:PATH``); return the instance's name."""
+    there, here = (_split_place(bay, source), _split_place(bay, target))
+    if (there is None) == (here is None):
+        raise UsageError(f"exactly one side must be INSTANCE:PATH, got {source} and {target}", hint="bay cp notes.txt exp-1:notes.txt")
+    if there is not None:
+        connect(bay, there[0]).get(there[1], target)
+        return there[0].name
+    assert here is not None
+    connect(bay, here[0]).put(source, here[1])
+    return here[0].name
+
+
+def _split_place(bay: Bay, text: str) -> tuple[Instance, str] | None:
+    name, colon, path = text.partition(":")
+    if not colon or "/" in name:
+        return None
+    return select_one(bay.provider.observe(), name), path or "."
+
+
+def stop(bay: Bay, name: str) -> Ended:
+    """Stop a fleet or an instance (all that runs in it ends, its files stay), or a run."""
+    if name.startswith("run-"):
+        run = stop_run(bay, find_run(bay.home, name))
+        return Ended(verb="stop", names=[run.id], processes_ended=1)
+    return change_power(bay, "stop", name)
+
+
+def start(bay: Bay, name: str) -> Ended:
+    """Let a stopped fleet or instance run again."""
+    return change_power(bay, "start", name)
+
+
+def reboot(bay: Bay, name: str) -> Ended:
+    """Stop and start: ends all that runs in it."""
+    return change_power(bay, "reboot", name)
+
+
+def terminate_plan(bay: Bay, name: str) -> Plan:
+    """Return what terminating `name` would do, to be shown and handed to `terminate`."""
+    return plan_end(bay, name)

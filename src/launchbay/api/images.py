@@ -1,0 +1,44 @@
+"""Images: list, build, show, verify, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launchbay.images.image import Image
+from launchbay.jsonable import to_json
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.build import ensure_image
+from launchbay.lifecycle.images import ImageCheck, ImageRow, find_any, image_rows, remove_image, verify_built
+
+__all__ = ["ImageCheck", "ImageRow", "build_image", "list_images", "remove_image", "show_image", "verify_built"]
+
+
+
+def list_images(bay: Bay, query: str = "") -> Sequence[ImageRow]:
+    """List built images and the recipes that could be built."""
+    return image_rows(bay, query)
+
+
+def build_image(bay: Bay, reference: str) -> Image:
+    """Build the image of a recipe's name, a recipe file or a requirements file, if it is not there."""
+    return ensure_image(bay, reference)[0]
+
+
+def show_image(bay: Bay, reference: str) -> Mapping[str, Any]:
+    """Describe an image or recipe with all its packages."""
+    image, lock = find_any(bay, reference)
+    if image is not None:
+        return {**to_json(image), "packages": dict(image.packages)}
+    assert lock is not None
+    return {
+        "name": lock.recipe,
+        "digest": lock.digest,
+        "python": lock.target.python,
+        "platform": lock.target.platform,
+        "accelerator": lock.target.accelerator,
+        "env": dict(lock.env),
+        "packages": {pin.name: pin.version for pin in lock.pins},
+        "built": None,
+        "size_bytes": None,
+    }

@@ -1,0 +1,65 @@
+"""Runs: train, list, follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from launchbay.lifecycle.bay import Bay
+from launchbay.planning.decide import select_one
+from launchbay.runs.hints import explain_failure
+from launchbay.runs.train import RunSpec, follow_run, submit_run
+from launchbay.store import records
+from launchbay.store.records import Run, find_run
+
+__all__ = ["explain", "list_runs", "logs", "train"]
+
+
+
+def train(
+    bay: Bay,
+    instance: str,
+    script: str | Path,
+    *,
+    data: str | Path | None = None,
+    args: Sequence[str] = (),
+    timeout_s: float | None = None,
+    write: Callable[[bytes], None] | None = None,
+    on_interrupt: Callable[[], str] = lambda: "stop",
+    on_start: Callable[[Run], None] = lambda run: None,
+    detach: bool = False,
+) -> Run:
+    """Run a script as it is in an instance, and (unless `detach`) pass on what it prints until it ends."""
+    spec = RunSpec(script=Path(script), data=Path(data) if data else None, args=tuple(args), timeout_s=timeout_s)
+    run = submit_run(bay, select_one(bay.provider.observe(), instance), spec)
+    on_start(run)
+    return run if detach else follow_run(bay, run, write or (lambda chunk: None), on_interrupt=on_interrupt)
+
+
+def list_runs(bay: Bay) -> Sequence[Run]:
+    """List all runs, oldest first, those of terminated instances too."""
+    return list(records.list_runs(bay.home))
+
+
+def logs(bay: Bay, run: str, *, write: Callable[[bytes], None], follow: bool = False) -> Run:
+    """Pass on what a run printed; with `follow`, until it is over."""
+    found = find_run(bay.home, run)
+    if follow and not found.is_over:
+        return follow_run(bay, found, write, on_interrupt=lambda: "detach")
+    if found.log.exists():
+        with found.log.open("rb") as log:
+            while chunk := log.read(1 << 16):
+                write(chunk)
+    return found
+
+
+def explain(run: Run) -> str:
+    """Say why a run failed and what to do, if its last words tell; empty otherwise."""
+    if not run.is_over or run.state == "done":
+        return ""
+    tail = b""
+    if run.log.exists():
+        with run.log.open("rb") as log:
+            log.seek(max(0, run.log.stat().st_size - 8192))
+            tail = log.read()
+    return explain_failure(tail.decode(errors="replace"), exit_code=run.exit_code, signal=run.signal, state=run.state, instance=run.instance)

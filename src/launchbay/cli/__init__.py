@@ -1,0 +1,3 @@
+"""The command line: parse, one API call, render."""
+
+__all__: list[str] = []

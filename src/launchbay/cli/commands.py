@@ -1,0 +1,295 @@
+"""One function per verb: an API call, and what of it is shown. No decisions are made here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import launchbay
+from launchbay.cli import render
+from launchbay.cli.console import ConsoleReporter, is_lively
+from launchbay.errors import UsageError
+from launchbay.lifecycle.bay import Bay, open_bay
+from launchbay.units import parse_duration
+
+__all__ = ["run"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What every command gets: the arguments, the bay, and where to write."""
+
+    arguments: Namespace
+    bay: Bay
+    reporter: ConsoleReporter
+
+    def show(self, value: object, text: Callable[[], str]) -> None:
+        """Print the value as JSON or as text, after all progress is off the screen."""
+        self.reporter.close()
+        if self.arguments.json:
+            sys.stdout.write(json.dumps(launchbay.to_json(value), indent=1) + "\n")
+        else:
+            sys.stdout.write(text() + "\n")
+
+    def agree(self, question: str) -> None:
+        """Ask before something is removed; where nobody can answer, refuse and say how to agree beforehand."""
+        if self.arguments.yes:
+            return
+        if self.arguments.json or not sys.stdin.isatty():
+            raise UsageError(f"{question} needs your consent", hint="the same command with -y")
+        sys.stderr.write(f"{question}. Go on? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise UsageError("nothing was done")
+
+    def output(self, chunk: bytes) -> None:
+        """Pass on what a script prints; with --json stdout is for the answer alone."""
+        stream = sys.stderr if self.arguments.json else sys.stdout
+        stream.buffer.write(chunk)
+        stream.buffer.flush()
+
+
+def run(arguments: Namespace) -> int:
+    """Run the command that was typed; return its exit code."""
+    if arguments.provider not in (None, "local"):
+        raise UsageError(f"--provider {arguments.provider} comes with a later version", hint="--provider local")
+    reporter = ConsoleReporter()
+    context = _Context(arguments, open_bay(reporter=reporter), reporter)
+    name = f"{arguments.verb} {arguments.action}" if hasattr(arguments, "action") else arguments.verb
+    try:
+        return _COMMANDS[name](context)
+    finally:
+        reporter.close()
+
+
+# --- getting started ------------------------------------------------------------------------------------------------
+
+
+def _init(context: _Context) -> int:
+    folder = context.arguments.folder
+    written = launchbay.init(folder, image=context.arguments.image)
+    move = "" if folder == "." else f"cd {folder} && "
+    context.show({"written": written}, lambda: "\n".join(
+        [*(f"wrote {path}" for path in written), f"next: {move}bay launch && bay train"]))
+    return 0
+
+
+def _demo(context: _Context) -> int:
+    result = launchbay.demo(context.bay, data=context.arguments.data, epochs=context.arguments.epochs, write=context.output,
+                            tell=lambda text: (context.reporter.close(), context.output(text.encode() + b"\n"))[1])
+    if context.arguments.json:
+        context.show(result, str)
+    return 0 if result.left == 0 else 1
+
+
+def _doctor(context: _Context) -> int:
+    checks = launchbay.doctor(context.bay)
+    context.show({"checks": checks}, lambda: render.checks_text(checks))
+    return 1 if any(check.state == "broken" for check in checks) else 0
+
+
+# --- images ---------------------------------------------------------------------------------------------------------
+
+
+def _images(context: _Context) -> int:
+    rows = launchbay.list_images(context.bay, " ".join(context.arguments.query))
+    context.show(rows, lambda: render.images_text(rows))
+    return 0
+
+
+def _image_build(context: _Context) -> int:
+    image = launchbay.build_image(context.bay, context.arguments.image)
+    shown = {**launchbay.to_json(image), "packages": dict(image.packages)}
+    context.show(image, lambda: render.image_text(shown).split("\n\n")[0])
+    return 0
+
+
+def _image_show(context: _Context) -> int:
+    shown = launchbay.show_image(context.bay, context.arguments.image)
+    context.show(shown, lambda: render.image_text(shown))
+    return 0
+
+
+def _image_verify(context: _Context) -> int:
+    check = launchbay.verify_built(context.bay, context.arguments.image)
+    context.show(check, lambda: render.image_check_text(check))
+    return 0 if check.ok else 1
+
+
+def _image_remove(context: _Context) -> int:
+    context.agree(f"Removing the image {context.arguments.image}")
+    image = launchbay.remove_image(context.bay, context.arguments.image)
+    context.show({"removed": image}, lambda: f"{image.name} {image.digest[:12]} removed")
+    return 0
+
+
+# --- instances ------------------------------------------------------------------------------------------------------
+
+
+def _launch(context: _Context) -> int:
+    given = context.arguments
+    image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
+    launched = launchbay.launch(context.bay, image, count=count, name=name)
+    context.show(launched, lambda: render.launch_text(launched))
+    return 0 if launched.identical else 1
+
+
+def _ps(context: _Context) -> int:
+    rows = launchbay.ps(context.bay)
+    context.show(rows, lambda: render.ps_text(rows))
+    return 0
+
+
+def _verify(context: _Context) -> int:
+    proof = launchbay.verify(context.bay, context.arguments.name)
+    context.show(proof, lambda: render.verification_text(context.arguments.name, proof))
+    return 0 if proof.identical else 1
+
+
+def _exec(context: _Context) -> int:
+    given = context.arguments
+    code, output = launchbay.execute(context.bay, given.name, given.command, capture=given.json)
+    if given.json:
+        context.output(output)
+        context.show({"instance": given.name, "exit_code": code}, str)
+    return code
+
+
+def _shell(context: _Context) -> int:
+    return launchbay.shell(context.bay, context.arguments.name)
+
+
+def _cp(context: _Context) -> int:
+    given = context.arguments
+    name = launchbay.copy(context.bay, given.source, given.target)
+    context.show({"instance": name, "from": given.source, "to": given.target}, lambda: f"{given.source} -> {given.target}")
+    return 0
+
+
+def _power(context: _Context) -> int:
+    verb = {"stop": launchbay.stop, "start": launchbay.start, "reboot": launchbay.reboot}[context.arguments.verb]
+    ended = verb(context.bay, context.arguments.name)
+    context.show(ended, lambda: render.ended_text(ended))
+    return 0
+
+
+def _terminate(context: _Context) -> int:
+    name = context.arguments.name
+    plan = launchbay.terminate_plan(context.bay, name)
+    if plan.needs_consent:
+        names = [item for action in plan.actions for item in action.names]
+        context.agree(f"Terminating {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)}) with their homes")
+    ended = launchbay.terminate(context.bay, name, plan=plan)
+    context.show(ended, lambda: render.ended_text(ended))
+    return 0
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+
+def _fetch(context: _Context) -> int:
+    given = context.arguments
+    fetched = launchbay.fetch(context.bay, given.source, into=given.output, sha256=given.sha256)
+    context.show(fetched, lambda: render.fetched_text(fetched))
+    return 0
+
+
+def _train(context: _Context) -> int:
+    given = context.arguments
+    wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
+    timeout = parse_duration(given.timeout) if given.timeout else None
+    run = launchbay.train(
+        context.bay, wish.instance, wish.script, data=wish.data, args=wish.args, timeout_s=timeout, write=context.output,
+        on_interrupt=_ask_about_run, detach=given.detach,
+        on_start=lambda run: context.reporter.note(f"{run.id} runs {wish.script} in {run.instance}; it goes on if this terminal closes"),
+    )
+    return _show_run(context, run)
+
+
+def _show_run(context: _Context, run: Any) -> int:
+    hint = launchbay.explain(run)
+    context.show(run, lambda: render.run_text(run, hint))
+    if context.arguments.json and hint:
+        context.reporter.note(f"hint: {hint}")
+    if run.state == "stopped":
+        return 130
+    return 0 if run.state in ("done", "running", "starting") else 1
+
+
+def _ask_about_run() -> str:
+    """Ask once what Ctrl-C is to mean; a second one, or nobody there to answer, means stop."""
+    if not sys.stdin.isatty():
+        return "stop"
+    sys.stderr.write("\nThe run goes on without this terminal. [s]top it, [d]etach, or [c]ontinue to watch? ")
+    sys.stderr.flush()
+    try:
+        answer = sys.stdin.readline().strip().lower()
+    except KeyboardInterrupt:
+        return "stop"
+    return {"d": "detach", "detach": "detach", "c": "continue", "continue": "continue"}.get(answer, "stop" if answer else "continue")
+
+
+def _runs(context: _Context) -> int:
+    rows = launchbay.list_runs(context.bay)
+    context.show(rows, lambda: render.runs_text(rows, context.bay.clock.now()))
+    return 0
+
+
+def _logs(context: _Context) -> int:
+    run = launchbay.logs(context.bay, context.arguments.run, write=context.output, follow=context.arguments.follow)
+    if context.arguments.json:
+        context.show(run, str)
+    return 0
+
+
+def _curves(context: _Context) -> int:
+    given = context.arguments
+    curves = launchbay.curves(context.bay, given.runs, output=given.output)
+    width, height = shutil.get_terminal_size((100, 30))
+
+    def text() -> str:
+        if given.output:
+            sentences = [f"{name}: {run.diagnosis.sentence}" for name, run in curves.runs.items()]
+            return "\n".join([f"wrote {Path(given.output).absolute()}", *sentences])
+        return launchbay.draw_curves(curves, width=min(width, 120), height=min(max(height - 6, 15), 32), color=is_lively(sys.stdout))
+
+    context.show(curves, text)
+    return 0
+
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+
+def _model_show(context: _Context) -> int:
+    card = launchbay.show_model_card(context.bay, context.arguments.model)
+    context.show(card, lambda: render.model_text(card))
+    return 0
+
+
+def _evaluate(context: _Context) -> int:
+    given = context.arguments
+    result = launchbay.evaluate(context.bay, given.model, given.data, target=given.target, batch_size=given.batch_size)
+    context.show(result, lambda: render.evaluation_text(result))
+    return 0
+
+
+def _predict(context: _Context) -> int:
+    given = context.arguments
+    result = launchbay.predict(context.bay, given.model, given.data, rows=given.rows, target=given.target)
+    context.show(result, lambda: render.predictions_text(result))
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[_Context], int]] = {
+    "init": _init, "demo": _demo, "doctor": _doctor, "images": _images, "image build": _image_build, "image show": _image_show,
+    "image verify": _image_verify, "image remove": _image_remove, "launch": _launch, "ps": _ps, "verify": _verify, "exec": _exec,
+    "shell": _shell, "cp": _cp, "stop": _power, "start": _power, "reboot": _power, "terminate": _terminate, "fetch": _fetch,
+    "train": _train, "runs": _runs, "logs": _logs, "curves": _curves, "model show": _model_show, "evaluate": _evaluate,
+    "predict": _predict,
+}

@@ -1,0 +1,49 @@
+"""The entry point: parse, run one command, turn what goes wrong into one message and one exit code.
+
+Exit codes: 0 done, 1 an error the person can act on, 2 wrong usage, 3 a bug, 130 interrupted; only `exec` and `shell` pass
+the command's own code on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from launchbay.cli.parser import parse
+from launchbay.errors import LaunchbayError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `bay` and return its exit code."""
+    try:
+        namespace = parse(sys.argv[1:] if arguments is None else arguments)
+    except SystemExit as error:  # argparse has said why
+        return int(error.code or 0)
+    try:
+        from launchbay.cli.commands import run  # a `--help` has answered by now and never pays for this
+
+        code = run(namespace)
+        sys.stdout.flush()
+    except LaunchbayError as error:
+        sys.stderr.write(f"bay: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("\nbay: interrupted\n")
+        return 130
+    except BrokenPipeError:  # the reader went away (`| head`); that is no error, and Python must not complain at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.write("bay: this is a bug in Launchbay; please report it with the lines above\n")
+        return 3
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

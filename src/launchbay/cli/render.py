@@ -1,0 +1,246 @@
+"""API values as text for people. Pure: every function returns text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from launchbay.units import format_bytes, format_duration
+
+if TYPE_CHECKING:
+    from launchbay.api.fleet import Row
+    from launchbay.api.images import ImageCheck, ImageRow
+    from launchbay.api.project import Check
+    from launchbay.lifecycle.end import Ended
+    from launchbay.lifecycle.launch import Launch
+    from launchbay.lifecycle.verify import Verification
+    from launchbay.models.card import Evaluation, ModelCard, Predictions
+    from launchbay.store.fetch import Fetched
+    from launchbay.store.records import Run
+
+__all__ = [
+    "checks_text", "clock_text", "ended_text", "evaluation_text", "fetched_text", "image_check_text", "image_text", "images_text",
+    "launch_text", "model_text", "predictions_text", "ps_text", "run_text", "runs_text", "table", "verification_text",
+]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Align rows under a head; columns in `right` are aligned to the right."""
+    lines = [list(map(str, head)), *[list(map(str, row)) for row in rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.rjust(width) if column in right else cell.ljust(width)
+                  for column, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+        for line in lines
+    )
+
+
+def images_text(rows: Sequence[ImageRow]) -> str:
+    """Say what images there are."""
+    if not rows:
+        return "No image matches."
+    return table(
+        ("NAME", "KIND", "FRAMEWORKS", "PYTHON", "SIZE", "BUILT", "INSTANCES", "DIGEST"),
+        [(row.name, row.kind, ", ".join(f"{name} {version}" for name, version in row.frameworks.items()) or "-", row.python,
+          format_bytes(row.size_bytes) if row.size_bytes is not None else "-", (row.built or "not yet")[:10], row.instances,
+          (row.digest or "-")[:12]) for row in rows],
+        right=(4, 6),
+    )
+
+
+def image_text(shown: Mapping[str, Any]) -> str:
+    """Describe one image."""
+    lines = [f"{shown['name']}  {shown.get('description', '')}".rstrip()]
+    for key in ("digest", "content", "python_version", "python", "platform", "accelerator", "built"):
+        if shown.get(key):
+            lines.append(f"  {key:15} {shown[key]}")
+    if shown.get("size_bytes") is not None:
+        lines.append(f"  {'size':15} {format_bytes(shown['size_bytes'])} in {shown['files']} files")
+        steps = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in shown["build_seconds"].items())
+        lines.append(f"  {'build':15} {steps}")
+    if shown.get("first_import_s"):
+        lines.append(f"  {'first import':15} {shown['first_import_s']:.1f} s")
+    if shown.get("env"):
+        lines.append(f"  {'env':15} " + " ".join(f"{key}={value}" for key, value in shown["env"].items()))
+    if shown.get("built") is None:
+        lines.append(f"  {'not built yet':15} bay image build {shown['name']}")
+    packages = shown["packages"]
+    lines += ["", f"{len(packages)} packages:", *(f"  {name} {version}" for name, version in sorted(packages.items()))]
+    return "\n".join(lines)
+
+
+def image_check_text(check: ImageCheck) -> str:
+    """Say how an image's hashing came out."""
+    if check.ok:
+        return f"{check.name} {check.digest[:12]}: {check.files} files are what their packages say, and nothing was added."
+    return "\n".join([f"{check.name} {check.digest[:12]}: {len(check.problems)} problem(s)", *_few(check.problems)])
+
+
+def clock_text(clock: Mapping[str, float | None]) -> str:
+    """Say where a launch's time went."""
+    words = {"image": "image built", "plan": "plan", "create": "create", "verify": "verify"}
+    parts = [f"{words[name]} {format_duration(seconds)}" for name, seconds in clock.items() if name in words and seconds is not None]
+    first = clock.get("first_import")
+    if first is not None:
+        parts.append(f"first import {format_duration(first)} (measured when the image was built)")
+    return ", ".join(parts)
+
+
+def launch_text(launch: Launch) -> str:
+    """Say what a launch brought."""
+    names = [item.name for item in launch.instances]
+    span = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    image = launch.image
+    what = ", ".join(f"{name} {version}" for name, version in image.frameworks.items()) or "no framework"
+    if not launch.created:
+        first = f"{launch.fleet} stands already: {span}; nothing to launch."
+    else:
+        first = f"{len(launch.created)} of {len(names)} launched: {span}"
+    proof = "identical" if launch.identical else f"NOT identical; `bay verify {launch.fleet}` says what differs"
+    return "\n".join([
+        first,
+        f"  image   {image.name} {image.digest[:12]} ({what}, Python {image.python_version})",
+        f"  proof   {len(names)} fingerprint(s), {proof}",
+        f"  clock   {clock_text(launch.clock)}",
+        "  cost    $0.00 an hour: they are on this machine. A layer keeps packages and files apart, not hostile users.",
+        f"  next    bay train {names[0]} train.py --data data    bay shell {names[0]}    bay terminate {launch.fleet}",
+    ])
+
+
+def ps_text(rows: Sequence[Row]) -> str:
+    """Say what instances there are."""
+    if not rows:
+        return "No instances. `bay launch tensorflow -n 3` makes some."
+    return table(
+        ("NAME", "FLEET", "STATE", "IMAGE", "PROVIDER", "USD/H", "SO FAR", "AGE", "RUNNING"),
+        [(row.name, row.fleet, row.state, row.image, row.provider, row.usd_per_hour or "unknown", row.cost_so_far or "unknown",
+          format_duration(row.age_s), " ".join(row.running) or "-") for row in rows],
+        right=(5, 6, 7),
+    )
+
+
+def verification_text(name: str, proof: Verification) -> str:
+    """Say whether instances are identical, and what is not."""
+    count = len(proof.fingerprints)
+    lines = []
+    if proof.identical:
+        lines.append(f"{name}: {count} instance(s), identical, and every file of the image is what its packages say.")
+    else:
+        odd = list(dict.fromkeys(item.instance for item in proof.differences))
+        lines.append(f"{name}: NOT identical. {len(odd)} of {count} instance(s) differ." if odd else f"{name}: the image was changed.")
+        lines += _few([f"{item.instance}: {item.what}" for item in proof.differences])
+        if proof.image_problems:
+            lines.append(f"the image below all {count} of them was changed:")
+            lines += _few(proof.image_problems)
+    if proof.gpu_proven is not None:
+        lines.append(f"  gpu     {'the framework can use every GPU' if proof.gpu_proven else 'NOT every GPU can be used by the framework'}")
+    if proof.content:
+        lines.append(f"  content {proof.content}")
+    lines.append(f"  clock   fingerprints {format_duration(proof.seconds['fingerprints'])} "
+                 f"({format_duration(proof.seconds['per_instance'])} an instance), image {format_duration(proof.seconds['images'])}")
+    return "\n".join(lines)
+
+
+def ended_text(ended: Ended) -> str:
+    """Say what was stopped, started or removed."""
+    done = {"stop": "stopped", "start": "started", "reboot": "restarted", "terminate": "terminated"}[ended.verb]
+    if not ended.names:
+        return "Nothing of it is left: it was terminated before."
+    names = ended.names[0] if len(ended.names) == 1 else f"{ended.names[0]} to {ended.names[-1]} ({len(ended.names)})"
+    ended_words = f", {ended.processes_ended} process(es) ended" if ended.processes_ended else ""
+    left = "; runs, logs and models stay (`bay runs`)" if ended.verb == "terminate" else ""
+    return f"{names} {done}{ended_words}{left}. What still costs: ${ended.usd_per_day} a day."
+
+
+def fetched_text(fetched: Fetched) -> str:
+    """Say what was fetched."""
+    shape = f", {fetched.rows} rows x {fetched.columns} columns" if fetched.rows is not None else ""
+    state = "" if fetched.is_new else " (was there already)"
+    resumed = f", resumed after {format_bytes(fetched.resumed_from)}" if fetched.resumed_from else ""
+    lines = [f"{fetched.path}: {format_bytes(fetched.bytes)}{shape}{resumed}{state}", f"  sha256  {fetched.sha256}"]
+    return "\n".join([*lines, *(f"  note    {note}" for note in fetched.notes)])
+
+
+def run_text(run: Run, hint: str = "") -> str:
+    """Say how a run ended and what it made."""
+    how = {"done": "done", "failed": f"failed with exit code {run.exit_code}", "stopped": "stopped", "lost": "lost"}.get(run.state, run.state)
+    if run.signal and run.state == "failed":
+        how = f"killed by {run.signal}"
+    lines = [f"{run.id}: {how}"]
+    if run.seconds is not None and run.cpu_seconds is not None:
+        memory = f", peak memory {format_bytes(run.peak_memory_bytes)}" if run.peak_memory_bytes else ""
+        lines[0] += f" after {format_duration(run.seconds)} ({format_duration(run.cpu_seconds)} CPU{memory})"
+    for gpu, use in enumerate((run.gpu or {}).get("gpus", [])):
+        lines.append(f"  gpu {gpu}    {use['mean_percent']} % on average, peak memory {format_bytes(use['peak_memory_bytes'])}")
+    lines += [f"  model   {item.path} ({item.format}, {format_bytes(item.bytes)})" for item in run.artifacts if item.is_model][:5]
+    lines += [f"  logs    {folder}" for folder in run.logdirs][:5]
+    if hint:
+        lines.append(f"  hint    {hint}")
+    if run.state == "done":
+        lines.append(f"  next    bay curves {run.id}    bay evaluate {run.id} --data data/test.csv")
+    elif run.is_over:
+        lines.append(f"  next    bay logs {run.id}")
+    else:
+        lines.append(f"  next    bay logs {run.id} -f    bay stop {run.id}")
+    return "\n".join(lines)
+
+
+def runs_text(runs: Sequence[Run], now: float) -> str:
+    """Say what was run."""
+    if not runs:
+        return "No runs. `bay train INSTANCE SCRIPT` makes one."
+    return table(
+        ("RUN", "STATE", "INSTANCE", "SCRIPT", "IMAGE", "SECONDS", "MODELS", "AGE"),
+        [(run.id, run.state, run.instance, run.script.rpartition("/")[2], run.image, "-" if run.seconds is None else f"{run.seconds:.1f}",
+          sum(item.is_model for item in run.artifacts), format_duration(now - run.created_at)) for run in runs],
+        right=(5, 6, 7),
+    )
+
+
+def model_text(card: ModelCard) -> str:
+    """Describe a model as Keras' own summary does."""
+    rows = [(layer.name, layer.kind, _shape(layer.output_shape), "-" if layer.parameters is None else f"{layer.parameters:,}")
+            for layer in card.layers]
+    lines = [table(("LAYER", "KIND", "OUTPUT SHAPE", "PARAMETERS"), rows, right=(3,)), ""]
+    lines.append(f"parameters  {card.parameters:,}" if card.parameters is not None else "parameters  unknown")
+    for name, value in (("trainable", card.trainable_parameters), ("loss", card.loss), ("optimizer", card.optimizer),
+                        ("framework", card.framework), ("sha256", card.sha256)):
+        if value is not None:
+            lines.append(f"{name:11} {f'{value:,}' if isinstance(value, int) else value}")
+    return "\n".join([*lines, *(f"finding     {item}" for item in card.findings)])
+
+
+def evaluation_text(result: Evaluation) -> str:
+    """Say how good a model is on data."""
+    values = (("mse", result.mse), ("rmse", result.rmse), ("mae", result.mae), ("r2", result.r2), ("loss", result.loss))
+    rows = "\n".join(f"  {name:6} {'unknown' if value is None else f'{value:.4f}'}" for name, value in values)
+    return f"{result.rows} rows\n{rows}"
+
+
+def predictions_text(result: Predictions) -> str:
+    """Show predictions, beside the truth where the data holds it."""
+    truth = result.targets is not None
+    rows = []
+    for index, row in enumerate(result.predictions):
+        shown = ", ".join(f"{value:.4f}" for value in (row if isinstance(row, Sequence) else [row]))
+        target = f"{result.targets[index]:.4f}" if result.targets is not None else ""
+        rows.append((str(result.first_row + index), shown, *([target] if truth else [])))
+    return table(("ROW", "PREDICTION", *(["TARGET"] if truth else [])), rows, right=(0, 1, 2))
+
+
+def checks_text(checks: Sequence[Check]) -> str:
+    """Say what works here and what does not."""
+    mark = {"ok": "ok", "warning": "warn", "broken": "BROKEN"}
+    lines = [f"{mark[check.state]:7} {check.name:12} {check.found}" + (f"\n{'':20} -> {check.mend}" if check.mend else "") for check in checks]
+    return "\n".join(lines)
+
+
+def _shape(shape: Any) -> str:
+    if shape is None:
+        return "unknown"
+    return "(" + ", ".join("None" if size is None else str(size) for size in shape) + ")"
+
+
+def _few(items: Sequence[str], most: int = 20) -> list[str]:
+    shown = [f"  {item}" for item in items[:most]]
+    return [*shown, f"  ... and {len(items) - most} more"] if len(items) > most else shown

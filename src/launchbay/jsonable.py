@@ -1,0 +1,39 @@
+"""Values as JSON, the same for `--json`, the web and a program: paths and decimals as text, unknown as null."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+__all__ = ["HasJson", "fields_of", "to_json"]
+
+
+@runtime_checkable
+class HasJson(Protocol):
+    """**Protocol:** a value whose JSON is not simply its fields."""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return what `--json` shows of it."""
+
+
+def to_json(value: object) -> Any:
+    """Turn an API value into plain JSON values."""
+    if isinstance(value, HasJson):
+        return to_json(value.as_json())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_json(fields_of(value))
+    if isinstance(value, (Path, Decimal)):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return [to_json(item) for item in value]
+    return value
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return a dataclass's fields by name, values untouched."""
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

@@ -1,0 +1,116 @@
+"""Look whether this machine and this home can do what we promise, and say how to mend what they cannot."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from launchbay.errors import LaunchbayError
+from launchbay.images.image import list_images
+from launchbay.images.recipe import builtin_names, find_recipe
+from launchbay.images.uv import Uv, find_uv
+from launchbay.lifecycle.bay import Bay
+from launchbay.providers.local import damaged_instances
+from launchbay.store.journal import open_journal
+from launchbay.units import format_bytes
+
+__all__ = ["Check", "run_checks"]
+
+_ROOM_BYTES = 6 << 30  # one framework image, its download and its copy in the making
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing looked at. `state` is ok, warning or broken; `mend` says what to do about it."""
+
+    name: str
+    state: str
+    found: str
+    mend: str = ""
+
+
+def run_checks(bay: Bay) -> Sequence[Check]:
+    """Look at everything; a check that itself fails is a finding, not an error."""
+    return [check for look in _LOOKS for check in look(bay)]
+
+
+def _python(bay: Bay) -> Iterator[Check]:
+    yield Check(name="python", state="ok", found=f"{platform.python_version()} at {sys.executable}")
+
+
+def _uv(bay: Bay) -> Iterator[Check]:
+    try:
+        uv = Uv(find_uv())
+    except LaunchbayError as error:
+        yield Check(name="uv", state="broken", found=error.what, mend=error.hint)
+        return
+    yield Check(name="uv", state="ok", found=uv.program)
+    for minor in sorted({find_recipe(name).python for name in builtin_names()}):
+        try:
+            yield Check(name=f"python {minor}", state="ok", found=str(uv.find_python(minor)))
+        except LaunchbayError as error:
+            yield Check(name=f"python {minor}", state="broken", found=error.what, mend=error.hint)
+
+
+def _home(bay: Bay) -> Iterator[Check]:
+    root = bay.home.root
+    standing = next(path for path in (root, *root.parents) if path.exists())
+    if not os.access(standing, os.W_OK):
+        yield Check(name="home", state="broken", found=f"{root} cannot be written", mend="set LAUNCHBAY_HOME to a folder you own")
+        return
+    free = shutil.disk_usage(standing).free
+    state = "ok" if free > _ROOM_BYTES else "warning"
+    yield Check(name="home", state=state, found=f"{root}, {format_bytes(free)} free",
+                mend="" if state == "ok" else "a framework image takes 2 to 3 GB; `bay image remove` frees one")
+
+
+def _journal(bay: Bay) -> Iterator[Check]:
+    if not bay.home.journal.exists():
+        yield Check(name="journal", state="ok", found="none yet; it begins with the first launch")
+        return
+    try:
+        with open_journal(bay.home.journal, bay.clock) as journal:
+            for note in journal.notes:
+                yield Check(name="journal", state="warning", found=note)
+            cut_off = [f"{item.verb} {item.subject}" for verb in ("launch", "terminate") for item in journal.unfinished(verb)]
+            yield Check(name="journal", state="warning" if cut_off else "ok",
+                        found=f"cut off: {', '.join(cut_off)}" if cut_off else str(bay.home.journal),
+                        mend="run the same command again, or `bay terminate` it" if cut_off else "")
+    except (LaunchbayError, sqlite3.Error) as error:
+        yield Check(name="journal", state="broken", found=str(error), mend="upgrade launchbay, or move the file away")
+
+
+def _records(bay: Bay) -> Iterator[Check]:
+    for folder in damaged_instances(bay.home):
+        yield Check(name="instance", state="broken", found=f"{folder} has no readable record", mend=f"rm -r {folder}")
+    built = {image.digest: image for image in list_images(bay.home)}
+    for instance in bay.provider.observe():
+        if instance.digest not in built:
+            yield Check(name="instance", state="broken", found=f"{instance.name} stands on an image that is gone",
+                        mend=f"bay image build {instance.image}")
+    size = sum(image.size_bytes for image in built.values())
+    yield Check(name="images", state="ok", found=f"{len(built)} built, {format_bytes(size)}")
+
+
+def _gpu(bay: Bay) -> Iterator[Check]:
+    tool = shutil.which("nvidia-smi", path=bay.environ.get("PATH", ""))
+    if tool is None:
+        yield Check(name="gpu", state="ok", found="no NVIDIA driver; instances train on the CPU")
+    else:
+        yield Check(name="gpu", state="warning", found=f"{tool} is there, and today's images are locked for the CPU",
+                    mend="CUDA images come with a later version; `bay verify` shows what a framework can use")
+
+
+def _extras(bay: Bay) -> Iterator[Check]:
+    there = find_spec("matplotlib") is not None
+    yield Check(name="pictures", state="ok" if there else "warning", found="matplotlib is there" if there else "matplotlib is missing",
+                mend="" if there else "pip install 'launchbay[plot]' for PNG and SVG; HTML works without")
+
+
+_LOOKS: tuple[Callable[[Bay], Iterator[Check]], ...] = (_python, _uv, _home, _journal, _records, _gpu, _extras)

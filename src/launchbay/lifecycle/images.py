@@ -1,0 +1,131 @@
+"""List, check and remove images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from launchbay.errors import Conflict, LaunchbayError
+from launchbay.files import discard
+from launchbay.images.image import Image, list_images
+from launchbay.images.lock import Lock
+from launchbay.images.recipe import Recipe, builtin_names, find_recipe
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.build import find_built, image_lock, resolve_lock
+from launchbay.lifecycle.verify import verify_image
+from launchbay.planning.fleet import Instance
+from launchbay.spec.names import nearest
+from launchbay.store.journal import open_journal
+
+__all__ = ["ImageCheck", "ImageRow", "find_any", "image_rows", "remove_image", "standing_on", "verify_built"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRow:
+    """An image as listed: built, or still only a recipe (then most is unknown)."""
+
+    name: str
+    kind: str
+    description: str
+    frameworks: dict[str, str]
+    python: str
+    digest: str | None
+    size_bytes: int | None
+    built: str | None
+    support_ends: str | None
+    instances: int
+    retired: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageCheck:
+    """The outcome of hashing an image."""
+
+    name: str
+    digest: str
+    content: str
+    ok: bool
+    files: int
+    problems: Sequence[str]
+
+
+def image_rows(bay: Bay, query: str = "") -> Sequence[ImageRow]:
+    """Return built images and recipes that could be built; `query` filters by words in name, description or packages."""
+    instances = bay.provider.observe()
+    built = list(list_images(bay.home))
+    rows = [_built_row(image, sum(item.digest == image.digest for item in instances)) for image in built]
+    names = {image.name for image in built}
+    rows += [_recipe_row(find_recipe(name)) for name in builtin_names() if name not in names]
+    words = query.lower().split()
+    packages = {image.digest: " ".join(image.packages) for image in built}
+    return [row for row in rows if all(
+        word in f"{row.name} {row.description} {packages.get(row.digest or '', '')}".lower() for word in words)]
+
+
+def _built_row(image: Image, instances: int) -> ImageRow:
+    return ImageRow(
+        name=image.name, kind=image.kind, description=image.description, frameworks=dict(image.frameworks), python=image.python_version,
+        digest=image.digest, size_bytes=image.size_bytes, built=image.built, support_ends=image.support_ends, instances=instances,
+        retired=image.retired,
+    )
+
+
+def _recipe_row(recipe: Recipe) -> ImageRow:
+    return ImageRow(name=recipe.name, kind="recipe", description=recipe.description, frameworks={}, python=recipe.python, digest=None,
+                    size_bytes=None, built=None, support_ends=None, instances=0, retired=recipe.retired)
+
+
+def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:
+    """Return the built image that a name, recipe file or digest stands for, and its lock. Raises NotFound.
+
+    For a recipe that is not built the image is None; the lock says what building would install.
+    """
+    try:
+        recipe = find_recipe(reference)
+    except LaunchbayError:
+        image = find_built(bay, reference)
+        if image is None:
+            known = {*builtin_names(), *(item.name for item in list_images(bay.home))}
+            raise nearest(reference, known, kind="image", hint="`bay images` lists them; or give a recipe file (./ml.yaml)") from None
+        return image, None
+    lock = resolve_lock(bay, recipe)
+    return find_built(bay, lock.digest), lock
+
+
+def verify_built(bay: Bay, reference: str) -> ImageCheck:
+    """Hash every file of a built image; seconds."""
+    image = _must_be_built(bay, reference)
+    found = verify_image(image)
+    return ImageCheck(name=image.name, digest=image.digest, content=found.content, ok=not found.problems, files=found.files,
+                      problems=found.problems)
+
+
+def standing_on(bay: Bay, image: Image) -> Sequence[Instance]:
+    """Return the instances that need an image."""
+    return [item for item in bay.provider.observe() if item.digest == image.digest]
+
+
+def remove_image(bay: Bay, reference: str) -> Image:
+    """Remove a built image. Raises Conflict while instances stand on it. Runs keep their records."""
+    image = _must_be_built(bay, reference)
+    with image_lock(bay, image.digest, what=f"removing {image.name}"):
+        standing = standing_on(bay, image)
+        if standing:
+            fleets = ", ".join(dict.fromkeys(item.fleet for item in standing))
+            raise Conflict(f"{len(standing)} instance(s) stand on {image.name}: {fleets}",
+                           hint=f"bay terminate {standing[0].fleet}")
+        with open_journal(bay.home.journal, bay.clock) as journal:
+            operation = journal.begin("image remove", image.digest, {"name": image.name})
+            with journal.step(operation, "remove"):
+                discard(image.folder, bay.home.trash)
+            journal.end(operation, "done")
+    return image
+
+
+def _must_be_built(bay: Bay, reference: str) -> Image:
+    image = find_built(bay, reference)
+    if image is None:
+        image, _ = find_any(bay, reference)
+    if image is None:
+        raise Conflict(f"{reference} is not built", hint=f"bay image build {reference}")
+    return image

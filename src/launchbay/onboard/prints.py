@@ -1,0 +1,36 @@
+"""Fingerprints of files. Imported by every fingerprint of an instance, so it imports next to nothing itself."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+__all__ = ["fingerprint_path", "hash_file", "list_packages"]
+
+
+def list_packages(site_packages: str) -> dict[str, str]:
+    """Return name -> version of the packages in a folder, from the names of their dist-info folders."""
+    found = {}
+    for name in sorted(os.listdir(site_packages)):
+        if name.endswith(".dist-info"):
+            package, _, version = name[: -len(".dist-info")].rpartition("-")
+            found[package.replace("_", "-").lower()] = version
+    return found
+
+
+def fingerprint_path(path: str) -> str:
+    """Return what a path is: ``link:target`` or ``sha256:hex``."""
+    if os.path.islink(path):
+        return "link:" + os.readlink(path)
+    return "sha256:" + hash_file(path).hex()
+
+
+def hash_file(path: str, method: str = "sha256") -> bytes:
+    """Hash a file of any size in constant memory."""
+    digest = hashlib.new(method)
+    with open(path, "rb", buffering=0) as file:
+        while True:
+            chunk = file.read(1 << 20)
+            if not chunk:
+                return digest.digest()
+            digest.update(chunk)

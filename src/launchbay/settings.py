@@ -1,0 +1,39 @@
+"""Every setting that is read from the environment, in one table; the reference is generated from it.
+
+Precedence: what a flag says, then the environment, then `bay.yaml`, then the default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["SETTINGS", "Setting"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """An environment variable that changes what Launchbay does."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        name="LAUNCHBAY_HOME",
+        default="~/.local/share/launchbay",
+        meaning="the folder that holds images, instances, runs and the journal",
+    ),
+    Setting(
+        name="NO_COLOR",
+        default="unset",
+        meaning="when set to anything, no colour and no moving progress bars",
+    ),
+    Setting(
+        name="UV_CACHE_DIR",
+        default="uv's own",
+        meaning="uv's cache of downloaded packages; images copy from it and share no file with it."
+        " All of uv's own settings (index, proxy, certificates, UV_FIND_LINKS) hold while an image is built",
+    ),
+)
