@@ -14,12 +14,23 @@ if TYPE_CHECKING:
     from launchbay.api.curves import curves, draw_curves
     from launchbay.api.data import fetch
     from launchbay.api.fleet import (
-        copy, execute, launch, ps, reboot, shell, start, stop, terminate, terminate_plan, verify,
+        copy,
+        execute,
+        launch,
+        ps,
+        reboot,
+        shell,
+        start,
+        stop,
+        terminate,
+        terminate_plan,
+        verify,
     )
     from launchbay.api.images import build_image, list_images, remove_image, show_image, verify_built
     from launchbay.api.models import evaluate, predict, show_model_card
-    from launchbay.api.project import complete_launch, complete_training, doctor, init
+    from launchbay.api.project import doctor, init
     from launchbay.api.runs import explain, list_runs, logs, train
+    from launchbay.api.wish import complete_launch, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
     from launchbay.lifecycle.bay import Bay, open_bay
@@ -31,23 +42,67 @@ _NAMES = {
     "launchbay.jsonable": ("to_json",),
     "launchbay.api.images": ("build_image", "list_images", "remove_image", "show_image", "verify_built"),
     "launchbay.api.fleet": (
-        "copy", "execute", "launch", "ps", "reboot", "shell", "start", "stop", "terminate", "terminate_plan", "verify",
+        "copy",
+        "execute",
+        "launch",
+        "ps",
+        "reboot",
+        "shell",
+        "start",
+        "stop",
+        "terminate",
+        "terminate_plan",
+        "verify",
     ),
     "launchbay.api.runs": ("explain", "list_runs", "logs", "train"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
-    "launchbay.api.project": ("complete_launch", "complete_training", "doctor", "init"),
+    "launchbay.api.project": ("doctor", "init"),
+    "launchbay.api.wish": ("complete_launch", "complete_training"),
     "launchbay.experiment": ("demo",),
 }
 _MODULES = ("errors", "testing")
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
-    "Bay", "__version__", "build_image", "complete_launch", "complete_training", "copy", "curves", "demo", "doctor", "draw_curves",
-    "errors", "evaluate", "execute", "explain", "fetch", "init", "launch", "list_images", "list_runs", "logs", "open_bay", "predict",
-    "ps", "reboot", "remove_image", "shell", "show_image", "show_model_card", "start", "stop", "terminate", "terminate_plan",
-    "testing", "to_json", "train", "verify", "verify_built",
+    "Bay",
+    "__version__",
+    "build_image",
+    "complete_launch",
+    "complete_training",
+    "copy",
+    "curves",
+    "demo",
+    "doctor",
+    "draw_curves",
+    "errors",
+    "evaluate",
+    "execute",
+    "explain",
+    "fetch",
+    "init",
+    "launch",
+    "list_images",
+    "list_runs",
+    "logs",
+    "open_bay",
+    "predict",
+    "ps",
+    "reboot",
+    "remove_image",
+    "shell",
+    "show_image",
+    "show_model_card",
+    "start",
+    "stop",
+    "terminate",
+    "terminate_plan",
+    "testing",
+    "to_json",
+    "train",
+    "verify",
+    "verify_built",
 ]
 
 

@@ -129,9 +129,13 @@ def explain_os_error(error: OSError, doing: str) -> UserError:
     """Turn the operating system's refusal into a message that says what, where and what next."""
     where = str(error.filename or "")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"the disk is full while {doing}; nothing half-made was left", where=where,
-                         hint="free some space (`bay images` shows sizes), then the same command again")
+        return UserError(
+            f"the disk is full while {doing}; nothing half-made was left",
+            where=where,
+            hint="free some space (`bay images` shows sizes), then the same command again",
+        )
     if error.errno == errno.EROFS or isinstance(error, PermissionError):
-        return UserError(f"no permission to write while {doing}", where=where,
-                         hint="set LAUNCHBAY_HOME to a folder you own")
+        return UserError(
+            f"no permission to write while {doing}", where=where, hint="set LAUNCHBAY_HOME to a folder you own"
+        )
     return UserError(f"{error.strerror or error} while {doing}", where=where)

@@ -16,7 +16,18 @@ from launchbay.runs.train import stop_run
 from launchbay.store.records import find_run, list_runs
 
 __all__ = [
-    "Row", "copy", "execute", "launch", "ps", "reboot", "shell", "start", "stop", "terminate", "terminate_plan", "verify",
+    "Row",
+    "copy",
+    "execute",
+    "launch",
+    "ps",
+    "reboot",
+    "shell",
+    "start",
+    "stop",
+    "terminate",
+    "terminate_plan",
+    "verify",
 ]
 
 
@@ -50,9 +61,19 @@ def ps(bay: Bay) -> Sequence[Row]:
             running.setdefault(run.instance, []).append(run.id)
     now = bay.clock.now()
     return [
-        Row(name=item.name, fleet=item.fleet, state=item.state, image=item.image, provider=item.provider, usd_per_hour=item.usd_per_hour,
-            cost_so_far="0.00" if item.provider == "local" else None, age_s=round(now - item.created_at, 1), id=item.id,
-            digest=item.digest, running=running.get(item.name, []))
+        Row(
+            name=item.name,
+            fleet=item.fleet,
+            state=item.state,
+            image=item.image,
+            provider=item.provider,
+            usd_per_hour=item.usd_per_hour,
+            cost_so_far="0.00" if item.provider == "local" else None,
+            age_s=round(now - item.created_at, 1),
+            id=item.id,
+            digest=item.digest,
+            running=running.get(item.name, []),
+        )
         for item in bay.provider.observe()
     ]
 
@@ -83,7 +104,10 @@ def copy(bay: Bay, source: str, target: str) -> str:
     """Copy a file or folder between here and an instance (``INSTANCE:PATH``); return the instance's name."""
     there, here = (_split_place(bay, source), _split_place(bay, target))
     if (there is None) == (here is None):
-        raise UsageError(f"exactly one side must be INSTANCE:PATH, got {source} and {target}", hint="bay cp notes.txt exp-1:notes.txt")
+        raise UsageError(
+            f"exactly one side must be INSTANCE:PATH, got {source} and {target}",
+            hint="bay cp notes.txt exp-1:notes.txt",
+        )
     if there is not None:
         connect(bay, there[0]).get(there[1], target)
         return there[0].name

@@ -14,7 +14,6 @@ from launchbay.lifecycle.images import ImageCheck, ImageRow, find_any, image_row
 __all__ = ["ImageCheck", "ImageRow", "build_image", "list_images", "remove_image", "show_image", "verify_built"]
 
 
-
 def list_images(bay: Bay, query: str = "") -> Sequence[ImageRow]:
     """List built images and the recipes that could be built."""
     return image_rows(bay, query)

@@ -19,7 +19,6 @@ from launchbay.transport.onboard import install_onboard
 __all__ = ["evaluate", "predict", "show_model_card"]
 
 
-
 def show_model_card(bay: Bay, model: str) -> ModelCard:
     """Say what a model file is: layers, shapes, parameters, loss, optimiser. Imports no framework and runs no code of it."""
     path = _find_model(bay, model)
@@ -27,7 +26,9 @@ def show_model_card(bay: Bay, model: str) -> ModelCard:
     image = find_image(bay.home, known[0].digest) if known else None
     image = image or next((item for item in list_images(bay.home) if "h5py" in item.packages), None)
     if image is None:
-        raise Conflict("reading a model's weights needs an image with h5py, and none is built", hint="bay image build tensorflow")
+        raise Conflict(
+            "reading a model's weights needs an image with h5py, and none is built", hint="bay image build tensorflow"
+        )
     return show_model(path, ask=_asker(bay, image))
 
 
@@ -49,7 +50,9 @@ def _find_model(bay: Bay, reference: str) -> Path:
     if path.exists():
         return path.absolute()
     if path.suffix or "/" in reference:
-        raise NotFound(f"there is no model file {reference}", hint="`bay runs` lists runs; a run's name stands for its best model")
+        raise NotFound(
+            f"there is no model file {reference}", hint="`bay runs` lists runs; a run's name stands for its best model"
+        )
     run = find_run(bay.home, reference)
     model = next((item for item in run.artifacts if item.is_model), None)
     if model is None:

@@ -1,19 +1,15 @@
-"""Getting started, whether it can, and what bay.yaml adds to what was typed."""
+"""Getting started, and whether it can: init, doctor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.doctor import Check, run_checks
 from launchbay.scaffold import write_project
-from launchbay.spec.project import Project, find_project
 
-__all__ = ["Check", "TrainingWish", "complete_launch", "complete_training", "doctor", "init"]
-
+__all__ = ["Check", "doctor", "init"]
 
 
 def init(folder: str | Path = ".", *, image: str = "tensorflow") -> Sequence[Path]:
@@ -24,55 +20,3 @@ def init(folder: str | Path = ".", *, image: str = "tensorflow") -> Sequence[Pat
 def doctor(bay: Bay) -> Sequence[Check]:
     """Say what works here and how to mend what does not."""
     return run_checks(bay)
-
-
-def complete_launch(image: str | None, *, count: int | None, name: str | None, folder: Path | None = None) -> tuple[str, int, str | None]:
-    """Fill in what was not said from bay.yaml: (image, count, name). What was said wins."""
-    if image is not None:
-        return image, 1 if count is None else count, name
-    project = find_project(folder or Path())
-    if project is None or not project.image:
-        raise UsageError("launch needs an image, and there is no bay.yaml here that names one", hint="bay launch tensorflow -n 3")
-    named = project.folder / project.image
-    return str(named) if named.is_file() else project.image, project.count if count is None else count, name or project.name or None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingWish:
-    """What to run and where, complete."""
-
-    instance: str
-    script: Path
-    data: Path | None
-    args: Sequence[str]
-
-
-def complete_training(
-    bay: Bay, names: Sequence[str], *, data: str | None, args: Sequence[str] | None, folder: Path | None = None
-) -> TrainingWish:
-    """Fill in what was not said from bay.yaml and from what stands: `names` is [INSTANCE] [SCRIPT]."""
-    project = find_project(folder or Path()) or Project(folder=folder or Path())
-    if len(names) > 2:
-        raise UsageError(f"train takes an instance and a script, got {' '.join(names)}", hint="arguments for the script go after --")
-    instance, script = (names[0], names[1]) if len(names) == 2 else ("", "")
-    if len(names) == 1:
-        instance, script = ("", names[0]) if names[0].endswith(".py") else (names[0], "")
-    if not script and not project.script:
-        raise UsageError("train needs a script, and there is no bay.yaml here that names one", hint="bay train exp-1 train.py")
-    is_project_script = not script or script == project.script
-    from_project = project.folder / project.data if project.data and is_project_script and data is None else None
-    return TrainingWish(
-        instance=instance or _only_instance(bay, project),
-        script=Path(script) if script else project.folder / project.script,
-        data=Path(data) if data else from_project,
-        args=args if args is not None else project.args if is_project_script else (),
-    )
-
-
-def _only_instance(bay: Bay, project: Project) -> str:
-    """Return the first instance of the project's fleet, or the only one there is."""
-    observed = bay.provider.observe()
-    mine = [item for item in observed if item.fleet == project.name] or (list(observed) if len(observed) == 1 else [])
-    if not mine:
-        raise UsageError("train needs an instance", hint=f"bay launch{'' if project.image else ' tensorflow'}; or bay train INSTANCE SCRIPT")
-    return mine[0].name

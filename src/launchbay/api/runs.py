@@ -15,7 +15,6 @@ from launchbay.store.records import Run, find_run
 __all__ = ["explain", "list_runs", "logs", "train"]
 
 
-
 def train(
     bay: Bay,
     instance: str,
@@ -62,4 +61,10 @@ def explain(run: Run) -> str:
         with run.log.open("rb") as log:
             log.seek(max(0, run.log.stat().st_size - 8192))
             tail = log.read()
-    return explain_failure(tail.decode(errors="replace"), exit_code=run.exit_code, signal=run.signal, state=run.state, instance=run.instance)
+    return explain_failure(
+        tail.decode(errors="replace"),
+        exit_code=run.exit_code,
+        signal=run.signal,
+        state=run.state,
+        instance=run.instance,
+    )

@@ -75,14 +75,21 @@ def _init(context: _Context) -> int:
     folder = context.arguments.folder
     written = launchbay.init(folder, image=context.arguments.image)
     move = "" if folder == "." else f"cd {folder} && "
-    context.show({"written": written}, lambda: "\n".join(
-        [*(f"wrote {path}" for path in written), f"next: {move}bay launch && bay train"]))
+    context.show(
+        {"written": written},
+        lambda: "\n".join([*(f"wrote {path}" for path in written), f"next: {move}bay launch && bay train"]),
+    )
     return 0
 
 
 def _demo(context: _Context) -> int:
-    result = launchbay.demo(context.bay, data=context.arguments.data, epochs=context.arguments.epochs, write=context.output,
-                            tell=lambda text: (context.reporter.close(), context.output(text.encode() + b"\n"))[1])
+    result = launchbay.demo(
+        context.bay,
+        data=context.arguments.data,
+        epochs=context.arguments.epochs,
+        write=context.output,
+        tell=lambda text: (context.reporter.close(), context.output(text.encode() + b"\n"))[1],
+    )
     if context.arguments.json:
         context.show(result, str)
     return 0 if result.left == 0 else 1
@@ -168,7 +175,9 @@ def _shell(context: _Context) -> int:
 def _cp(context: _Context) -> int:
     given = context.arguments
     name = launchbay.copy(context.bay, given.source, given.target)
-    context.show({"instance": name, "from": given.source, "to": given.target}, lambda: f"{given.source} -> {given.target}")
+    context.show(
+        {"instance": name, "from": given.source, "to": given.target}, lambda: f"{given.source} -> {given.target}"
+    )
     return 0
 
 
@@ -184,7 +193,9 @@ def _terminate(context: _Context) -> int:
     plan = launchbay.terminate_plan(context.bay, name)
     if plan.needs_consent:
         names = [item for action in plan.actions for item in action.names]
-        context.agree(f"Terminating {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)}) with their homes")
+        context.agree(
+            f"Terminating {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)}) with their homes"
+        )
     ended = launchbay.terminate(context.bay, name, plan=plan)
     context.show(ended, lambda: render.ended_text(ended))
     return 0
@@ -205,9 +216,18 @@ def _train(context: _Context) -> int:
     wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
     timeout = parse_duration(given.timeout) if given.timeout else None
     run = launchbay.train(
-        context.bay, wish.instance, wish.script, data=wish.data, args=wish.args, timeout_s=timeout, write=context.output,
-        on_interrupt=_ask_about_run, detach=given.detach,
-        on_start=lambda run: context.reporter.note(f"{run.id} runs {wish.script} in {run.instance}; it goes on if this terminal closes"),
+        context.bay,
+        wish.instance,
+        wish.script,
+        data=wish.data,
+        args=wish.args,
+        timeout_s=timeout,
+        write=context.output,
+        on_interrupt=_ask_about_run,
+        detach=given.detach,
+        on_start=lambda run: context.reporter.note(
+            f"{run.id} runs {wish.script} in {run.instance}; it goes on if this terminal closes"
+        ),
     )
     return _show_run(context, run)
 
@@ -232,7 +252,9 @@ def _ask_about_run() -> str:
         answer = sys.stdin.readline().strip().lower()
     except KeyboardInterrupt:
         return "stop"
-    return {"d": "detach", "detach": "detach", "c": "continue", "continue": "continue"}.get(answer, "stop" if answer else "continue")
+    return {"d": "detach", "detach": "detach", "c": "continue", "continue": "continue"}.get(
+        answer, "stop" if answer else "continue"
+    )
 
 
 def _runs(context: _Context) -> int:
@@ -257,7 +279,9 @@ def _curves(context: _Context) -> int:
         if given.output:
             sentences = [f"{name}: {run.diagnosis.sentence}" for name, run in curves.runs.items()]
             return "\n".join([f"wrote {Path(given.output).absolute()}", *sentences])
-        return launchbay.draw_curves(curves, width=min(width, 120), height=min(max(height - 6, 15), 32), color=is_lively(sys.stdout))
+        return launchbay.draw_curves(
+            curves, width=min(width, 120), height=min(max(height - 6, 15), 32), color=is_lively(sys.stdout)
+        )
 
     context.show(curves, text)
     return 0
@@ -287,9 +311,30 @@ def _predict(context: _Context) -> int:
 
 
 _COMMANDS: dict[str, Callable[[_Context], int]] = {
-    "init": _init, "demo": _demo, "doctor": _doctor, "images": _images, "image build": _image_build, "image show": _image_show,
-    "image verify": _image_verify, "image remove": _image_remove, "launch": _launch, "ps": _ps, "verify": _verify, "exec": _exec,
-    "shell": _shell, "cp": _cp, "stop": _power, "start": _power, "reboot": _power, "terminate": _terminate, "fetch": _fetch,
-    "train": _train, "runs": _runs, "logs": _logs, "curves": _curves, "model show": _model_show, "evaluate": _evaluate,
+    "init": _init,
+    "demo": _demo,
+    "doctor": _doctor,
+    "images": _images,
+    "image build": _image_build,
+    "image show": _image_show,
+    "image verify": _image_verify,
+    "image remove": _image_remove,
+    "launch": _launch,
+    "ps": _ps,
+    "verify": _verify,
+    "exec": _exec,
+    "shell": _shell,
+    "cp": _cp,
+    "stop": _power,
+    "start": _power,
+    "reboot": _power,
+    "terminate": _terminate,
+    "fetch": _fetch,
+    "train": _train,
+    "runs": _runs,
+    "logs": _logs,
+    "curves": _curves,
+    "model show": _model_show,
+    "evaluate": _evaluate,
     "predict": _predict,
 }

@@ -78,8 +78,11 @@ class ConsoleReporter:
 
         if self._progress is None:
             self._progress = Progress(
-                SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), BarColumn(bar_width=24),
-                TextColumn("{task.fields[words]}"), TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                SpinnerColumn(finished_text="[green]✓"),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[words]}"),
+                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
                 console=Console(file=self._stream),
             )
             self._progress.start()
@@ -88,7 +91,9 @@ class ConsoleReporter:
             self._tasks[event.task] = self._progress.add_task(event.task, total=event.total, words="")
         total = event.total if event.total is not None else (1 if event.finished else None)
         done = total if event.finished and total is not None else event.done
-        self._progress.update(self._tasks[event.task], completed=done, total=total, words=_words(event, time.monotonic() - began))
+        self._progress.update(
+            self._tasks[event.task], completed=done, total=total, words=_words(event, time.monotonic() - began)
+        )
         if event.finished:
             self._tasks.pop(event.task)
             self._began.pop(event.task)
@@ -102,7 +107,9 @@ def _words(event: Event, elapsed: float) -> str:
             amount += f" of {format_bytes(event.total)}"
         rate = f"{format_bytes(event.done / elapsed)}/s" if elapsed > 0.5 and event.done else ""
     elif event.unit:
-        amount = f"{event.done} of {event.total} {event.unit}" if event.total is not None else f"{event.done} {event.unit}"
+        amount = (
+            f"{event.done} of {event.total} {event.unit}" if event.total is not None else f"{event.done} {event.unit}"
+        )
         rate = ""
     else:
         amount = rate = ""

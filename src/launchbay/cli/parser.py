@@ -68,8 +68,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of `bay` with all its verbs."""
     parser = argparse.ArgumentParser(
-        prog="bay", formatter_class=_Formatter, usage="bay VERB [...]", add_help=False,
-        description="Ready-made deep-learning instances: one or twenty, identical, and gone when you are done.\n\n" + _GROUPS,
+        prog="bay",
+        formatter_class=_Formatter,
+        usage="bay VERB [...]",
+        add_help=False,
+        description="Ready-made deep-learning instances: one or twenty, identical, and gone when you are done.\n\n"
+        + _GROUPS,
         epilog="example:\n  bay launch tensorflow -n 3 --name exp\n\n`bay VERB --help` shows what a verb takes, with an example.",
     )
     options = parser.add_argument_group("options, before or after the verb")
@@ -93,14 +97,25 @@ def _add_common(parser: argparse._ActionsContainer, *, defaults: bool) -> None:
     """Add what every verb takes; after the verb it only overrides, so that both places work."""
     unset = None if defaults else argparse.SUPPRESS
     false = False if defaults else argparse.SUPPRESS
-    parser.add_argument("--json", action="store_true", default=false, help="print the value as JSON, and nothing else on stdout")
-    parser.add_argument("--provider", choices=("local", "ec2", "twin"), default=unset, help="where instances are (default: local)")
-    parser.add_argument("-y", "--yes", action="store_true", default=false, help="do not ask before something is removed")
+    parser.add_argument(
+        "--json", action="store_true", default=false, help="print the value as JSON, and nothing else on stdout"
+    )
+    parser.add_argument(
+        "--provider", choices=("local", "ec2", "twin"), default=unset, help="where instances are (default: local)"
+    )
+    parser.add_argument(
+        "-y", "--yes", action="store_true", default=false, help="do not ask before something is removed"
+    )
 
 
 def _verb(verbs: _Verbs[argparse.ArgumentParser], name: str, says: str, example: str) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(name, description=says, formatter_class=_Formatter, epilog="example:\n  " + example.replace("\n", "\n  "),
-                              add_help=False)
+    parser = verbs.add_parser(
+        name,
+        description=says,
+        formatter_class=_Formatter,
+        epilog="example:\n  " + example.replace("\n", "\n  "),
+        add_help=False,
+    )
     options = parser.add_argument_group("options of every verb")
     options.add_argument("-h", "--help", action="help", help="show this")
     _add_common(options, defaults=False)
@@ -108,72 +123,137 @@ def _verb(verbs: _Verbs[argparse.ArgumentParser], name: str, says: str, example:
 
 
 def _add_start(verbs: _Verbs[argparse.ArgumentParser]) -> None:
-    init = _verb(verbs, "init", "Write a project that trains: bay.yaml, train.py and a small dataset. Overwrites nothing.",
-                 "bay init my-experiment")
+    init = _verb(
+        verbs,
+        "init",
+        "Write a project that trains: bay.yaml, train.py and a small dataset. Overwrites nothing.",
+        "bay init my-experiment",
+    )
     init.add_argument("folder", nargs="?", default=".", metavar="DIR", help="where (default: here)")
     init.add_argument("--image", default="tensorflow", help="the image that bay.yaml names (default: tensorflow)")
-    demo = _verb(verbs, "demo", "Run the whole experiment once, on this machine: launch 3 instances, prove them identical, train,\n"
-                 "learning curves, evaluate, predict, terminate. Leaves the run and its model, and nothing that runs.", "bay demo --data DIR")
-    demo.add_argument("--data", metavar="DIR", help="a folder with one train*, val* and test* CSV each (default: data made from a seed)")
+    demo = _verb(
+        verbs,
+        "demo",
+        "Run the whole experiment once, on this machine: launch 3 instances, prove them identical, train,\n"
+        "learning curves, evaluate, predict, terminate. Leaves the run and its model, and nothing that runs.",
+        "bay demo --data DIR",
+    )
+    demo.add_argument(
+        "--data",
+        metavar="DIR",
+        help="a folder with one train*, val* and test* CSV each (default: data made from a seed)",
+    )
     demo.add_argument("--epochs", type=int, default=500, help="how long to train (default: 500)")
-    _verb(verbs, "doctor", "Say what works here and how to mend what does not. Exit code 1 if something is broken.", "bay doctor")
+    _verb(
+        verbs,
+        "doctor",
+        "Say what works here and how to mend what does not. Exit code 1 if something is broken.",
+        "bay doctor",
+    )
 
 
 def _add_images(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     images = _verb(verbs, "images", "List built images, and the recipes that could be built.", "bay images tensorflow")
-    images.add_argument("query", nargs="*", metavar="QUERY", help="words that name, description or packages must contain")
+    images.add_argument(
+        "query", nargs="*", metavar="QUERY", help="words that name, description or packages must contain"
+    )
     image = _verb(verbs, "image", "Build, show, verify or remove an image.", "bay image build tensorflow")
     actions = image.add_subparsers(dest="action", required=True, metavar="build|show|verify|remove")
     for name, says in (
-        ("build", "Build an image from a recipe's name, a recipe file (.yaml) or a requirements file (.txt), if it is not there."),
+        (
+            "build",
+            "Build an image from a recipe's name, a recipe file (.yaml) or a requirements file (.txt), if it is not there.",
+        ),
         ("show", "Show what an image holds, or what building it would install."),
-        ("verify", "Hash every file of an image against what its packages say of themselves. Exit code 1 if one differs."),
+        (
+            "verify",
+            "Hash every file of an image against what its packages say of themselves. Exit code 1 if one differs.",
+        ),
         ("remove", "Remove a built image; refused while instances stand on it."),
     ):
         action = _verb(actions, name, says, f"bay image {name} tensorflow")
-        action.add_argument("image", metavar="IMAGE", help="a name from `bay images`, a file, or a digest (8 letters or more)")
+        action.add_argument(
+            "image", metavar="IMAGE", help="a name from `bay images`, a file, or a digest (8 letters or more)"
+        )
 
 
 def _add_instances(verbs: _Verbs[argparse.ArgumentParser]) -> None:
-    launch = _verb(verbs, "launch", "Launch N identical instances of an image, all of them or none; builds the image if it is missing.\n"
-                   "The same command again makes what is missing and nothing twice.",
-                   "bay launch tensorflow -n 20 --name class\nbay launch ./ml.yaml\nbay launch            # what bay.yaml says")
-    launch.add_argument("image", nargs="?", metavar="IMAGE", help="a name from `bay images`, or a recipe or requirements file")
+    launch = _verb(
+        verbs,
+        "launch",
+        "Launch N identical instances of an image, all of them or none; builds the image if it is missing.\n"
+        "The same command again makes what is missing and nothing twice.",
+        "bay launch tensorflow -n 20 --name class\nbay launch ./ml.yaml\nbay launch            # what bay.yaml says",
+    )
+    launch.add_argument(
+        "image", nargs="?", metavar="IMAGE", help="a name from `bay images`, or a recipe or requirements file"
+    )
     launch.add_argument("-n", "--count", type=int, metavar="N", help="how many (default: 1)")
-    launch.add_argument("--name", metavar="FLEET", help="the fleet's name; instances are FLEET-1 to FLEET-N (default: the image's)")
+    launch.add_argument(
+        "--name", metavar="FLEET", help="the fleet's name; instances are FLEET-1 to FLEET-N (default: the image's)"
+    )
     _verb(verbs, "ps", "List the instances there are, what runs in them and what they cost.", "bay ps --json")
-    verify = _verb(verbs, "verify", "Prove that a fleet's instances are identical: a fingerprint each, and the image below them hashed.\n"
-                   "Names the odd one and what differs; then the exit code is 1.", "bay verify exp")
+    verify = _verb(
+        verbs,
+        "verify",
+        "Prove that a fleet's instances are identical: a fingerprint each, and the image below them hashed.\n"
+        "Names the odd one and what differs; then the exit code is 1.",
+        "bay verify exp",
+    )
     verify.add_argument("name", metavar="NAME", help="a fleet or an instance")
-    exec_ = _verb(verbs, "exec", "Run a command in an instance, in its working folder; its exit code is passed on.",
-                  "bay exec exp-1 -- pip install seaborn")
+    exec_ = _verb(
+        verbs,
+        "exec",
+        "Run a command in an instance, in its working folder; its exit code is passed on.",
+        "bay exec exp-1 -- pip install seaborn",
+    )
     exec_.add_argument("name", metavar="INSTANCE", help="an instance; a fleet of one answers to its fleet name")
     exec_.add_argument("command", nargs="*", metavar="-- CMD", help="the command and its arguments")
     shell = _verb(verbs, "shell", "Open a shell in an instance.", "bay shell exp-1")
     shell.add_argument("name", metavar="INSTANCE", help="an instance")
-    copy = _verb(verbs, "cp", "Copy a file or folder to or from an instance; relative paths there start in its working folder.",
-                 "bay cp notes.ipynb exp-1:notes.ipynb\nbay cp exp-1:results .")
+    copy = _verb(
+        verbs,
+        "cp",
+        "Copy a file or folder to or from an instance; relative paths there start in its working folder.",
+        "bay cp notes.ipynb exp-1:notes.ipynb\nbay cp exp-1:results .",
+    )
     copy.add_argument("source", metavar="FROM", help="a path here, or INSTANCE:PATH")
     copy.add_argument("target", metavar="TO", help="a path here, or INSTANCE:PATH")
     for name, says in (
         ("stop", "Stop a fleet, an instance or a run: what runs in it ends, its files stay."),
         ("start", "Let a stopped fleet or instance run again."),
         ("reboot", "Stop and start a fleet or an instance."),
-        ("terminate", "Remove a fleet or an instance for good, with its home and working folder. Its runs, logs and models stay."),
+        (
+            "terminate",
+            "Remove a fleet or an instance for good, with its home and working folder. Its runs, logs and models stay.",
+        ),
     ):
         verb = _verb(verbs, name, says, f"bay {name} exp" + (" -y" if name == "terminate" else ""))
-        verb.add_argument("name", metavar="NAME", help="a fleet or an instance" + (", or a run" if name == "stop" else ""))
+        verb.add_argument(
+            "name", metavar="NAME", help="a fleet or an instance" + (", or a run" if name == "stop" else "")
+        )
 
 
 def _add_runs(verbs: _Verbs[argparse.ArgumentParser]) -> None:
-    fetch = _verb(verbs, "fetch", "Fetch data: resumes what was cut off, checks its hash, counts its rows and columns, refuses a web page\n"
-                  "in place of data.", "bay fetch data/train.csv -o data --sha256 9f86d081...")
+    fetch = _verb(
+        verbs,
+        "fetch",
+        "Fetch data: resumes what was cut off, checks its hash, counts its rows and columns, refuses a web page\n"
+        "in place of data.",
+        "bay fetch data/train.csv -o data --sha256 9f86d081...",
+    )
     fetch.add_argument("source", metavar="URL|PATH", help="where from: http, https, file or a path")
-    fetch.add_argument("--sha256", metavar="HASH", help="what it must be (without it, the hash is shown, to be pinned next time)")
+    fetch.add_argument(
+        "--sha256", metavar="HASH", help="what it must be (without it, the hash is shown, to be pinned next time)"
+    )
     fetch.add_argument("-o", "--output", metavar="DIR", default="data", help="where to (default: data)")
-    train = _verb(verbs, "train", "Run a script as it is in an instance. Its folder is copied into the run, --data appears there as data/;\n"
-                  "what it prints is shown and kept, and it goes on if this terminal closes. Ctrl-C asks whether to stop it.",
-                  "bay train exp-1 train.py --data data -- --epochs 500")
+    train = _verb(
+        verbs,
+        "train",
+        "Run a script as it is in an instance. Its folder is copied into the run, --data appears there as data/;\n"
+        "what it prints is shown and kept, and it goes on if this terminal closes. Ctrl-C asks whether to stop it.",
+        "bay train exp-1 train.py --data data -- --epochs 500",
+    )
     train.add_argument("names", nargs="*", metavar="INSTANCE SCRIPT", help="default: what bay.yaml says")
     train.add_argument("--data", metavar="DIR", help="the folder that the script finds as data/")
     train.add_argument("--timeout", metavar="TIME", help="stop it after that long (90s, 15m, 8h)")
@@ -183,8 +263,12 @@ def _add_runs(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     logs = _verb(verbs, "logs", "Show what a run printed.", "bay logs latest -f")
     logs.add_argument("run", metavar="RUN", help="a run, the beginning or end of its name, or `latest`")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until it is over; Ctrl-C leaves it running")
-    curves = _verb(verbs, "curves", "Draw training and validation loss of one or several runs, and say what they show.",
-                   "bay curves latest\nbay curves RUN1 RUN2 -o curves.html")
+    curves = _verb(
+        verbs,
+        "curves",
+        "Draw training and validation loss of one or several runs, and say what they show.",
+        "bay curves latest\nbay curves RUN1 RUN2 -o curves.html",
+    )
     curves.add_argument("runs", nargs="*", metavar="RUN", help="runs or folders of event files (default: latest)")
     curves.add_argument("-o", "--output", metavar="FILE", help="write a .png, .svg or .html instead")
 
@@ -192,14 +276,30 @@ def _add_runs(verbs: _Verbs[argparse.ArgumentParser]) -> None:
 def _add_models(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     model = _verb(verbs, "model", "Look at a model file.", "bay model show latest")
     actions = model.add_subparsers(dest="action", required=True, metavar="show")
-    show = _verb(actions, "show", "Show a model's layers, shapes, parameters, loss and optimiser. Runs nothing of it.", "bay model show latest")
-    evaluate = _verb(verbs, "evaluate", "Measure a model on a CSV file: mse, rmse, mae, r2 and its own loss. Needs the image, not an instance.",
-                     "bay evaluate latest --data data/test.csv")
-    predict = _verb(verbs, "predict", "Show a model's predictions for rows of a CSV file.", "bay predict latest --data data/test.csv --rows 0:5")
+    show = _verb(
+        actions,
+        "show",
+        "Show a model's layers, shapes, parameters, loss and optimiser. Runs nothing of it.",
+        "bay model show latest",
+    )
+    evaluate = _verb(
+        verbs,
+        "evaluate",
+        "Measure a model on a CSV file: mse, rmse, mae, r2 and its own loss. Needs the image, not an instance.",
+        "bay evaluate latest --data data/test.csv",
+    )
+    predict = _verb(
+        verbs,
+        "predict",
+        "Show a model's predictions for rows of a CSV file.",
+        "bay predict latest --data data/test.csv --rows 0:5",
+    )
     for parser in (show, evaluate, predict):
         parser.add_argument("model", metavar="MODEL", help="a model file, or a run, whose best model it is")
     for parser in (evaluate, predict):
         parser.add_argument("--data", metavar="CSV", required=True, help="the data, with or without a header")
-        parser.add_argument("--target", default="first", help="the column to predict: first, last, a name or a number (default: first)")
+        parser.add_argument(
+            "--target", default="first", help="the column to predict: first, last, a name or a number (default: first)"
+        )
     evaluate.add_argument("--batch-size", type=int, default=128, metavar="N", help="rows at a time (default: 128)")
     predict.add_argument("--rows", metavar="A:B", help="which rows, counted from 0 (default: all)")

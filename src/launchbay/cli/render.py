@@ -19,8 +19,22 @@ if TYPE_CHECKING:
     from launchbay.store.records import Run
 
 __all__ = [
-    "checks_text", "clock_text", "ended_text", "evaluation_text", "fetched_text", "image_check_text", "image_text", "images_text",
-    "launch_text", "model_text", "predictions_text", "ps_text", "run_text", "runs_text", "table", "verification_text",
+    "checks_text",
+    "clock_text",
+    "ended_text",
+    "evaluation_text",
+    "fetched_text",
+    "image_check_text",
+    "image_text",
+    "images_text",
+    "launch_text",
+    "model_text",
+    "predictions_text",
+    "ps_text",
+    "run_text",
+    "runs_text",
+    "table",
+    "verification_text",
 ]
 
 
@@ -29,8 +43,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence
     lines = [list(map(str, head)), *[list(map(str, row)) for row in rows]]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "\n".join(
-        "  ".join(cell.rjust(width) if column in right else cell.ljust(width)
-                  for column, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
         for line in lines
     )
 
@@ -41,9 +57,19 @@ def images_text(rows: Sequence[ImageRow]) -> str:
         return "No image matches."
     return table(
         ("NAME", "KIND", "FRAMEWORKS", "PYTHON", "SIZE", "BUILT", "INSTANCES", "DIGEST"),
-        [(row.name, row.kind, ", ".join(f"{name} {version}" for name, version in row.frameworks.items()) or "-", row.python,
-          format_bytes(row.size_bytes) if row.size_bytes is not None else "-", (row.built or "not yet")[:10], row.instances,
-          (row.digest or "-")[:12]) for row in rows],
+        [
+            (
+                row.name,
+                row.kind,
+                ", ".join(f"{name} {version}" for name, version in row.frameworks.items()) or "-",
+                row.python,
+                format_bytes(row.size_bytes) if row.size_bytes is not None else "-",
+                (row.built or "not yet")[:10],
+                row.instances,
+                (row.digest or "-")[:12],
+            )
+            for row in rows
+        ],
         right=(4, 6),
     )
 
@@ -72,14 +98,20 @@ def image_text(shown: Mapping[str, Any]) -> str:
 def image_check_text(check: ImageCheck) -> str:
     """Say how an image's hashing came out."""
     if check.ok:
-        return f"{check.name} {check.digest[:12]}: {check.files} files are what their packages say, and nothing was added."
+        return (
+            f"{check.name} {check.digest[:12]}: {check.files} files are what their packages say, and nothing was added."
+        )
     return "\n".join([f"{check.name} {check.digest[:12]}: {len(check.problems)} problem(s)", *_few(check.problems)])
 
 
 def clock_text(clock: Mapping[str, float | None]) -> str:
     """Say where a launch's time went."""
     words = {"image": "image built", "plan": "plan", "create": "create", "verify": "verify"}
-    parts = [f"{words[name]} {format_duration(seconds)}" for name, seconds in clock.items() if name in words and seconds is not None]
+    parts = [
+        f"{words[name]} {format_duration(seconds)}"
+        for name, seconds in clock.items()
+        if name in words and seconds is not None
+    ]
     first = clock.get("first_import")
     if first is not None:
         parts.append(f"first import {format_duration(first)} (measured when the image was built)")
@@ -97,14 +129,16 @@ def launch_text(launch: Launch) -> str:
     else:
         first = f"{len(launch.created)} of {len(names)} launched: {span}"
     proof = "identical" if launch.identical else f"NOT identical; `bay verify {launch.fleet}` says what differs"
-    return "\n".join([
-        first,
-        f"  image   {image.name} {image.digest[:12]} ({what}, Python {image.python_version})",
-        f"  proof   {len(names)} fingerprint(s), {proof}",
-        f"  clock   {clock_text(launch.clock)}",
-        "  cost    $0.00 an hour: they are on this machine. A layer keeps packages and files apart, not hostile users.",
-        f"  next    bay train {names[0]} train.py --data data    bay shell {names[0]}    bay terminate {launch.fleet}",
-    ])
+    return "\n".join(
+        [
+            first,
+            f"  image   {image.name} {image.digest[:12]} ({what}, Python {image.python_version})",
+            f"  proof   {len(names)} fingerprint(s), {proof}",
+            f"  clock   {clock_text(launch.clock)}",
+            "  cost    $0.00 an hour: they are on this machine. A layer keeps packages and files apart, not hostile users.",
+            f"  next    bay train {names[0]} train.py --data data    bay shell {names[0]}    bay terminate {launch.fleet}",
+        ]
+    )
 
 
 def ps_text(rows: Sequence[Row]) -> str:
@@ -113,8 +147,20 @@ def ps_text(rows: Sequence[Row]) -> str:
         return "No instances. `bay launch tensorflow -n 3` makes some."
     return table(
         ("NAME", "FLEET", "STATE", "IMAGE", "PROVIDER", "USD/H", "SO FAR", "AGE", "RUNNING"),
-        [(row.name, row.fleet, row.state, row.image, row.provider, row.usd_per_hour or "unknown", row.cost_so_far or "unknown",
-          format_duration(row.age_s), " ".join(row.running) or "-") for row in rows],
+        [
+            (
+                row.name,
+                row.fleet,
+                row.state,
+                row.image,
+                row.provider,
+                row.usd_per_hour or "unknown",
+                row.cost_so_far or "unknown",
+                format_duration(row.age_s),
+                " ".join(row.running) or "-",
+            )
+            for row in rows
+        ],
         right=(5, 6, 7),
     )
 
@@ -127,17 +173,25 @@ def verification_text(name: str, proof: Verification) -> str:
         lines.append(f"{name}: {count} instance(s), identical, and every file of the image is what its packages say.")
     else:
         odd = list(dict.fromkeys(item.instance for item in proof.differences))
-        lines.append(f"{name}: NOT identical. {len(odd)} of {count} instance(s) differ." if odd else f"{name}: the image was changed.")
+        lines.append(
+            f"{name}: NOT identical. {len(odd)} of {count} instance(s) differ."
+            if odd
+            else f"{name}: the image was changed."
+        )
         lines += _few([f"{item.instance}: {item.what}" for item in proof.differences])
         if proof.image_problems:
             lines.append(f"the image below all {count} of them was changed:")
             lines += _few(proof.image_problems)
     if proof.gpu_proven is not None:
-        lines.append(f"  gpu     {'the framework can use every GPU' if proof.gpu_proven else 'NOT every GPU can be used by the framework'}")
+        lines.append(
+            f"  gpu     {'the framework can use every GPU' if proof.gpu_proven else 'NOT every GPU can be used by the framework'}"
+        )
     if proof.content:
         lines.append(f"  content {proof.content}")
-    lines.append(f"  clock   fingerprints {format_duration(proof.seconds['fingerprints'])} "
-                 f"({format_duration(proof.seconds['per_instance'])} an instance), image {format_duration(proof.seconds['images'])}")
+    lines.append(
+        f"  clock   fingerprints {format_duration(proof.seconds['fingerprints'])} "
+        f"({format_duration(proof.seconds['per_instance'])} an instance), image {format_duration(proof.seconds['images'])}"
+    )
     return "\n".join(lines)
 
 
@@ -163,7 +217,12 @@ def fetched_text(fetched: Fetched) -> str:
 
 def run_text(run: Run, hint: str = "") -> str:
     """Say how a run ended and what it made."""
-    how = {"done": "done", "failed": f"failed with exit code {run.exit_code}", "stopped": "stopped", "lost": "lost"}.get(run.state, run.state)
+    how = {
+        "done": "done",
+        "failed": f"failed with exit code {run.exit_code}",
+        "stopped": "stopped",
+        "lost": "lost",
+    }.get(run.state, run.state)
     if run.signal and run.state == "failed":
         how = f"killed by {run.signal}"
     lines = [f"{run.id}: {how}"]
@@ -171,8 +230,12 @@ def run_text(run: Run, hint: str = "") -> str:
         memory = f", peak memory {format_bytes(run.peak_memory_bytes)}" if run.peak_memory_bytes else ""
         lines[0] += f" after {format_duration(run.seconds)} ({format_duration(run.cpu_seconds)} CPU{memory})"
     for gpu, use in enumerate((run.gpu or {}).get("gpus", [])):
-        lines.append(f"  gpu {gpu}    {use['mean_percent']} % on average, peak memory {format_bytes(use['peak_memory_bytes'])}")
-    lines += [f"  model   {item.path} ({item.format}, {format_bytes(item.bytes)})" for item in run.artifacts if item.is_model][:5]
+        lines.append(
+            f"  gpu {gpu}    {use['mean_percent']} % on average, peak memory {format_bytes(use['peak_memory_bytes'])}"
+        )
+    lines += [
+        f"  model   {item.path} ({item.format}, {format_bytes(item.bytes)})" for item in run.artifacts if item.is_model
+    ][:5]
     lines += [f"  logs    {folder}" for folder in run.logdirs][:5]
     if hint:
         lines.append(f"  hint    {hint}")
@@ -191,20 +254,43 @@ def runs_text(runs: Sequence[Run], now: float) -> str:
         return "No runs. `bay train INSTANCE SCRIPT` makes one."
     return table(
         ("RUN", "STATE", "INSTANCE", "SCRIPT", "IMAGE", "SECONDS", "MODELS", "AGE"),
-        [(run.id, run.state, run.instance, run.script.rpartition("/")[2], run.image, "-" if run.seconds is None else f"{run.seconds:.1f}",
-          sum(item.is_model for item in run.artifacts), format_duration(now - run.created_at)) for run in runs],
+        [
+            (
+                run.id,
+                run.state,
+                run.instance,
+                run.script.rpartition("/")[2],
+                run.image,
+                "-" if run.seconds is None else f"{run.seconds:.1f}",
+                sum(item.is_model for item in run.artifacts),
+                format_duration(now - run.created_at),
+            )
+            for run in runs
+        ],
         right=(5, 6, 7),
     )
 
 
 def model_text(card: ModelCard) -> str:
     """Describe a model as Keras' own summary does."""
-    rows = [(layer.name, layer.kind, _shape(layer.output_shape), "-" if layer.parameters is None else f"{layer.parameters:,}")
-            for layer in card.layers]
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            _shape(layer.output_shape),
+            "-" if layer.parameters is None else f"{layer.parameters:,}",
+        )
+        for layer in card.layers
+    ]
     lines = [table(("LAYER", "KIND", "OUTPUT SHAPE", "PARAMETERS"), rows, right=(3,)), ""]
     lines.append(f"parameters  {card.parameters:,}" if card.parameters is not None else "parameters  unknown")
-    for name, value in (("trainable", card.trainable_parameters), ("loss", card.loss), ("optimizer", card.optimizer),
-                        ("framework", card.framework), ("sha256", card.sha256)):
+    for name, value in (
+        ("trainable", card.trainable_parameters),
+        ("loss", card.loss),
+        ("optimizer", card.optimizer),
+        ("framework", card.framework),
+        ("sha256", card.sha256),
+    ):
         if value is not None:
             lines.append(f"{name:11} {f'{value:,}' if isinstance(value, int) else value}")
     return "\n".join([*lines, *(f"finding     {item}" for item in card.findings)])
@@ -231,7 +317,10 @@ def predictions_text(result: Predictions) -> str:
 def checks_text(checks: Sequence[Check]) -> str:
     """Say what works here and what does not."""
     mark = {"ok": "ok", "warning": "warn", "broken": "BROKEN"}
-    lines = [f"{mark[check.state]:7} {check.name:12} {check.found}" + (f"\n{'':20} -> {check.mend}" if check.mend else "") for check in checks]
+    lines = [
+        f"{mark[check.state]:7} {check.name:12} {check.found}" + (f"\n{'':20} -> {check.mend}" if check.mend else "")
+        for check in checks
+    ]
     return "\n".join(lines)
 
 

@@ -66,8 +66,15 @@ def _tell(stage: Stage, reporter: Reporter, packages: int) -> Callable[[Download
             left = len(downloads.sizes) - len(downloads.finished)
             total = downloads.total_bytes
             # uv says when a wheel is done, not how far it is; what it has unpacked meanwhile shows that it moves
-            reporter.event(Event(task="download", message=f"{left} left of {len(downloads.sizes)}", total=total, unit="bytes",
-                                 done=max(downloads.done_bytes, min(downloads.written_bytes // 3, total * 99 // 100))))
+            reporter.event(
+                Event(
+                    task="download",
+                    message=f"{left} left of {len(downloads.sizes)}",
+                    total=total,
+                    unit="bytes",
+                    done=max(downloads.done_bytes, min(downloads.written_bytes // 3, total * 99 // 100)),
+                )
+            )
 
     return watch
 
@@ -84,8 +91,20 @@ def compile_bytecode(stage: Stage) -> None:
 
     Files that are not Python 3 (templates, test data) do not compile; they are left, as pip leaves them.
     """
-    command = [str(stage.environment / "bin" / "python"), "-I", "-m", "compileall", "-qq", "-j", "0",
-               "-s", str(stage.folder), "-p", str(stage.final), str(stage.site_packages)]
+    command = [
+        str(stage.environment / "bin" / "python"),
+        "-I",
+        "-m",
+        "compileall",
+        "-qq",
+        "-j",
+        "0",
+        "-s",
+        str(stage.folder),
+        "-p",
+        str(stage.final),
+        str(stage.site_packages),
+    ]
     environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     compiled = next(stage.site_packages.rglob("*.pyc"), None)

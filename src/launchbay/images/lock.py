@@ -25,7 +25,9 @@ __all__ = ["LAYOUT", "Lock", "Pin", "Target", "current_target", "lock_recipe", "
 LAYOUT = 1
 """Version of the image folder's layout; part of the digest, so that an old image is never taken for a new one."""
 
-_PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>\S+)\s+(?P<hashes>(--hash=sha256:[0-9a-f]{64}\s*)+)\Z")
+_PIN = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>\S+)\s+(?P<hashes>(--hash=sha256:[0-9a-f]{64}\s*)+)\Z"
+)
 _HEAD = re.compile(r"# (?P<key>recipe|inputs|python|platform|accelerator|env): (?P<value>.*)\Z")
 
 
@@ -129,7 +131,11 @@ def parse_lock(text: str, *, where: str) -> Lock:
         raise StateError("lock is damaged: its head is incomplete", where=where, hint="delete it; it is made again")
     target = Target(python=head["python"], platform=head["platform"], accelerator=head["accelerator"])
     return Lock(
-        recipe=head["recipe"], inputs=head["inputs"], target=target, env=tuple(sorted(env)), pins=tuple(sorted(pins, key=_by_name))
+        recipe=head["recipe"],
+        inputs=head["inputs"],
+        target=target,
+        env=tuple(sorted(env)),
+        pins=tuple(sorted(pins, key=_by_name)),
     )
 
 

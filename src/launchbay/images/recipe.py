@@ -73,7 +73,9 @@ def find_recipe(reference: str) -> Recipe:
     path = Path(reference).expanduser()
     if path.suffix in (".yaml", ".yml", ".txt", ".in") or "/" in reference:
         return read_recipe(path.absolute())
-    raise nearest(reference, builtin_names(), kind="image", hint="`bay images` lists them; or give a recipe file (./ml.yaml)")
+    raise nearest(
+        reference, builtin_names(), kind="image", hint="`bay images` lists them; or give a recipe file (./ml.yaml)"
+    )
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -128,7 +130,9 @@ def _parse(document: Document, *, name: str, origin: Path | None) -> Recipe:
 
 def _check(recipe: Recipe, document: Document) -> None:
     if not _PYTHON.match(recipe.python):
-        raise UsageError(f'python must be a minor version such as "3.11", got {recipe.python!r}', where=document.where("python"))
+        raise UsageError(
+            f'python must be a minor version such as "3.11", got {recipe.python!r}', where=document.where("python")
+        )
     for path in recipe.requirements:
         if not path.is_file():
             raise UsageError(f"there is no requirements file {path}", where=document.where("requirements"))

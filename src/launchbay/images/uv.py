@@ -91,16 +91,27 @@ class Uv:
             )
         return Path(finding.stdout.strip()).resolve()
 
-    def compile(
-        self, packages: Sequence[str], files: Sequence[Path], *, python: str, previous: str, name: str
-    ) -> str:
+    def compile(self, packages: Sequence[str], files: Sequence[Path], *, python: str, previous: str, name: str) -> str:
         """Resolve to pins with hashes, as requirements text without index addresses."""
         interpreter = self.find_python(python)
         with tempfile.TemporaryDirectory(prefix="launchbay-lock-") as folder:
             output = Path(folder) / "lock.txt"
             write_atomic(output, previous.encode())
-            command = ["pip", "compile", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url",
-                       "--quiet", "--python", str(interpreter), "--output-file", str(output), "-", *map(str, files)]
+            command = [
+                "pip",
+                "compile",
+                "--generate-hashes",
+                "--no-header",
+                "--no-annotate",
+                "--no-emit-index-url",
+                "--quiet",
+                "--python",
+                str(interpreter),
+                "--output-file",
+                str(output),
+                "-",
+                *map(str, files),
+            ]
             done = self._run(command, text="\n".join(packages))
             if done.returncode != 0:
                 raise explain(done.stderr, doing=f"resolving {name}", names=())
@@ -119,11 +130,21 @@ class Uv:
 
         `watch` is called five times a second. Blocks; a killed caller leaves a half-filled `environment` and nothing else.
         """
-        command = [self.program, "pip", "sync", "--require-hashes", "--link-mode", "copy",
-                   "--python", str(environment / "bin" / "python"), str(requirements)]
+        command = [
+            self.program,
+            "pip",
+            "sync",
+            "--require-hashes",
+            "--link-mode",
+            "copy",
+            "--python",
+            str(environment / "bin" / "python"),
+            str(requirements),
+        ]
         downloads, words = Downloads(), []
-        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                              env=_environment()) as process:
+        with subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=_environment()
+        ) as process:
             try:
                 for line in _lines_and_ticks(process):
                     if line and not downloads.read(line):
@@ -138,8 +159,9 @@ class Uv:
         return downloads
 
     def _run(self, arguments: Sequence[str], *, text: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run([self.program, *arguments], input=text, capture_output=True, text=True,
-                              env=_environment(), check=False)
+        return subprocess.run(
+            [self.program, *arguments], input=text, capture_output=True, text=True, env=_environment(), check=False
+        )
 
 
 def _lines_and_ticks(process: subprocess.Popen[bytes]) -> Iterator[str]:
@@ -171,8 +193,20 @@ def _written(pid: int) -> int:
 
 def _environment() -> dict[str, str]:
     """The person's own environment (index, proxy, certificates, cache) less what would redirect the target."""
-    dropped = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_REQUIRE_HASHES", "PYTHONPATH",
-               "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "UV_LINK_MODE", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_EXCLUDE"}
+    dropped = {
+        "VIRTUAL_ENV",
+        "UV_PROJECT_ENVIRONMENT",
+        "UV_CONSTRAINT",
+        "UV_OVERRIDE",
+        "UV_REQUIRE_HASHES",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONDONTWRITEBYTECODE",
+        "UV_LINK_MODE",
+        "UV_PYTHON",
+        "UV_SYSTEM_PYTHON",
+        "UV_EXCLUDE",
+    }
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
     return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
 
@@ -185,14 +219,22 @@ def explain(words: str, *, doing: str, names: Iterable[str]) -> BuildError:
     package = _named_package(words, names)
     about = f" of {package}" if package else ""
     if "no space left" in lowered or "disk quota" in lowered or "os error 28" in lowered:
-        return BuildError(f"the disk is full while {doing}{about}; nothing half-made was left",
-                          hint="free some space, then the same command again")
+        return BuildError(
+            f"the disk is full while {doing}{about}; nothing half-made was left",
+            hint="free some space, then the same command again",
+        )
     if "hash mismatch" in lowered:
-        return BuildError(f"a downloaded file{about} does not have the hash that the lock names: {text[:300]}",
-                          hint="try again; if it stays, the file on the index was replaced: do not use it")
-    if any(sign in lowered for sign in ("failed to fetch", "error sending request", "dns error", "timed out", "connect")):
-        return BuildError(f"the network failed while {doing}{about}: {text[:300]}",
-                          hint="check the connection, then the same command again: what was downloaded is kept")
+        return BuildError(
+            f"a downloaded file{about} does not have the hash that the lock names: {text[:300]}",
+            hint="try again; if it stays, the file on the index was replaced: do not use it",
+        )
+    if any(
+        sign in lowered for sign in ("failed to fetch", "error sending request", "dns error", "timed out", "connect")
+    ):
+        return BuildError(
+            f"the network failed while {doing}{about}: {text[:300]}",
+            hint="check the connection, then the same command again: what was downloaded is kept",
+        )
     return BuildError(f"failed {doing}{about}: {text[:600]}")
 
 

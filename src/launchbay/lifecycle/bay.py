@@ -43,7 +43,11 @@ def image_of(bay: Bay, instance: Instance) -> Image:
     """Return the image an instance stands on. Raises StateError when somebody removed it."""
     image = find_image(bay.home, instance.digest)
     if image is None:
-        raise StateError(f"the image of {instance.name} is gone", where=instance.digest[:12], hint=f"bay image build {instance.image}")
+        raise StateError(
+            f"the image of {instance.name} is gone",
+            where=instance.digest[:12],
+            hint=f"bay image build {instance.image}",
+        )
     return image
 
 
@@ -59,7 +63,9 @@ def connect(bay: Bay, instance: Instance) -> Transport:
 
 def image_transport(bay: Bay, image: Image, *, folder: str) -> Transport:
     """Return a way to run onboard commands with an image's own Python, without an instance."""
-    environment = instance_environment(image.folder, image, outer=bay.environ, name="", identity=f"image {image.digest}")
+    environment = instance_environment(
+        image.folder, image, outer=bay.environ, name="", identity=f"image {image.digest}"
+    )
     # the image is sealed, also against the root user whom permissions do not stop: nothing may be compiled into it
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "HOME": folder, "VIRTUAL_ENV": str(image.environment)}
     return LocalTransport(environment=environment, folder=folder)

@@ -41,8 +41,11 @@ def resolve_lock(bay: Bay, recipe: Recipe) -> Lock:
 
 def find_built(bay: Bay, reference: str) -> Image | None:
     """Return the newest built image of that name, or of that digest or beginning of one (8 or more)."""
-    found = [image for image in list_images(bay.home) if image.name == reference
-             or (len(reference) >= 8 and image.digest.startswith(reference))]
+    found = [
+        image
+        for image in list_images(bay.home)
+        if image.name == reference or (len(reference) >= 8 and image.digest.startswith(reference))
+    ]
     return found[-1] if found else None
 
 
@@ -80,7 +83,9 @@ def image_lock(bay: Bay, digest: str, *, what: str) -> Iterator[None]:
 
 
 def _build(bay: Bay, recipe: Recipe, lock: Lock) -> Image:
-    stage = build.Stage(lock=lock, folder=bay.home.tmp / f"build-{lock.digest[:32]}", final=image_folder(bay.home, lock.digest))
+    stage = build.Stage(
+        lock=lock, folder=bay.home.tmp / f"build-{lock.digest[:32]}", final=image_folder(bay.home, lock.digest)
+    )
     with open_journal(bay.home.journal, bay.clock) as journal:
         for note in journal.notes:
             bay.reporter.note(note)
@@ -141,31 +146,64 @@ def _probe(bay: Bay, stage: build.Stage, recipe: Recipe) -> dict[str, Any]:
         try:
             return ask(transport, str(draft.python_path), install_onboard(bay.home), "probe", {"modules": modules})
         except LaunchbayError as error:
-            raise BuildError(f"{recipe.name} installs, but {error.what}", hint="pin other versions in the recipe") from error
+            raise BuildError(
+                f"{recipe.name} installs, but {error.what}", hint="pin other versions in the recipe"
+            ) from error
 
 
 def _draft_image(stage: build.Stage) -> Image:
     """Return just enough of an image to run its Python before it is one."""
     return Image(
-        name=stage.lock.recipe, kind="framework", digest=stage.lock.digest, content="", folder=stage.folder,
-        python=stage.lock.target.python, python_version="", platform=stage.lock.target.platform,
-        accelerator=stage.lock.target.accelerator, frameworks={}, packages={}, env=dict(stage.lock.env), size_bytes=0, files=0,
-        downloaded_bytes=0, built="", build_seconds={}, first_import_s=None,
+        name=stage.lock.recipe,
+        kind="framework",
+        digest=stage.lock.digest,
+        content="",
+        folder=stage.folder,
+        python=stage.lock.target.python,
+        python_version="",
+        platform=stage.lock.target.platform,
+        accelerator=stage.lock.target.accelerator,
+        frameworks={},
+        packages={},
+        env=dict(stage.lock.env),
+        size_bytes=0,
+        files=0,
+        downloaded_bytes=0,
+        built="",
+        build_seconds={},
+        first_import_s=None,
     )
 
 
-def _record(bay: Bay, recipe: Recipe, stage: build.Stage, installed: Content, probed: dict[str, Any], downloaded: int,
-            seconds: dict[str, float]) -> dict[str, Any]:
+def _record(
+    bay: Bay,
+    recipe: Recipe,
+    stage: build.Stage,
+    installed: Content,
+    probed: dict[str, Any],
+    downloaded: int,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
     packages = list_packages(str(stage.site_packages))
     config = (stage.environment / "pyvenv.cfg").read_text(encoding="utf-8")
     version = next((line.split("=")[1].strip() for line in config.splitlines() if line.startswith("version_info")), "")
     files, size = _measure(stage.folder)
     image = replace(
-        _draft_image(stage), name=recipe.name, content=installed.content, python_version=version, packages=packages,
-        kind="framework" if probed["versions"] else "custom", size_bytes=size, files=files, downloaded_bytes=downloaded,
-        frameworks={name: packages[name] for name in FRAMEWORKS if name in packages}, build_seconds=seconds,
-        built=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(bay.clock.now())), first_import_s=probed["seconds"],
-        description=recipe.description, retired=recipe.retired,
+        _draft_image(stage),
+        name=recipe.name,
+        content=installed.content,
+        python_version=version,
+        packages=packages,
+        kind="framework" if probed["versions"] else "custom",
+        size_bytes=size,
+        files=files,
+        downloaded_bytes=downloaded,
+        frameworks={name: packages[name] for name in FRAMEWORKS if name in packages},
+        build_seconds=seconds,
+        built=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(bay.clock.now())),
+        first_import_s=probed["seconds"],
+        description=recipe.description,
+        retired=recipe.retired,
     )
     return {name: getattr(image, name) for name in Image.__dataclass_fields__ if name != "folder"}
 
@@ -188,8 +226,12 @@ def _check_system_packages(recipe: Recipe) -> None:
         if "ok installed" not in done.stdout:
             missing.append(name)
     if missing:
-        raise BuildError(f"{recipe.name} needs system packages that are not there: {', '.join(missing)}",
-                         hint=f"sudo apt-get install {' '.join(missing)}")
+        raise BuildError(
+            f"{recipe.name} needs system packages that are not there: {', '.join(missing)}",
+            hint=f"sudo apt-get install {' '.join(missing)}",
+        )
     if recipe.system and not query:
-        raise Conflict(f"{recipe.name} needs system packages ({', '.join(recipe.system)}), and on {sys.platform} we cannot check them",
-                       hint="take `system` out of the recipe once they are installed")
+        raise Conflict(
+            f"{recipe.name} needs system packages ({', '.join(recipe.system)}), and on {sys.platform} we cannot check them",
+            hint="take `system` out of the recipe once they are installed",
+        )

@@ -62,12 +62,21 @@ def _home(bay: Bay) -> Iterator[Check]:
     root = bay.home.root
     standing = next(path for path in (root, *root.parents) if path.exists())
     if not os.access(standing, os.W_OK):
-        yield Check(name="home", state="broken", found=f"{root} cannot be written", mend="set LAUNCHBAY_HOME to a folder you own")
+        yield Check(
+            name="home",
+            state="broken",
+            found=f"{root} cannot be written",
+            mend="set LAUNCHBAY_HOME to a folder you own",
+        )
         return
     free = shutil.disk_usage(standing).free
     state = "ok" if free > _ROOM_BYTES else "warning"
-    yield Check(name="home", state=state, found=f"{root}, {format_bytes(free)} free",
-                mend="" if state == "ok" else "a framework image takes 2 to 3 GB; `bay image remove` frees one")
+    yield Check(
+        name="home",
+        state=state,
+        found=f"{root}, {format_bytes(free)} free",
+        mend="" if state == "ok" else "a framework image takes 2 to 3 GB; `bay image remove` frees one",
+    )
 
 
 def _journal(bay: Bay) -> Iterator[Check]:
@@ -78,10 +87,15 @@ def _journal(bay: Bay) -> Iterator[Check]:
         with open_journal(bay.home.journal, bay.clock) as journal:
             for note in journal.notes:
                 yield Check(name="journal", state="warning", found=note)
-            cut_off = [f"{item.verb} {item.subject}" for verb in ("launch", "terminate") for item in journal.unfinished(verb)]
-            yield Check(name="journal", state="warning" if cut_off else "ok",
-                        found=f"cut off: {', '.join(cut_off)}" if cut_off else str(bay.home.journal),
-                        mend="run the same command again, or `bay terminate` it" if cut_off else "")
+            cut_off = [
+                f"{item.verb} {item.subject}" for verb in ("launch", "terminate") for item in journal.unfinished(verb)
+            ]
+            yield Check(
+                name="journal",
+                state="warning" if cut_off else "ok",
+                found=f"cut off: {', '.join(cut_off)}" if cut_off else str(bay.home.journal),
+                mend="run the same command again, or `bay terminate` it" if cut_off else "",
+            )
     except (LaunchbayError, sqlite3.Error) as error:
         yield Check(name="journal", state="broken", found=str(error), mend="upgrade launchbay, or move the file away")
 
@@ -92,8 +106,12 @@ def _records(bay: Bay) -> Iterator[Check]:
     built = {image.digest: image for image in list_images(bay.home)}
     for instance in bay.provider.observe():
         if instance.digest not in built:
-            yield Check(name="instance", state="broken", found=f"{instance.name} stands on an image that is gone",
-                        mend=f"bay image build {instance.image}")
+            yield Check(
+                name="instance",
+                state="broken",
+                found=f"{instance.name} stands on an image that is gone",
+                mend=f"bay image build {instance.image}",
+            )
     size = sum(image.size_bytes for image in built.values())
     yield Check(name="images", state="ok", found=f"{len(built)} built, {format_bytes(size)}")
 
@@ -103,14 +121,22 @@ def _gpu(bay: Bay) -> Iterator[Check]:
     if tool is None:
         yield Check(name="gpu", state="ok", found="no NVIDIA driver; instances train on the CPU")
     else:
-        yield Check(name="gpu", state="warning", found=f"{tool} is there, and today's images are locked for the CPU",
-                    mend="CUDA images come with a later version; `bay verify` shows what a framework can use")
+        yield Check(
+            name="gpu",
+            state="warning",
+            found=f"{tool} is there, and today's images are locked for the CPU",
+            mend="CUDA images come with a later version; `bay verify` shows what a framework can use",
+        )
 
 
 def _extras(bay: Bay) -> Iterator[Check]:
     there = find_spec("matplotlib") is not None
-    yield Check(name="pictures", state="ok" if there else "warning", found="matplotlib is there" if there else "matplotlib is missing",
-                mend="" if there else "pip install 'launchbay[plot]' for PNG and SVG; HTML works without")
+    yield Check(
+        name="pictures",
+        state="ok" if there else "warning",
+        found="matplotlib is there" if there else "matplotlib is missing",
+        mend="" if there else "pip install 'launchbay[plot]' for PNG and SVG; HTML works without",
+    )
 
 
 _LOOKS: tuple[Callable[[Bay], Iterator[Check]], ...] = (_python, _uv, _home, _journal, _records, _gpu, _extras)

@@ -99,5 +99,7 @@ def _holding(bay: Bay, instances: Sequence[Instance]) -> ExitStack:
     for fleet in sorted(fleet_names(instances)):
         if not stack.enter_context(locked(bay.home.lock(f"fleet-{fleet}"), wait=False)):
             stack.close()
-            raise Conflict(f"another command is changing {fleet!r} right now", hint="wait for it, then the same command again")
+            raise Conflict(
+                f"another command is changing {fleet!r} right now", hint="wait for it, then the same command again"
+            )
     return stack

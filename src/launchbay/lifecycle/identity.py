@@ -22,7 +22,10 @@ class Difference:
 
 
 def find_differences(
-    fingerprints: Mapping[str, Mapping[str, Any]], *, pristine: Mapping[str, str], packages: Mapping[str, str],
+    fingerprints: Mapping[str, Mapping[str, Any]],
+    *,
+    pristine: Mapping[str, str],
+    packages: Mapping[str, str],
     modules: Sequence[str],
 ) -> Sequence[Difference]:
     """Return what sets each instance apart from its untouched layer, and from the others.
@@ -32,14 +35,25 @@ def find_differences(
     """
     found: list[Difference] = []
     for name, print_ in fingerprints.items():
-        found += (Difference(instance=name, kind=kind, what=what) for kind, what in _own(print_, pristine, packages, set(modules)))
-    for key, kind in (("python", "python"), ("path", "path"), ("kernel", "machine"), ("driver", "machine"), ("gpus", "gpu"),
-                      ("onboard", "machine")):
+        found += (
+            Difference(instance=name, kind=kind, what=what)
+            for kind, what in _own(print_, pristine, packages, set(modules))
+        )
+    for key, kind in (
+        ("python", "python"),
+        ("path", "path"),
+        ("kernel", "machine"),
+        ("driver", "machine"),
+        ("gpus", "gpu"),
+        ("onboard", "machine"),
+    ):
         found += _odd_ones(fingerprints, key, kind)
     return found
 
 
-def _own(print_: Mapping[str, Any], pristine: Mapping[str, str], packages: Mapping[str, str], modules: set[str]) -> list[tuple[str, str]]:
+def _own(
+    print_: Mapping[str, Any], pristine: Mapping[str, str], packages: Mapping[str, str], modules: set[str]
+) -> list[tuple[str, str]]:
     if "broken" in print_:
         return [("python", f"its Python does not run: {print_['broken']}")]
     added = print_["packages"]
@@ -59,7 +73,9 @@ def _own(print_: Mapping[str, Any], pristine: Mapping[str, str], packages: Mappi
             found.append((kind, f"{path} was changed in its layer ({_short(layer[path])})"))
         elif path not in pristine and not _belongs_to_package(path, owned, bool(added)):
             shadowed = _module_of(path) in modules
-            found.append(("file", f"{path} was added to its layer" + (" and shadows a module of the image" if shadowed else "")))
+            found.append(
+                ("file", f"{path} was added to its layer" + (" and shadows a module of the image" if shadowed else ""))
+            )
     return found
 
 
@@ -69,8 +85,10 @@ def _belongs_to_package(path: str, owned: set[str], any_package: bool) -> bool:
     if not inside:
         return any_package and path.startswith(("bin/", "share/", "etc/"))
     first = inside.split("/")[0]
-    return any(mark in inside for mark in _OWN_PACKAGE_FILE) or _module_name(first.removesuffix(".py")) in owned or (
-        any_package and "/" in inside
+    return (
+        any(mark in inside for mark in _OWN_PACKAGE_FILE)
+        or _module_name(first.removesuffix(".py")) in owned
+        or (any_package and "/" in inside)
     )
 
 

@@ -58,21 +58,43 @@ def image_rows(bay: Bay, query: str = "") -> Sequence[ImageRow]:
     rows += [_recipe_row(find_recipe(name)) for name in builtin_names() if name not in names]
     words = query.lower().split()
     packages = {image.digest: " ".join(image.packages) for image in built}
-    return [row for row in rows if all(
-        word in f"{row.name} {row.description} {packages.get(row.digest or '', '')}".lower() for word in words)]
+    return [
+        row
+        for row in rows
+        if all(word in f"{row.name} {row.description} {packages.get(row.digest or '', '')}".lower() for word in words)
+    ]
 
 
 def _built_row(image: Image, instances: int) -> ImageRow:
     return ImageRow(
-        name=image.name, kind=image.kind, description=image.description, frameworks=dict(image.frameworks), python=image.python_version,
-        digest=image.digest, size_bytes=image.size_bytes, built=image.built, support_ends=image.support_ends, instances=instances,
+        name=image.name,
+        kind=image.kind,
+        description=image.description,
+        frameworks=dict(image.frameworks),
+        python=image.python_version,
+        digest=image.digest,
+        size_bytes=image.size_bytes,
+        built=image.built,
+        support_ends=image.support_ends,
+        instances=instances,
         retired=image.retired,
     )
 
 
 def _recipe_row(recipe: Recipe) -> ImageRow:
-    return ImageRow(name=recipe.name, kind="recipe", description=recipe.description, frameworks={}, python=recipe.python, digest=None,
-                    size_bytes=None, built=None, support_ends=None, instances=0, retired=recipe.retired)
+    return ImageRow(
+        name=recipe.name,
+        kind="recipe",
+        description=recipe.description,
+        frameworks={},
+        python=recipe.python,
+        digest=None,
+        size_bytes=None,
+        built=None,
+        support_ends=None,
+        instances=0,
+        retired=recipe.retired,
+    )
 
 
 def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:
@@ -86,7 +108,9 @@ def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:
         image = find_built(bay, reference)
         if image is None:
             known = {*builtin_names(), *(item.name for item in list_images(bay.home))}
-            raise nearest(reference, known, kind="image", hint="`bay images` lists them; or give a recipe file (./ml.yaml)") from None
+            raise nearest(
+                reference, known, kind="image", hint="`bay images` lists them; or give a recipe file (./ml.yaml)"
+            ) from None
         return image, None
     lock = resolve_lock(bay, recipe)
     return find_built(bay, lock.digest), lock
@@ -96,8 +120,14 @@ def verify_built(bay: Bay, reference: str) -> ImageCheck:
     """Hash every file of a built image; seconds."""
     image = _must_be_built(bay, reference)
     found = verify_image(image)
-    return ImageCheck(name=image.name, digest=image.digest, content=found.content, ok=not found.problems, files=found.files,
-                      problems=found.problems)
+    return ImageCheck(
+        name=image.name,
+        digest=image.digest,
+        content=found.content,
+        ok=not found.problems,
+        files=found.files,
+        problems=found.problems,
+    )
 
 
 def standing_on(bay: Bay, image: Image) -> Sequence[Instance]:
@@ -112,8 +142,10 @@ def remove_image(bay: Bay, reference: str) -> Image:
         standing = standing_on(bay, image)
         if standing:
             fleets = ", ".join(dict.fromkeys(item.fleet for item in standing))
-            raise Conflict(f"{len(standing)} instance(s) stand on {image.name}: {fleets}",
-                           hint=f"bay terminate {standing[0].fleet}")
+            raise Conflict(
+                f"{len(standing)} instance(s) stand on {image.name}: {fleets}",
+                hint=f"bay terminate {standing[0].fleet}",
+            )
         with open_journal(bay.home.journal, bay.clock) as journal:
             operation = journal.begin("image remove", image.digest, {"name": image.name})
             with journal.step(operation, "remove"):

@@ -71,34 +71,57 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
         fleet = name or _find_name(bay, journal, image, count)
         with locked(bay.home.lock(f"fleet-{fleet}"), wait=False) as free:
             if not free:
-                raise Conflict(f"another command is launching or changing {fleet!r} right now", hint="wait for it, or another --name")
+                raise Conflict(
+                    f"another command is launching or changing {fleet!r} right now",
+                    hint="wait for it, or another --name",
+                )
             wish = FleetWish(fleet=fleet, count=count, image=image.name, digest=image.digest)
             instances, created, proof = _converge(bay, journal, wish, image, watch, unnamed=name is None)
     watch.laps["first_import"] = image.first_import_s
-    return Launch(fleet=fleet, image=image, instances=instances, created=created, identical=proof.identical,
-                  clock=watch.laps, built_now=built)
+    return Launch(
+        fleet=fleet,
+        image=image,
+        instances=instances,
+        created=created,
+        identical=proof.identical,
+        clock=watch.laps,
+        built_now=built,
+    )
 
 
 def _find_name(bay: Bay, journal: Journal, image: Image, count: int) -> str:
     """Continue an unnamed launch that was killed; else take the image's name, or with four letters when it is taken."""
     for operation in journal.unfinished("launch"):
-        if operation.wish.get("unnamed") and (operation.wish["digest"], operation.wish["count"]) == (image.digest, count):
+        if operation.wish.get("unnamed") and (operation.wish["digest"], operation.wish["count"]) == (
+            image.digest,
+            count,
+        ):
             return operation.subject
     taken = {word for item in bay.provider.observe() for word in (item.fleet, item.name)}
     names = {image.name, *instance_names(image.name, count)}
     return image.name if not names & taken else f"{image.name}-{new_id('', bay.clock.now())[-4:]}"
 
 
-def _converge(bay: Bay, journal: Journal, wish: FleetWish, image: Image, watch: _Stopwatch, *, unnamed: bool,
-              ) -> tuple[Sequence[Instance], Sequence[str], Verification]:
+def _converge(
+    bay: Bay,
+    journal: Journal,
+    wish: FleetWish,
+    image: Image,
+    watch: _Stopwatch,
+    *,
+    unnamed: bool,
+) -> tuple[Sequence[Instance], Sequence[str], Verification]:
     operation = _resume(journal, wish)
     observed = bay.provider.observe()
     resumed = operation is not None
     if operation is None:
         ids = {item: new_id("i", bay.clock.now()) for item in instance_names(wish.fleet, wish.count)}
         plan = plan_launch(wish, observed, ids=ids, token="")  # refuses before anything is written
-        operation = journal.begin("launch", wish.fleet, {"count": wish.count, "image": wish.image, "digest": wish.digest, "ids": ids,
-                                   "unnamed": unnamed})
+        operation = journal.begin(
+            "launch",
+            wish.fleet,
+            {"count": wish.count, "image": wish.image, "digest": wish.digest, "ids": ids, "unnamed": unnamed},
+        )
     ids = dict(operation.wish["ids"])
     try:
         plan = plan_launch(wish, observed, ids=ids, token=token_for(operation.id, wish))
@@ -129,14 +152,18 @@ def _resume(journal: Journal, wish: FleetWish) -> Operation | None:
     return unfinished[-1] if unfinished else None
 
 
-def _apply(bay: Bay, journal: Journal, operation: Operation, plan: Plan, wish: FleetWish, image: Image) -> Sequence[Instance]:
+def _apply(
+    bay: Bay, journal: Journal, operation: Operation, plan: Plan, wish: FleetWish, image: Image
+) -> Sequence[Instance]:
     for action in plan.actions:
         if action.verb == "create":
             _create(bay, journal, operation, plan, action, wish, image)
     return [item for item in bay.provider.observe() if item.fleet == wish.fleet]
 
 
-def _create(bay: Bay, journal: Journal, operation: Operation, plan: Plan, action: Action, wish: FleetWish, image: Image) -> None:
+def _create(
+    bay: Bay, journal: Journal, operation: Operation, plan: Plan, action: Action, wish: FleetWish, image: Image
+) -> None:
     """Make the missing instances, unless the world moved since the plan was made."""
     with (
         locked(bay.home.lock("create"), shared=True),
@@ -151,20 +178,31 @@ def _create(bay: Bay, journal: Journal, operation: Operation, plan: Plan, action
 
         def tell(instance: Instance) -> None:
             made.append(instance.name)
-            bay.reporter.event(Event(task=f"launch {wish.fleet}", done=len(made), total=len(action.specs), unit="instances",
-                                     finished=len(made) == len(action.specs)))
+            bay.reporter.event(
+                Event(
+                    task=f"launch {wish.fleet}",
+                    done=len(made),
+                    total=len(action.specs),
+                    unit="instances",
+                    finished=len(made) == len(action.specs),
+                )
+            )
 
         bay.provider.create(action.specs, image, made=tell)
         result["created"] = made
 
 
-def _verify(bay: Bay, journal: Journal, operation: Operation, instances: Sequence[Instance], *, strict: bool) -> Verification:
+def _verify(
+    bay: Bay, journal: Journal, operation: Operation, instances: Sequence[Instance], *, strict: bool
+) -> Verification:
     with journal.step(operation, "verify", names=[item.name for item in instances]) as result:
         proof = verify_instances(bay, instances, full=False)
         result["identical"] = proof.identical
         if strict and not proof.identical:
             first = proof.differences[0]
-            raise LaunchbayError(f"the new instances are not identical: {first.instance}: {first.what}", hint="bay doctor")
+            raise LaunchbayError(
+                f"the new instances are not identical: {first.instance}: {first.what}", hint="bay doctor"
+            )
     return proof
 
 

@@ -37,16 +37,21 @@ class Verification:
     seconds: Mapping[str, float]
 
 
-def verify_instances(bay: Bay, instances: Sequence[Instance], *, full: bool, told: Callable[[], None] = lambda: None) -> Verification:
+def verify_instances(
+    bay: Bay, instances: Sequence[Instance], *, full: bool, told: Callable[[], None] = lambda: None
+) -> Verification:
     """Fingerprint every instance and compare; with `full`, re-hash each image below them (seconds, once per image).
 
     Stopped instances are fingerprinted too: nothing of theirs runs but the fingerprint.
     """
     began = time.monotonic()
     program = install_onboard(bay.home)
-    images = {digest: image_of(bay, next(item for item in instances if item.digest == digest))
-              for digest in dict.fromkeys(item.digest for item in instances)}
+    images = {
+        digest: image_of(bay, next(item for item in instances if item.digest == digest))
+        for digest in dict.fromkeys(item.digest for item in instances)
+    }
     with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1)) as pool:
+
         def take(instance: Instance) -> Mapping[str, Any]:
             print_ = _fingerprint(bay, instance, images[instance.digest], program)
             told()
@@ -57,12 +62,16 @@ def verify_instances(bay: Bay, instances: Sequence[Instance], *, full: bool, tol
     differences: list[Difference] = []
     for digest, image in images.items():
         members = {item.name: prints[item.name] for item in instances if item.digest == digest}
-        differences += find_differences(members, pristine=PthLayer().pristine(image), packages=image.packages,
-                                        modules=_modules(image))
+        differences += find_differences(
+            members, pristine=PthLayer().pristine(image), packages=image.packages, modules=_modules(image)
+        )
     if len(images) > 1:
         usual = instances[0].digest
-        differences += (Difference(instance=item.name, kind="image", what=f"stands on image {item.image} {item.digest[:12]}")
-                        for item in instances if item.digest != usual)
+        differences += (
+            Difference(instance=item.name, kind="image", what=f"stands on image {item.image} {item.digest[:12]}")
+            for item in instances
+            if item.digest != usual
+        )
     problems: list[str] = []
     for image in images.values() if full else ():
         problems += verify_image(image).problems
@@ -76,8 +85,11 @@ def verify_instances(bay: Bay, instances: Sequence[Instance], *, full: bool, tol
         differences=differences,
         image_problems=problems,
         content=next(iter(images.values())).content if len(images) == 1 else None,
-        seconds={"fingerprints": round(printed - began, 3), "images": round(hashed - printed, 3),
-                 "per_instance": round((printed - began) / max(1, len(instances)), 4)},
+        seconds={
+            "fingerprints": round(printed - began, 3),
+            "images": round(hashed - printed, 3),
+            "per_instance": round((printed - began) / max(1, len(instances)), 4),
+        },
     )
 
 
@@ -99,12 +111,18 @@ def verify_image(image: Image) -> content.Content:
     sealed = read_json(image.folder / "seal.json")["entries"]
     found = content.verify_environment(str(image.environment), str(image.site_packages), sealed)
     if found.content != image.content:
-        return found._replace(problems=[*found.problems, "the packages' own records are not those of the day it was built"])
+        return found._replace(
+            problems=[*found.problems, "the packages' own records are not those of the day it was built"]
+        )
     return found
 
 
-def _prove_gpus(bay: Bay, instances: Sequence[Instance], images: Mapping[str, Image], prints: Mapping[str, Mapping[str, Any]],
-                ) -> tuple[bool | None, list[Difference]]:
+def _prove_gpus(
+    bay: Bay,
+    instances: Sequence[Instance],
+    images: Mapping[str, Image],
+    prints: Mapping[str, Mapping[str, Any]],
+) -> tuple[bool | None, list[Difference]]:
     """Where the driver shows GPUs, import the framework once per image and see whether it can use them."""
     proven: bool | None = None
     differences = []
@@ -116,11 +134,20 @@ def _prove_gpus(bay: Bay, instances: Sequence[Instance], images: Mapping[str, Im
         shown = len(prints[members[0].name]["gpus"])
         with tempfile.TemporaryDirectory(prefix="launchbay-probe-") as folder:
             transport = image_transport(bay, image, folder=folder)
-            seen = ask(transport, str(image.python_path), install_onboard(bay.home), "probe", {"modules": modules})["gpus"]
+            seen = ask(transport, str(image.python_path), install_onboard(bay.home), "probe", {"modules": modules})[
+                "gpus"
+            ]
         usable = {name: len(gpus) for name, gpus in seen.items()}
         proven = (proven is not False) and all(count == shown for count in usable.values())
         for name, count in usable.items():
             if count != shown:
-                differences += (Difference(instance=item.name, kind="gpu", what=f"the driver shows {shown} GPU(s), {name} can use {count}"
-                                           f" (the image is locked for {image.accelerator})") for item in members)
+                differences += (
+                    Difference(
+                        instance=item.name,
+                        kind="gpu",
+                        what=f"the driver shows {shown} GPU(s), {name} can use {count}"
+                        f" (the image is locked for {image.accelerator})",
+                    )
+                    for item in members
+                )
     return proven, differences

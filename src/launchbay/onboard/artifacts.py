@@ -50,7 +50,11 @@ def model_format(path: str) -> str:
             return kind if kind != "numpy" else "file"
     if head.startswith(b"PK\x03\x04"):
         return _zip_format(path)
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < os.path.getsize(path) and path.endswith(".safetensors"):
+    if (
+        head[8:9] == b"{"
+        and int.from_bytes(head[:8], "little") < os.path.getsize(path)
+        and path.endswith(".safetensors")
+    ):
         return "safetensors"
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "pickle"

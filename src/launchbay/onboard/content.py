@@ -87,7 +87,11 @@ def _read_rows(site_packages: str) -> List[_Row]:
         with open(record, encoding="utf-8", newline="") as file:
             for path, digest, size in csv.reader(file):
                 # the installer rewrites these, so their hash is not the package's word
-                if digest and not path.endswith((".pyc", "/INSTALLER", "/REQUESTED", "/direct_url.json")) and "../" not in path:
+                if (
+                    digest
+                    and not path.endswith((".pyc", "/INSTALLER", "/REQUESTED", "/direct_url.json"))
+                    and "../" not in path
+                ):
                     rows.append(_Row(name[: -len(".dist-info")], path, digest, size))
     return rows
 

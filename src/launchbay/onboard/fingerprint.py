@@ -42,7 +42,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 def _swap(text: str, pairs: list[tuple[str, str]]) -> str:
     for found, replacement in pairs:
         if found and text.startswith(found):
-            return replacement + text[len(found):]
+            return replacement + text[len(found) :]
     return text
 
 
@@ -51,6 +51,8 @@ def _layer(environment: str) -> dict[str, str]:
     entries = {}
     for parent, folders, files in os.walk(environment):
         folders[:] = [name for name in folders if name != "__pycache__"]
+        if parent == environment and ".lock" in files:
+            files.remove(".lock")  # uv leaves it behind; it holds nothing
         for name in files + [name for name in folders if os.path.islink(os.path.join(parent, name))]:
             path = os.path.join(parent, name)
             entries[os.path.relpath(path, environment)] = fingerprint_path(path)
@@ -83,7 +85,9 @@ def _gpus() -> list[str]:
             import subprocess  # 5 ms, and few machines need it
 
             try:
-                done = subprocess.run([tool, "-L"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20, check=False)
+                done = subprocess.run(
+                    [tool, "-L"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20, check=False
+                )
             except (OSError, subprocess.TimeoutExpired):
                 return []
             lines = done.stdout.decode(errors="replace").splitlines()

@@ -66,5 +66,12 @@ class GpuWatch:
         rows = []
         for taken, peak in zip(self.samples, self.peaks):
             mean = round(sum(taken) / len(taken), 1) if taken else None
-            rows.append({"mean_percent": mean, "max_percent": max(taken, default=None), "peak_memory_bytes": peak, "samples": len(taken)})
+            rows.append(
+                {
+                    "mean_percent": mean,
+                    "max_percent": max(taken, default=None),
+                    "peak_memory_bytes": peak,
+                    "samples": len(taken),
+                }
+            )
         return {"gpus": rows, "every_s": EVERY_S}

@@ -30,7 +30,16 @@ _BOMB_FLOOR = 1 << 20  # bytes; the rule of Keras' own loader, with a lower floo
 _BOMB_RATIO = 1000
 _HINT = "save the model again with model.save('model.keras')"
 
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError, struct.error)
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OSError,
+    struct.error,
+)
 _HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
 
 

@@ -67,7 +67,7 @@ def wrapped_layers(layer: Config) -> list[Config]:
     waiting: list[tuple[Any, int]] = [(body_of(layer), 0)]
     while waiting:
         value, depth = waiting.pop()
-        if isinstance(value, dict) and "class_name" in value and isinstance(value.get("config"), dict):
+        if isinstance(value, dict) and "class_name" in value and name_of(value) and depth:
             found.append(value)
         if depth < DEEPEST:
             inner = value.values() if isinstance(value, dict) else as_list(value)

@@ -159,7 +159,8 @@ def _find_owner(layer: Config, index: _Index, container: str) -> str | None:
     """Find a layer's group: by name in its container, else anywhere, since a shared layer is saved once."""
     stem = _snake_case(str(layer.get("class_name")))
     fitting = [
-        path for path in index.named.get(name_of(layer), [])
+        path
+        for path in index.named.get(name_of(layer), [])
         if re.sub(r"_\d+\Z", "", path.rpartition("/")[2]) == re.sub(r"_\d+\Z", "", stem)
     ]
     here = [path for path in fitting if path.rpartition("/")[0] == container]

@@ -6,13 +6,12 @@ A shape is a list of sizes, null for one that is open (the batch, a sequence of 
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Optional
+import re
+from typing import Any, Callable, Dict, List, Optional
 
 __all__ = ["Shape", "as_shape", "output_shape"]
 
-Shape = Optional["list[Optional[int]]"]
-
-_Config = "dict[str, Any]"
+Shape = Optional[List[Optional[int]]]
 
 
 def as_shape(value: Any) -> Shape:
@@ -30,18 +29,16 @@ def output_shape(kind: str, config: dict[str, Any], inputs: list[Shape]) -> Shap
     if kind == "InputLayer":
         return as_shape(config.get("batch_shape")) or as_shape(config.get("batch_input_shape"))
     first = inputs[0] if inputs else None
-    if kind in _MERGING:
-        return _merged(inputs)
-    if kind == "Concatenate":
-        return _concatenated(config, inputs)
-    if first is None:
-        return None
-    if kind in _SAME:
+    if first is None or kind in _SAME:
         return first
-    rule = _RULES.get(kind)
     try:
-        return as_shape(rule(config, first)) if rule else _by_name(kind, config, first)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ZeroDivisionError, OverflowError):
+        if kind in _MERGING:
+            return _merged(inputs)
+        if kind == "Concatenate":
+            return _concatenated(config, inputs)
+        rule = _RULES.get(kind)
+        return as_shape(rule(config, first)) if rule else as_shape(_by_name(kind, config, first))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return None  # a configuration that does not fit its class: nothing is certain
 
 
@@ -120,7 +117,7 @@ def _wrapped(config: dict[str, Any], shape: list[int | None]) -> Shape:
     return output_shape(inner["class_name"], inner["config"], [shape])
 
 
-_RULES: dict[str, Callable[[dict[str, Any], list[int | None]], Shape]] = {
+_RULES: Dict[str, Callable[[Dict[str, Any], List[Optional[int]]], Shape]] = {
     "Bidirectional": _bidirectional,
     "Dense": lambda config, shape: [*shape[:-1], config["units"]],
     "Embedding": lambda config, shape: [*shape, config["output_dim"]],
@@ -138,9 +135,10 @@ _RULES: dict[str, Callable[[dict[str, Any], list[int | None]], Shape]] = {
 
 def _by_name(kind: str, config: dict[str, Any], shape: list[int | None]) -> Shape:
     """Work out layers that exist for one, two and three dimensions: Conv2D, MaxPooling1D, ZeroPadding3D, ..."""
-    family, rank = kind[:-2], kind[-2:]
-    if rank not in ("1D", "2D", "3D") or len(shape) != int(rank[0]) + 2:
+    match = re.fullmatch(r"(\w+?)([123])D(Transpose)?", kind)
+    if match is None or len(shape) != int(match[2]) + 2:
         return None
+    family = match[1] + (match[3] or "")
     is_last = config.get("data_format", "channels_last") != "channels_first"
     space = shape[1:-1] if is_last else shape[2:]
     channels = shape[-1] if is_last else shape[1]
@@ -149,13 +147,13 @@ def _by_name(kind: str, config: dict[str, Any], shape: list[int | None]) -> Shap
         return [shape[0], *kept, channels] if is_last else [shape[0], channels, *kept]
     channels = _channels(family, config, channels)
     sizes = [_along(family, config, axis, size) for axis, size in enumerate(space)]
-    if -1 in sizes or channels == -1:
+    if -1 in sizes:
         return None
     return [shape[0], *sizes, channels] if is_last else [shape[0], channels, *sizes]
 
 
 def _channels(family: str, config: dict[str, Any], channels: int | None) -> int | None:
-    if family in ("Conv", "SeparableConv", "ConvTranspose") or family.endswith("Transpose"):
+    if family in ("Conv", "SeparableConv", "ConvTranspose"):
         filters: int = config["filters"]
         return filters
     if family == "DepthwiseConv" and channels is not None:
@@ -171,6 +169,8 @@ def _along(family: str, config: dict[str, Any], axis: int, size: int | None) -> 
     if family in ("MaxPooling", "AveragePooling"):
         window, dilation = _at(config["pool_size"], axis), 1
         stride = _at(config["strides"] if config.get("strides") is not None else config["pool_size"], axis)
+    elif family == "ConvTranspose":
+        return _widened(config, axis, size)
     elif family in ("Conv", "SeparableConv", "DepthwiseConv"):
         window, dilation = _at(config["kernel_size"], axis), _at(config["dilation_rate"], axis)
         stride = _at(config["strides"], axis)
@@ -181,6 +181,16 @@ def _along(family: str, config: dict[str, Any], axis: int, size: int | None) -> 
     if config["padding"] in ("same", "causal"):
         return -(-size // stride)
     return (size - dilation * (window - 1) - 1) // stride + 1
+
+
+def _widened(config: dict[str, Any], axis: int, size: int | None) -> int | None:
+    if size is None:
+        return None
+    if config.get("output_padding") is not None:
+        return -1
+    window = (_at(config["kernel_size"], axis) - 1) * _at(config["dilation_rate"], axis) + 1
+    stride = _at(config["strides"], axis)
+    return size * stride + (max(window - stride, 0) if config["padding"] == "valid" else 0)
 
 
 def _resized(family: str, config: dict[str, Any], axis: int, size: int | None) -> int | None:

@@ -21,6 +21,7 @@ __all__ = ["VERSION", "main"]
 VERSION = 1
 """Version of the protocol; a request of another version is refused."""
 
+
 def main() -> int:
     """Run one command; return the exit code: 0 answered, 1 refused, 2 not understood."""
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")

@@ -71,8 +71,13 @@ class _Watch:
         log = os.open(os.path.join(self.request["folder"], "output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.began = time.monotonic()
         self.child = subprocess.Popen(
-            self.request["argv"], cwd=self.request["work"], env={**os.environ, **self.request["env"]}, stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log, start_new_session=True,
+            self.request["argv"],
+            cwd=self.request["work"],
+            env={**os.environ, **self.request["env"]},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         os.close(log)
         limit = self.request.get("timeout_s")

@@ -12,7 +12,9 @@ from .refused import Refused
 
 __all__ = ["Refused", "Table", "read_table", "split"]
 
-_MISSING = frozenset(("nan", "+nan", "-nan", "na", "n/a", "null", "none", "inf", "+inf", "-inf", "infinity", "-infinity"))
+_MISSING = frozenset(
+    ("nan", "+nan", "-nan", "na", "n/a", "null", "none", "inf", "+inf", "-inf", "infinity", "-infinity")
+)
 _PACKED = (
     (b"\x1f\x8b", "a gzip file"),
     (b"PK\x03\x04", "a zip archive"),
@@ -99,7 +101,9 @@ def _read_text(path: str) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         raise Refused("not UTF-8 text", "{}:{}".format(path, line), _CSV_HINT) from error
     if re.match(r"\s*<(!|\?|html|head|body)", text, re.IGNORECASE):
-        raise Refused("expected a CSV file, got an HTML page", path, "the link leads to a page, not to the file behind it")
+        raise Refused(
+            "expected a CSV file, got an HTML page", path, "the link leads to a page, not to the file behind it"
+        )
     return text
 
 

@@ -35,7 +35,15 @@ def plan_launch(wish: FleetWish, observed: Sequence[Instance], *, ids: Mapping[s
     have = {instance.name for instance in standing}
     missing = [name for name in instance_names(wish.fleet, wish.count) if name not in have]
     specs = tuple(
-        InstanceSpec(id=ids[name], name=name, fleet=wish.fleet, count=wish.count, image=wish.image, digest=wish.digest, token=token)
+        InstanceSpec(
+            id=ids[name],
+            name=name,
+            fleet=wish.fleet,
+            count=wish.count,
+            image=wish.image,
+            digest=wish.digest,
+            token=token,
+        )
         for name in missing
     )
     create = (Action(verb="create", names=missing, specs=specs),) if missing else ()
@@ -56,13 +64,19 @@ def plan_power(verb: str, instances: Sequence[Instance]) -> Plan:
     """Plan stop, start or reboot."""
     wanted = {"stop": ("stop",), "start": ("start",), "reboot": ("stop", "start")}[verb]
     names = tuple(instance.name for instance in instances)
-    return Plan(subject=_subject(instances), actions=tuple(Action(verb=step, names=names) for step in wanted), saw=look(instances))
+    return Plan(
+        subject=_subject(instances),
+        actions=tuple(Action(verb=step, names=names) for step in wanted),
+        saw=look(instances),
+    )
 
 
 def plan_terminate(instances: Sequence[Instance]) -> Plan:
     """Plan the end of instances; their homes and working folders go with them, their runs stay."""
     names = tuple(instance.name for instance in instances)
-    return Plan(subject=_subject(instances), actions=(Action(verb="delete", names=names),) if names else (), saw=look(instances))
+    return Plan(
+        subject=_subject(instances), actions=(Action(verb="delete", names=names),) if names else (), saw=look(instances)
+    )
 
 
 def _subject(instances: Sequence[Instance]) -> str:

@@ -90,15 +90,32 @@ def _entries(image: Image) -> list[tuple[str, str, str]]:
     return entries + [(f"bin/{name}", "", command) for name in list_commands(image.folder)]
 
 
-def instance_environment(root: Path, image: Image, *, outer: Mapping[str, str], name: str, identity: str) -> dict[str, str]:
+def instance_environment(
+    root: Path, image: Image, *, outer: Mapping[str, str], name: str, identity: str
+) -> dict[str, str]:
     """Return the variables of everything that runs in an instance: the caller's own, less what would leak in.
 
     The instance's id is among them, which is how its processes are found again, whoever started them.
     """
-    kept = {key: value for key, value in outer.items() if not key.startswith(("PYTHON", "UV_", "PIP_", "JUPYTER", "CONDA"))}
-    through = {key: outer[key] for key in ("PIP_CERT", "PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_DEFAULT_TIMEOUT", "PIP_PROXY",
-                                           "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "UV_NATIVE_TLS")
-               if key in outer}
+    kept = {
+        key: value for key, value in outer.items() if not key.startswith(("PYTHON", "UV_", "PIP_", "JUPYTER", "CONDA"))
+    }
+    through = {
+        key: outer[key]
+        for key in (
+            "PIP_CERT",
+            "PIP_INDEX_URL",
+            "PIP_FIND_LINKS",
+            "PIP_DEFAULT_TIMEOUT",
+            "PIP_PROXY",
+            "UV_INDEX_URL",
+            "UV_DEFAULT_INDEX",
+            "UV_INDEX",
+            "UV_FIND_LINKS",
+            "UV_NATIVE_TLS",
+        )
+        if key in outer
+    }
     person = outer.get("HOME", "")
     return {
         **kept,

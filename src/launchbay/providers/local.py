@@ -68,9 +68,19 @@ class LocalProvider:
             (draft / folder).mkdir(parents=True)
         self.layer.create(draft, image, final=final)
         instance = Instance(
-            id=spec.id, name=spec.name, fleet=spec.fleet, count=spec.count, image=spec.image, digest=spec.digest,
-            token=spec.token, provider=self.name, layer=self.layer.name, state="running", created_at=self.clock.now(),
-            root=final, usd_per_hour="0.00",
+            id=spec.id,
+            name=spec.name,
+            fleet=spec.fleet,
+            count=spec.count,
+            image=spec.image,
+            digest=spec.digest,
+            token=spec.token,
+            provider=self.name,
+            layer=self.layer.name,
+            state="running",
+            created_at=self.clock.now(),
+            root=final,
+            usd_per_hour="0.00",
         )
         _write(draft, instance)
         draft.rename(final)

@@ -107,9 +107,7 @@ def loss_chart(curves: Curves, *, is_log: bool | None = None, most: int | None =
     The scale is logarithmic where values span decades and none is zero or less; `is_log` wishes for one of
     the two, where it can be. With `most`, lines are thinned to that many medians.
     """
-    shown = [
-        (name, run, run.loss or (run.pairs[0] if run.pairs else None)) for name, run in curves.runs.items()
-    ]
+    shown = [(name, run, run.loss or (run.pairs[0] if run.pairs else None)) for name, run in curves.runs.items()]
     metrics = {pair.metric for _, _, pair in shown if pair is not None}
     return _chart(metrics.pop() if len(metrics) == 1 else "loss", shown, is_log=is_log, most=most)
 

@@ -19,7 +19,7 @@ from launchbay.runs.diagnosis import Diagnosis, diagnose
 from launchbay.runs.events import Scalar, find_logdirs, read_events
 from launchbay.runs.pairs import Group, Name, Pair, group_scalars, is_role
 
-__all__ = ["Curves", "RunCurves", "curves_json", "load_curves"]
+__all__ = ["Curves", "RunCurves", "load_curves"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,10 @@ class Curves:
 
     runs: Mapping[str, RunCurves]
 
+    def as_json(self) -> Mapping[str, Any]:
+        """Return the curves by run; NaN and infinities, which JSON lacks, become null."""
+        return {"runs": {name: _run_json(run) for name, run in self.runs.items()}}
+
 
 def load_curves(sources: Mapping[str, Sequence[Path]]) -> Curves:
     """Read the curves of runs: for each run's name, the folders that it logged to, with all in them.
@@ -64,31 +68,20 @@ def load_curves(sources: Mapping[str, Sequence[Path]]) -> Curves:
     return Curves(runs=runs)
 
 
-def curves_json(curves: Curves) -> dict[str, Any]:
-    """Turn curves into plain JSON values; NaN and infinities, which JSON lacks, become null."""
-    return {"runs": {name: _run_json(run) for name, run in curves.runs.items()}}
-
-
 def _run_json(run: RunCurves) -> dict[str, Any]:
-    loss, found = run.loss, run.diagnosis
+    scalars = {
+        name: {
+            "steps": scalar.steps,
+            "values": [value if math.isfinite(value) else None for value in scalar.values],
+        }
+        for name, scalar in run.scalars.items()
+    }
     return {
-        "scalars": {
-            name: {
-                "steps": list(scalar.steps),
-                "values": [value if math.isfinite(value) else None for value in scalar.values],
-            }
-            for name, scalar in run.scalars.items()
-        },
-        "loss": None if loss is None else {"training": loss.training, "validation": loss.validation},
-        "diagnosis": {
-            "verdict": found.verdict,
-            "sentence": found.sentence,
-            "rule": found.rule,
-            "since_step": found.since_step,
-            "best_step": found.best_step,
-            "best_value": found.best_value,
-        },
-        "warnings": list(run.warnings),
+        "scalars": scalars,
+        "loss": run.loss,
+        "pairs": run.pairs,
+        "diagnosis": run.diagnosis,
+        "warnings": run.warnings,
     }
 
 

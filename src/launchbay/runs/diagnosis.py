@@ -81,8 +81,7 @@ def _find_break(name: str, scalar: Scalar | None) -> Diagnosis | None:
     before = f" (the last good value was {format_value(scalar.values[index - 1])})" if index else ""
     return Diagnosis(
         verdict="diverged",
-        sentence=f"Diverged: the {name} loss is {value} from step {step} on{before}; "
-        "a lower learning rate may help.",
+        sentence=f"Diverged: the {name} loss is {value} from step {step} on{before}; a lower learning rate may help.",
         rule=f"diverged: the last {name} loss, and most since step {step}, are not finite numbers",
         since_step=step,
     )

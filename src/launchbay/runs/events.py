@@ -1,27 +1,16 @@
-"""Scalars out of TensorBoard event files, read without TensorFlow, protobuf or numpy.
+"""Scalars of TensorBoard log folders: event files found, read and merged.
 
-An event file is a row of records, each ``uint64 length, uint32 crc of it, data, uint32 crc of the data``
-(little endian, masked CRC-32C), the data being a protobuf ``Event`` (event.proto, summary.proto and
-tensor.proto in https://github.com/tensorflow/tensorboard/tree/master/tensorboard/compat/proto). Keras
-writes a scalar as a tensor, whose tag need be declared to belong to the plugin "scalars" in its first event
-only; PyTorch writes ``simple_value``.
-
-Histograms, images and graphs are stepped over in a memory map, their bytes neither copied nor checked. The
-crc of every length is checked; that of the data only where the record holds a scalar: some 5 µs each there,
-but seconds for the megabytes of histograms. A file that ends within a record is still being written, which
-is normal.
+Several event files in one folder are one history: that of a training which was started again.
 """
 
 from __future__ import annotations
 
-import functools
-import mmap
 import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+
+from launchbay.runs.eventfile import Point, read_event_file
 
 __all__ = ["EventLog", "Scalar", "Series", "find_logdirs", "read_events", "read_scalars"]
 
@@ -62,9 +51,7 @@ def find_logdirs(root: Path) -> tuple[Path, ...]:
 
     Known by their name, as TensorBoard does: it contains ``tfevents``. No folder, no answer: an empty tuple.
     """
-    holding = (
-        Path(folder) for folder, _, names in os.walk(root) if any("tfevents" in name for name in names)
-    )
+    holding = (Path(folder) for folder, _, names in os.walk(root) if any("tfevents" in name for name in names))
     return tuple(sorted(holding))
 
 
@@ -87,18 +74,11 @@ def read_events(logdir: Path, *, below: bool = True) -> EventLog:
     return EventLog(series=tuple(series), warnings=tuple(warnings))
 
 
-class _Point(NamedTuple):
-    tag: str
-    step: int
-    value: float
-    wall_time: float
-
-
 def _read_folder(folder: Path, run: str, warnings: list[str]) -> Iterator[Series]:
     plugins: dict[str, str] = {}
-    points: dict[str, dict[int, _Point]] = {}
+    points: dict[str, dict[int, Point]] = {}
     for path in sorted(path for path in folder.iterdir() if "tfevents" in path.name and path.is_file()):
-        for point in _read_file(path, plugins, warnings):
+        for point in read_event_file(path, plugins, warnings):
             steps = points.setdefault(point.tag, {})
             known = steps.get(point.step)
             if known is None or known.wall_time <= point.wall_time:
@@ -112,214 +92,3 @@ def _read_folder(folder: Path, run: str, warnings: list[str]) -> Iterator[Series
             values=tuple(point.value for point in ordered),
             wall_times=tuple(point.wall_time for point in ordered),
         )
-
-
-def _read_file(path: Path, plugins: dict[str, str], warnings: list[str]) -> Iterator[_Point]:
-    try:
-        with path.open("rb") as file:
-            if not os.fstat(file.fileno()).st_size:  # an empty file cannot be mapped
-                return
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                yield from _read_records(data, path, plugins, warnings)
-    except OSError as error:
-        warnings.append(f"{path}: cannot be read: {error.strerror}")
-
-
-# --- records --------------------------------------------------------------------------------------
-
-_HEADER = struct.Struct("<QI")
-_CRC = struct.Struct("<I")
-
-
-def _read_records(
-    data: mmap.mmap, path: Path, plugins: dict[str, str], warnings: list[str]
-) -> Iterator[_Point]:
-    position = 0
-    while position + _HEADER.size <= len(data):
-        length, crc = _HEADER.unpack_from(data, position)
-        if crc != _crc_of_length(length):
-            # Where the next record starts is unknown from here on.
-            warnings.append(f"{path}: damaged at byte {position}; what follows is not read")
-            return
-        start = position + _HEADER.size
-        end = start + length
-        if end + _CRC.size > len(data):
-            return  # still being written
-        try:
-            points = _read_event(data, start, end, plugins)
-        except _Malformed:
-            warnings.append(f"{path}: the record at byte {position} is not a TensorBoard event; left out")
-            points = []
-        if points and _CRC.unpack_from(data, end)[0] != _masked_crc(data[start:end]):
-            warnings.append(f"{path}: the record at byte {position} is damaged (wrong checksum); left out")
-            points = []
-        yield from points
-        position = end + _CRC.size
-
-
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        crc = byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)  # Castagnoli's polynomial, reflected
-        table.append(crc)
-    return tuple(table)
-
-
-_TABLE = _crc_table()
-
-
-def _masked_crc(data: bytes) -> int:
-    """Compute CRC-32C, rotated and offset as TFRecord wants (tensorflow/core/lib/hash/crc32c.h)."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-@functools.lru_cache(maxsize=4096)
-def _crc_of_length(length: int) -> int:
-    return _masked_crc(length.to_bytes(8, "little"))
-
-
-# --- protobuf -------------------------------------------------------------------------------------
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_DOUBLE, _FLOAT = struct.Struct("<d"), struct.Struct("<f")
-
-
-class _Malformed(Exception):
-    """The bytes are not the protobuf message that they should be."""
-
-
-class _Field(NamedTuple):
-    number: int
-    wire: int
-    start: int  # of a varint: its value; of all else: where the bytes start
-    end: int
-
-
-def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[_Field]:
-    """Walk the fields of a message without looking into them."""
-    while position < end:
-        key, position = _varint(data, position, end)
-        wire = key & 7
-        if wire == _VARINT:
-            value, position = _varint(data, position, end)
-            yield _Field(key >> 3, wire, value, position)
-            continue
-        if wire == _BYTES:
-            size, position = _varint(data, position, end)
-        elif wire in (_FIXED64, _FIXED32):
-            size = 8 if wire == _FIXED64 else 4
-        else:
-            raise _Malformed
-        if position + size > end:
-            raise _Malformed
-        yield _Field(key >> 3, wire, position, position + size)
-        position += size
-
-
-def _varint(data: mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < end and shift < 70:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, position
-        shift += 7
-    raise _Malformed
-
-
-def _read_event(data: mmap.mmap, start: int, end: int, plugins: dict[str, str]) -> list[_Point]:
-    """Read the scalars of one Event: wall_time = 1, step = 2, summary = 5 (a Summary: repeated value = 1)."""
-    wall_time, step = 0.0, 0
-    values: list[tuple[str, float]] = []
-    for number, wire, first, last in _fields(data, start, end):
-        if number == 1 and wire == _FIXED64:
-            wall_time = _DOUBLE.unpack_from(data, first)[0]
-        elif number == 2 and wire == _VARINT:
-            step = first - (1 << 64) if first >> 63 else first
-        elif number == 5 and wire == _BYTES:
-            for field in _fields(data, first, last):
-                if field.number == 1 and field.wire == _BYTES:
-                    value = _read_value(data, field.start, field.end, plugins)
-                    values += [] if value is None else [value]
-    return [_Point(tag, step, value, wall_time) for tag, value in values]
-
-
-def _read_value(data: mmap.mmap, start: int, end: int, plugins: dict[str, str]) -> tuple[str, float] | None:
-    """Read a Summary.Value if it is a scalar: tag = 1, simple_value = 2, tensor = 8, metadata = 9."""
-    tag = ""
-    value: float | None = None
-    tensor = metadata = (0, 0)
-    for number, wire, first, last in _fields(data, start, end):
-        if number == 1 and wire == _BYTES:
-            tag = data[first:last].decode(errors="replace")
-        elif number == 2 and wire == _FIXED32:
-            value = _FLOAT.unpack_from(data, first)[0]
-        elif number == 8 and wire == _BYTES:
-            tensor = first, last
-        elif number == 9 and wire == _BYTES:
-            metadata = first, last
-    if metadata[1] and tag not in plugins:
-        plugins[tag] = _read_plugin(data, *metadata)
-    if tensor[1] and plugins.get(tag) == "scalars":
-        value = _read_tensor(data, *tensor)
-    return None if value is None else (tag, value)
-
-
-def _read_plugin(data: mmap.mmap, start: int, end: int) -> str:
-    """Read a SummaryMetadata's plugin_data = 1 / plugin_name = 1."""
-    for field in _fields(data, start, end):
-        if field.number == 1 and field.wire == _BYTES:
-            for inner in _fields(data, field.start, field.end):
-                if inner.number == 1 and inner.wire == _BYTES:
-                    return data[inner.start : inner.end].decode(errors="replace")
-    return ""
-
-
-# DataType -> how one element lies in tensor_content (types.proto); bfloat16 is the upper half of a float.
-_CONTENT = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 14: "<H", 19: "<e"}
-_HALF, _BFLOAT16 = 19, 14
-
-
-def _read_tensor(data: mmap.mmap, start: int, end: int) -> float | None:
-    """Read a TensorProto of one element; None where it is of another size or kind.
-
-    dtype = 1, tensor_content = 4, float_val = 5, double_val = 6, int_val = 7, int64_val = 10, half_val = 13.
-    A scalar without any value field is 0, as protobuf leaves zeros out.
-    """
-    kind = 0
-    value: float | None = 0.0
-    for number, wire, first, last in _fields(data, start, end):
-        if number == 1 and wire == _VARINT:
-            kind = first
-        elif number == 4 and wire == _BYTES:
-            value = _read_content(kind, data[first:last])
-        elif number == 5 and wire != _VARINT and last - first == _FLOAT.size:
-            value = _FLOAT.unpack_from(data, first)[0]
-        elif number == 6 and wire != _VARINT and last - first == _DOUBLE.size:
-            value = _DOUBLE.unpack_from(data, first)[0]
-        elif number in (7, 10, 13) and wire in (_VARINT, _BYTES):
-            bits = first if wire == _VARINT else _varint(data, first, last)[0]
-            value = _read_integer(kind, bits)
-    return value if kind in _CONTENT else None
-
-
-def _read_content(kind: int, content: bytes) -> float | None:
-    if kind not in _CONTENT or len(content) != struct.calcsize(_CONTENT[kind]):
-        return None
-    (value,) = struct.unpack(_CONTENT[kind], content)
-    return _read_integer(kind, value) if kind == _BFLOAT16 else float(value)
-
-
-def _read_integer(kind: int, bits: int) -> float:
-    if kind == _HALF:
-        return float(struct.unpack("<e", (bits & 0xFFFF).to_bytes(2, "little"))[0])
-    if kind == _BFLOAT16:
-        return float(_FLOAT.unpack((bits & 0xFFFF).to_bytes(4, "little"))[0])
-    return float(bits - (1 << 64) if bits >> 63 else bits)

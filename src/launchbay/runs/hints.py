@@ -12,13 +12,19 @@ _HINTS = (
         "the script needs {name}, which this image does not have: Keras' TensorBoard callback works only with TensorFlow."
         " Use a tensorflow image, or write scalars as the train.py of `bay init` does",
     ),
-    (r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'", "install it in the instance: bay exec {instance} -- pip install {name}"),
+    (
+        r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'",
+        "install it in the instance: bay exec {instance} -- pip install {name}",
+    ),
     (
         r"Invalid filepath extension for saving|File format not supported",
         'Keras 3 saves to a file that ends in .keras: model.save("model.keras")',
     ),
     (r"FileNotFoundError: .*'(\./)?data/?[^']*'", "the script looks for data/: give its folder with --data DIR"),
-    (r"MemoryError|std::bad_alloc|Cannot allocate memory", "the machine ran out of memory: a smaller batch, or a larger machine"),
+    (
+        r"MemoryError|std::bad_alloc|Cannot allocate memory",
+        "the machine ran out of memory: a smaller batch, or a larger machine",
+    ),
     (r"No space left on device", "the disk is full: `bay images` and `bay runs` show what takes the room"),
 )
 

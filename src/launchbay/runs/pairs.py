@@ -91,11 +91,7 @@ class _Parsed(NamedTuple):
 
 def _parse_all(points: Mapping[Name, int]) -> Iterable[_Parsed]:
     # Where tags tell validation apart themselves, their folder's name ("training_2") means something else.
-    told = {
-        name.run
-        for name in points
-        if _split_role(name.tag)[0] == "validation" and not _is_duplicate(name.tag)
-    }
+    told = {name.run for name in points if _split_role(name.tag)[0] == "validation" and not _is_duplicate(name.tag)}
     for name in sorted(points):
         role, metric = _split_role(name.tag)
         folder_role, group = _split_role("" if name.run in told else name.run)

@@ -20,7 +20,7 @@ __all__ = ["render_picture"]
 _MOST_POINTS = 2000  # per line: more than the picture has pixels
 _FEW = 3  # runs whose sentences and best values still fit
 _INK, _SOFT = "#1c2330", "#4a5160"
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.hashsalt": "launchbay",  # equal curves make equal files
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -55,11 +55,11 @@ def render_picture(curves: Curves, kind: str) -> bytes:
         0.3 if is_few else 2.2,
     )
     width, height = 10.0, 4.3 + top + bottom
-    with mpl.rc_context(dict(mpl.rcParamsDefault) | _STYLE):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # whatever a matplotlibrc of the person's says
+        mpl.rcParams.update(_STYLE)
         figure = Figure(figsize=(width, height), dpi=160)
-        axes = figure.add_axes(
-            (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
-        )
+        axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height))
         _plot_lines(axes, chart)
         _plot_marks(axes, chart, is_few=is_few)
         _plot_legend(axes, curves, chart, is_few=is_few)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,11 @@ _GREY = 244
 
 
 def draw_terminal(curves: Curves, width: int, height: int, *, color: bool) -> str:
-    """Draw the loss curves as text of at most `width` columns (at least 40) and `height` lines (at least 10).
+    """Draw the loss curves as text, and say below them what each run shows and by which rule.
 
-    Validation is bright, training dim; without colour runs are told apart by letters. Long curves are drawn
-    as the medians of as many points as fall on half a column. Raises UserError where plotext cannot be
-    loaded.
+    The drawing takes `width` columns (at least 40) and, with its legend, `height` lines (at least 10).
+    Validation is bright, training dim; without colour, runs are told apart by letters. Long curves are drawn as
+    the medians of the points that share half a column. Raises UserError where plotext cannot be loaded.
     """
     try:
         import plotext  # type: ignore[import-untyped]
@@ -75,7 +76,8 @@ def draw_terminal(curves: Curves, width: int, height: int, *, color: bool) -> st
     for line in sorted(chart.lines, key=lambda line: line.is_strong):
         _draw_line(plotext, line, chart, color=color)
     text = figure.build().string(colorless=not color)
-    return "\n".join([*legend, *(row.rstrip() for row in text.splitlines())])
+    rows = [row.rstrip() for row in text.splitlines()]
+    return "\n".join([*legend, *rows, "", *_say(curves, width, color=color)])
 
 
 def _draw_axes(plotext: Any, chart: Chart) -> None:
@@ -113,11 +115,7 @@ def _letter(line: Line) -> str:
 def _legend(chart: Chart, width: int, most: int, *, color: bool) -> list[str]:
     """Write a line for the axes and one per run: its signs, its name, and where its curves end."""
     lone = len({line.index for line in chart.lines}) == 1
-    rows = [
-        _paint(
-            [(f"{chart.metric}{', log scale,' if chart.y.is_log else ''} by step", "")], width, color=color
-        )
-    ]
+    rows = [_paint([(f"{chart.metric}{', log scale,' if chart.y.is_log else ''} by step", "")], width, color=color)]
     names = list(dict.fromkeys(line.run for line in chart.lines))
     broad = max((len(printable(name)) for name in names), default=0)
     shown = names if len(names) <= most else names[: most - 1]
@@ -144,10 +142,21 @@ def _sign(line: Line, *, lone: bool, color: bool) -> str:
 
 
 def _end(line: Line, chart: Chart) -> str:
-    best = [
-        mark.label for mark in chart.marks if mark.index == line.index and not mark.is_bad and line.is_strong
-    ]
+    best = [mark.label for mark in chart.marks if mark.index == line.index and not mark.is_bad and line.is_strong]
     return ", ".join([f"{line.role} {format_value(line.last)}", *best])
+
+
+def _say(curves: Curves, width: int, *, color: bool) -> Iterator[str]:
+    """Write what each run shows, by which rule, and what of its files was damaged."""
+    for index, (name, run) in enumerate(curves.runs.items()):
+        label = "" if len(curves.runs) == 1 else f"{printable(name)}: "
+        sentence = textwrap.wrap(printable(label + run.diagnosis.sentence), width)
+        style = f"38;5;{_COLORS[index % len(_COLORS)]}" if label else "1"
+        yield from (_paint([(line, style)], width, color=color) for line in sentence)
+        notes = [f"Rule: {run.diagnosis.rule}.", *(f"Warning: {warning}" for warning in run.warnings)]
+        for note in notes:
+            lines = textwrap.wrap(printable(note), width, initial_indent="  ", subsequent_indent="  ")
+            yield from (_paint([(line, "2")], width, color=color) for line in lines)
 
 
 def _paint(pieces: Sequence[tuple[str, str]], width: int, *, color: bool) -> str:

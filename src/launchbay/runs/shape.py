@@ -163,9 +163,7 @@ def _jitter(values: Sequence[float]) -> float:
     Third, because the steep bend of a young loss curve would pass for noise in first and second ones.
     1.4826 makes a median of absolute values a standard deviation.
     """
-    bends = [
-        abs(values[i] - 3 * values[i + 1] + 3 * values[i + 2] - values[i + 3]) for i in range(len(values) - 3)
-    ]
+    bends = [abs(values[i] - 3 * values[i + 1] + 3 * values[i + 2] - values[i + 3]) for i in range(len(values) - 3)]
     return 1.4826 * median(bends) / math.sqrt(20) if bends else 0.0
 
 

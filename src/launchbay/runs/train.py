@@ -24,7 +24,16 @@ from launchbay.transport.onboard import install_onboard, parse_answer
 
 __all__ = ["RunSpec", "follow_run", "stop_run", "submit_run"]
 
-_NEVER_COPIED = (".git", "__pycache__", ".venv", "venv", "node_modules", ".ipynb_checkpoints", ".mypy_cache", ".ruff_cache")
+_NEVER_COPIED = (
+    ".git",
+    "__pycache__",
+    ".venv",
+    "venv",
+    "node_modules",
+    ".ipynb_checkpoints",
+    ".mypy_cache",
+    ".ruff_cache",
+)
 _MOST_BYTES = 1 << 30
 _HASHED_BYTES = 256 << 20
 _POLL_S = 0.1
@@ -59,8 +68,11 @@ def submit_run(bay: Bay, instance: Instance, spec: RunSpec) -> Run:
                 draft.rename(final)
             with journal.step(operation, "start") as result:
                 request = _request(final, python_of(instance), spec, script)
-                answer = transport.start([python_of(instance), str(install_onboard(bay.home)), "supervise"],
-                                         data=json.dumps(request).encode(), errors=str(final / "supervisor.log"))
+                answer = transport.start(
+                    [python_of(instance), str(install_onboard(bay.home)), "supervise"],
+                    data=json.dumps(request).encode(),
+                    errors=str(final / "supervisor.log"),
+                )
                 words = (final / "supervisor.log").read_bytes()
                 result["pid"] = parse_answer(answer, what="the supervisor", words=words, code=0)["pid"]
         except BaseException as error:
@@ -116,8 +128,10 @@ def _refuse_too_large(top: Path, data: Path | None) -> None:
             with contextlib.suppress(OSError):
                 total += os.lstat(os.path.join(folder, name)).st_size
         if total > _MOST_BYTES:
-            raise UsageError(f"the script's folder {top} holds more than 1 GiB, and all of it would be copied",
-                             hint="put the script in a folder of its own, and give its data with --data DIR")
+            raise UsageError(
+                f"the script's folder {top} holds more than 1 GiB, and all of it would be copied",
+                hint="put the script in a folder of its own, and give its data with --data DIR",
+            )
 
 
 def _record(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> dict[str, Any]:
@@ -142,8 +156,10 @@ def _describe_data(folder: Path) -> dict[str, dict[str, Any]]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())[:1000]
     sizes = {path: path.stat().st_size for path in paths}
     hashed = sum(sizes.values()) <= _HASHED_BYTES
-    return {str(path.relative_to(folder)): {"bytes": size, "sha256": sha256_file(path) if hashed else None}
-            for path, size in sizes.items()}
+    return {
+        str(path.relative_to(folder)): {"bytes": size, "sha256": sha256_file(path) if hashed else None}
+        for path, size in sizes.items()
+    }
 
 
 def _request(folder: Path, python: str, spec: RunSpec, script: Path) -> dict[str, Any]:

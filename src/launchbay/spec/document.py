@@ -34,7 +34,7 @@ class Document:
         if value is None:
             return default
         if not isinstance(value, str):
-            raise self._wrong(field, f"a text in quotes (such as \"{value}\")", value)
+            raise self._wrong(field, f'a text in quotes (such as "{value}")', value)
         return value
 
     def integer(self, field: str, default: int) -> int:

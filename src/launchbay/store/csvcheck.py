@@ -30,9 +30,7 @@ _PROGRESS_ROWS = 1 << 16
 _NAMED = re.compile(r"\.(csv|tsv)(\.gz)?\Z", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")  # text to float(), but no column's name
 _DELIMITERS = ("\t", ";", ",")  # where several fit, the one that least often stands inside a cell
-_MISSING = frozenset(
-    {"nan", "na", "n/a", "#n/a", "null", "none", "?"}
-)  # how pandas, R and the UCI files write it
+_MISSING = frozenset({"nan", "na", "n/a", "#n/a", "null", "none", "?"})  # how pandas, R and the UCI files write it
 
 _Kind = Literal["number", "text", "nan", "empty", "inf"]
 
@@ -58,9 +56,7 @@ class CsvShape:
     notes: tuple[str, ...] = ()
 
 
-def check_csv(
-    path: Path, *, name: str = "", progress: Callable[[int], None] | None = None
-) -> CsvShape | None:
+def check_csv(path: Path, *, name: str = "", progress: Callable[[int], None] | None = None) -> CsvShape | None:
     """Read a CSV file through and say what it holds; None when it is something else.
 
     `name` is the file's name if `path` is a temporary one: it decides whether the file must be CSV (.csv and
@@ -227,9 +223,7 @@ class _Tally:
         while line := file.readline(_LONGEST):
             number += 1
             if len(line) == _LONGEST:
-                raise UserError(
-                    f"a line is longer than {_LONGEST:,} characters", where=f"{self.name}:{number}"
-                )
+                raise UserError(f"a line is longer than {_LONGEST:,} characters", where=f"{self.name}:{number}")
             yield line
 
     def _check_blank(self, row: Sequence[str], line: int) -> None:

@@ -90,9 +90,7 @@ class Meter:
     def end(self) -> None:
         """Show that no more will come."""
         last = self.last
-        self.reporter.event(
-            Event(task=last.task, done=last.done, total=last.total, unit="bytes", finished=True)
-        )
+        self.reporter.event(Event(task=last.task, done=last.done, total=last.total, unit="bytes", finished=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,9 +224,7 @@ def _take(answer: Any, errand: Errand, part: Part, target: Path) -> None:
     if answer.status == HTTPStatus.OK:
         beginning = _check_new(answer, head, errand, target)
         has_changed = part.origin is None or part.origin.differs(head.origin)
-        part.clear(
-            "the file changed at the server" if has_changed else "the server cannot continue a download"
-        )
+        part.clear("the file changed at the server" if has_changed else "the server cannot continue a download")
         part.begin(head.origin)
         part.append(beginning)
         left = None if left is None else left - len(beginning)
@@ -284,9 +280,7 @@ def _check_new(answer: Any, head: _Head, errand: Errand, target: Path) -> bytes:
     if packing != "identity" and not (packing.endswith("gzip") and target.suffix in (".gz", ".tgz")):
         raise UserError(f"the server packed the file ({packing}) although asked not to", where=where)
     if target.is_file() and total is not None and target.stat().st_size != total:
-        raise conflict(
-            target, f"{format_bytes(target.stat().st_size)}, the new one has {format_bytes(total)}"
-        )
+        raise conflict(target, f"{format_bytes(target.stat().st_size)}, the new one has {format_bytes(total)}")
     return beginning
 
 
@@ -402,9 +396,7 @@ def _explain_status(error: HTTPError, errand: Errand) -> _Dropped | UserError:
     if error.code in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
         return NotFound(what, where=where, hint="check the link: the file may have moved")
     if error.code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return UserError(
-            what, where=where, hint="the link may need a login, or may have expired: get a new one"
-        )
+        return UserError(what, where=where, hint="the link may need a login, or may have expired: get a new one")
     if error.code < HTTPStatus.BAD_REQUEST:
         what = f"{what}, which leads nowhere: in a circle, on and on, or without an address"
         return UserError(what, where=where, hint="check the link")

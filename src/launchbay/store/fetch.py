@@ -105,9 +105,7 @@ def fetch(
         job.into.mkdir(parents=True, exist_ok=True)
         if path:
             return _fetch_path(path, job)
-        errand = Errand(
-            url=url, is_pinned=bool(expected), patience=patience or Patience(), clock=clock, meter=meter
-        )
+        errand = Errand(url=url, is_pinned=bool(expected), patience=patience or Patience(), clock=clock, meter=meter)
         return _fetch_url(errand, guess, job)
     except OSError as error:
         raise _explain_disk(error, job) from error
@@ -200,9 +198,7 @@ def _fetch_url(errand: Errand, guess: str, job: _Job) -> Fetched:
 
 
 def _hold(target: Path, job: _Job) -> contextlib.AbstractContextManager[Part]:
-    return hold_part(
-        target, lambda: job.meter.show(0, None, "waiting for another fetch of this file", at_once=True)
-    )
+    return hold_part(target, lambda: job.meter.show(0, None, "waiting for another fetch of this file", at_once=True))
 
 
 # --- from a path ---
@@ -246,9 +242,7 @@ def _copy(source: Path, part: Part, target: Path, job: _Job) -> None:
             job.meter.show(part.size, before.st_size)
         after = os.fstat(file.fileno())
     if part.size != before.st_size or before.st_mtime_ns != after.st_mtime_ns:
-        raise UserError(
-            "the file changed while it was copied", where=str(source), hint="the same command again"
-        )
+        raise UserError("the file changed while it was copied", where=str(source), hint="the same command again")
     if not part.size:
         raise UserError("the file is empty", where=str(source))
 
@@ -340,6 +334,4 @@ def _explain_disk(error: OSError, job: _Job) -> UserError:
         hint = "free some space there, or choose another disk with -o DIR"
         return UserError(f"the disk is full; {kept}", where=str(job.into), hint=hint)
     explained = explain_os_error(error, "fetching")
-    return UserError(
-        explained.what, where=explained.where or str(job.into), hint="try another folder with -o DIR"
-    )
+    return UserError(explained.what, where=explained.where or str(job.into), hint="try another folder with -o DIR")

@@ -96,9 +96,7 @@ class Journal:
 
     def end(self, operation: Operation, outcome: str) -> None:
         """Close an operation; it will not be continued."""
-        with (
-            contextlib.suppress(sqlite3.OperationalError) if outcome == "failed" else contextlib.nullcontext()
-        ):
+        with contextlib.suppress(sqlite3.OperationalError) if outcome == "failed" else contextlib.nullcontext():
             self.write(operation, "end", "", {"outcome": outcome})
 
     def unfinished(self, verb: str, subject: str | None = None) -> Sequence[Operation]:
@@ -138,9 +136,7 @@ def open_journal(path: Path, clock: Clock) -> Iterator[Journal]:
         connection = _connect(path)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-            raise StateError(
-                f"the journal cannot be opened: {error}", where=str(path), hint="bay doctor"
-            ) from error
+            raise StateError(f"the journal cannot be opened: {error}", where=str(path), hint="bay doctor") from error
         kept = _set_aside(path)
         notes.append(
             f"The journal was damaged ({error}); it is kept as {kept.name}, and a new one was begun from the records."

@@ -143,9 +143,7 @@ def read_run(folder: Path) -> Run:
         state=state,
         supervisor=process,
         artifacts=tuple(
-            Artifact(
-                path=work / item["path"], format=item["format"], sha256=item["sha256"], bytes=item["bytes"]
-            )
+            Artifact(path=work / item["path"], format=item["format"], sha256=item["sha256"], bytes=item["bytes"])
             for item in outcome.get("artifacts", ())
         ),
         logdirs=tuple(work / item for item in outcome.get("logdirs", ())),
@@ -166,9 +164,7 @@ _OUTCOME = (
 )
 
 
-def _state(
-    process: Mapping[str, Any] | None, result: Mapping[str, Any] | None, record: Mapping[str, Any]
-) -> str:
+def _state(process: Mapping[str, Any] | None, result: Mapping[str, Any] | None, record: Mapping[str, Any]) -> str:
     if result is not None:
         return str(result["state"])
     if process_alive(process):

@@ -24,8 +24,15 @@ class LocalTransport:
     def run(self, argv: Sequence[str], *, data: bytes = b"", timeout: float | None = None) -> Completed:
         """Run a command to its end."""
         try:
-            done = subprocess.run(self._resolve(argv), input=data, env=dict(self.environment), cwd=self.folder,
-                                  capture_output=True, timeout=timeout, check=False)
+            done = subprocess.run(
+                self._resolve(argv),
+                input=data,
+                env=dict(self.environment),
+                cwd=self.folder,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
         except subprocess.TimeoutExpired as error:
             raise UserError(f"{argv[0]} gave no answer within {timeout:.0f} s", where=self.folder) from error
         return Completed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
@@ -43,8 +50,15 @@ class LocalTransport:
     def start(self, argv: Sequence[str], *, data: bytes, errors: str) -> bytes:
         """Start a program in a session of its own and return the first line it answers (empty when it died first)."""
         with open(errors, "ab") as log:
-            process = subprocess.Popen(self._resolve(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                                       env=dict(self.environment), cwd=self.folder, start_new_session=True)
+            process = subprocess.Popen(
+                self._resolve(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=dict(self.environment),
+                cwd=self.folder,
+                start_new_session=True,
+            )
         assert process.stdin is not None
         assert process.stdout is not None
         with process.stdin, process.stdout:
@@ -69,7 +83,9 @@ class LocalTransport:
         """Find the program on the instance's PATH, not on ours."""
         program = shutil.which(argv[0], path=self.environment.get("PATH", os.defpath))
         if program is None:
-            raise NotFound(f"the instance has no command {argv[0]!r}", hint="`bay exec INSTANCE -- pip install ...` adds one")
+            raise NotFound(
+                f"the instance has no command {argv[0]!r}", hint="`bay exec INSTANCE -- pip install ...` adds one"
+            )
         return [program, *argv[1:]]
 
 

@@ -45,10 +45,19 @@ def install_onboard(home: Home) -> Path:
     return path
 
 
-def ask(transport: Transport, python: str, program: Path, command: str, request: Mapping[str, Any],
-        *, timeout: float | None = None) -> dict[str, Any]:
+def ask(
+    transport: Transport,
+    python: str,
+    program: Path,
+    command: str,
+    request: Mapping[str, Any],
+    *,
+    timeout: float | None = None,
+) -> dict[str, Any]:
     """Run one onboard command and return its result. Raises UserError with its refusal, LaunchbayError when it broke."""
-    done = transport.run([python, str(program), command], data=json.dumps({"v": 1, **request}).encode(), timeout=timeout)
+    done = transport.run(
+        [python, str(program), command], data=json.dumps({"v": 1, **request}).encode(), timeout=timeout
+    )
     return parse_answer(done.stdout, what=command, words=done.stderr, code=done.code)
 
 

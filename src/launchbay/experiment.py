@@ -1,0 +1,176 @@
+"""`bay demo`: the whole experiment once, end to end, through the same API as everybody's own."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from launchbay.api import curves as curves_api
+from launchbay.api import data as data_api
+from launchbay.api import fleet, models, runs
+from launchbay.errors import LaunchbayError, ScriptFailed
+from launchbay.home import new_id
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.launch import Launch
+from launchbay.models.card import Evaluation
+from launchbay.providers.local import instance_processes
+from launchbay.scaffold import find_splits, write_project
+from launchbay.store.records import Run
+from launchbay.units import format_bytes, format_duration
+
+__all__ = ["Demo", "demo"]
+
+COUNT = 3
+IMAGE = "tensorflow"
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """What a demo did. `left` counts instances and processes that remain of it: 0, or it has failed."""
+
+    test_mse: float
+    evaluation: Evaluation
+    identical: bool
+    run: Run
+    curves: Path
+    seconds: Mapping[str, float]
+    downloaded_bytes: int
+    left: int
+
+
+def demo(
+    bay: Bay, *, data: str | Path | None = None, epochs: int = 500, write: Callable[[bytes], None], tell: Tell
+) -> Demo:
+    """Launch three instances, prove them identical, fetch data, train, look at the curves, evaluate, predict, terminate.
+
+    `data` is a folder with one train*, val* and test* CSV each; without it a small dataset is made from a seed. Whatever
+    happens, the instances are removed; the run, its model and its curves stay.
+    """
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(name: str, says: str) -> Iterator[None]:
+        tell(f"\n== {says}")
+        began = time.monotonic()
+        yield
+        seconds[name] = round(time.monotonic() - began, 2)
+
+    with tempfile.TemporaryDirectory(prefix="launchbay-demo-") as scratch:
+        project = Path(scratch) / "project"
+        write_project(project, image=IMAGE)
+        source = Path(data).expanduser() if data is not None else project / "data"
+        splits = find_splits(source)
+        name = _free_name(bay)
+        with stage("launch", f"bay launch {IMAGE} -n {COUNT} --name {name}"):
+            launched = fleet.launch(bay, IMAGE, count=COUNT, name=name)
+            _tell_launch(launched, tell)
+        try:
+            with stage("verify", f"bay verify {name}"):
+                proof = fleet.verify(bay, name)
+                words = (
+                    "identical; every file of the image is what its packages say"
+                    if proof.identical
+                    else "NOT identical"
+                )
+                tell(f"{len(proof.fingerprints)} instances: {words}")
+            with stage("fetch", f"bay fetch {source}/*.csv"):
+                fetched = Path(scratch) / "data"
+                for path in (splits.train, splits.validation, splits.test):
+                    found = data_api.fetch(bay, str(path), into=fetched)
+                    tell(
+                        f"{found.path.name}: {found.rows} rows x {found.columns} columns, sha256 {found.sha256[:16]}..."
+                    )
+            with stage("train", f"bay train {name}-1 train.py --data data -- --epochs {epochs}"):
+                run = runs.train(
+                    bay, f"{name}-1", project / "train.py", data=fetched, args=["--epochs", str(epochs)], write=write
+                )
+                if run.state != "done":
+                    raise ScriptFailed(
+                        f"the training of the demo {run.state}: {runs.explain(run)}", hint=f"bay logs {run.id}"
+                    )
+                tell(
+                    f"{run.id}: {format_duration(run.seconds or 0)}, {format_duration(run.cpu_seconds or 0)} CPU, "
+                    f"peak memory {format_bytes(run.peak_memory_bytes or 0)}"
+                )
+            picture = run.folder / "curves.html"
+            with stage("curves", f"bay curves {run.id}"):
+                loaded = curves_api.curves(bay, [run.id], output=picture)
+                tell(curves_api.draw_curves(loaded, width=100, height=22, color=False))
+                tell(f"as a page: {picture}")
+            with stage("evaluate", f"bay model show, bay evaluate, bay predict {run.id}"):
+                evaluation = _judge(bay, run, fetched / splits.test.name, tell)
+        finally:
+            with stage("terminate", f"bay terminate {name}"):
+                fleet.terminate(bay, name)
+                left = _count_left(bay, launched)
+                tell(f"left of it: {left} instances and processes")
+    result = Demo(
+        test_mse=evaluation.mse,
+        evaluation=evaluation,
+        identical=proof.identical,
+        run=run,
+        curves=picture,
+        seconds=seconds,
+        downloaded_bytes=launched.image.downloaded_bytes if launched.built_now else 0,
+        left=left,
+    )
+    _tell_summary(result, tell)
+    return result
+
+
+def _free_name(bay: Bay) -> str:
+    taken = {item.fleet for item in fleet.ps(bay)}
+    return "demo" if "demo" not in taken else f"demo-{new_id('', bay.clock.now())[-4:]}"
+
+
+def _tell_launch(launched: Launch, tell: Tell) -> None:
+    image = launched.image
+    got = f"downloaded {format_bytes(image.downloaded_bytes)}, " if launched.built_now else ""
+    tell(
+        f"image {image.name} {image.digest[:12]}: {got}{len(image.packages)} packages, {format_bytes(image.size_bytes)}"
+    )
+    tell(", ".join(f"{name} {format_duration(took)}" for name, took in launched.clock.items() if took is not None))
+
+
+def _judge(bay: Bay, run: Run, test: Path, tell: Tell) -> Evaluation:
+    card = models.show_model_card(bay, run.id)
+    tell(
+        f"model: {len(card.layers)} layers, {card.parameters:,} parameters, loss {card.loss}"
+        if card.parameters
+        else "model: unknown size"
+    )
+    evaluation = models.evaluate(bay, run.id, test)
+    tell(f"test MSE {evaluation.mse:.4f}, RMSE {evaluation.rmse:.4f}, MAE {evaluation.mae:.4f}, R2 {evaluation.r2}")
+    predicted = models.predict(bay, run.id, test, rows="0:5")
+    tell(f"first predictions: {_numbers(predicted.predictions)}; truth: {_numbers(predicted.targets or [])}")
+    return evaluation
+
+
+def _numbers(values: Sequence[object]) -> str:
+    flat = [item[0] if isinstance(item, Sequence) else item for item in values]
+    return ", ".join(f"{float(str(item)):.2f}" for item in flat)
+
+
+def _count_left(bay: Bay, launched: Launch) -> int:
+    """Count what remains of the demo's instances, as the provider and the system's process table tell it."""
+    ids = {item.id for item in launched.instances}
+    return sum(item.id in ids for item in bay.provider.observe()) + len(instance_processes(ids))
+
+
+def _tell_summary(result: Demo, tell: Tell) -> None:
+    tell("\n== done")
+    for name, seconds in result.seconds.items():
+        tell(f"  {name:10} {format_duration(seconds)}")
+    tell(f"  {'in all':10} {format_duration(sum(result.seconds.values()))}")
+    tell(
+        f"test MSE {result.test_mse:.4f}; {COUNT} instances {'identical' if result.identical else 'NOT identical'}; "
+        f"left: {result.left} instances and processes"
+    )
+    if result.left:
+        raise LaunchbayError(f"{result.left} instances or processes are left of the demo", hint="bay ps")

@@ -1,0 +1,79 @@
+"""Kill a command at any step, to see whether the next one ends in the wished state.
+
+    python -m launchbay.testing.crash COUNT        bay arguments...   # prints how many crossings there are
+    python -m launchbay.testing.crash 7            bay arguments...   # SIGKILLs itself at the 7th
+
+A crossing is the instant before or after anything lasting happens: an entry in the journal, a rename, a folder removed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["crash_points", "main"]
+
+
+@contextmanager
+def crash_points(crossed: Callable[[str], None]) -> Iterator[None]:
+    """Call `crossed` with a name before and after every lasting step while the body runs."""
+    from launchbay import files
+    from launchbay.providers import layer, local
+    from launchbay.store import journal
+
+    seams: list[tuple[Any, str]] = [
+        (journal.Journal, "write"),
+        (layer.PthLayer, "create"),
+        (files, "write_json"),
+        (local, "write_json"),
+        (local, "discard"),
+        (local, "remove_tree"),
+        (Path, "rename"),
+        (os, "rename"),
+    ]
+    kept = [(owner, name, getattr(owner, name)) for owner, name in seams]
+
+    def wrap(label: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **named: Any) -> Any:
+            crossed(f"before {label}")
+            result = real(*args, **named)
+            crossed(f"after {label}")
+            return result
+
+        return wrapped
+
+    for owner, name, real in kept:
+        setattr(owner, name, wrap(f"{getattr(owner, '__name__', owner)}.{name}", real))
+    try:
+        yield
+    finally:
+        for owner, name, real in kept:
+            setattr(owner, name, real)
+
+
+def main(arguments: list[str]) -> int:
+    """Run `bay` and count the crossings, or die at one."""
+    from launchbay.cli.main import main as bay
+
+    at = None if arguments[0] == "COUNT" else int(arguments[0])
+    crossings: list[str] = []
+
+    def crossed(name: str) -> None:
+        crossings.append(name)
+        if len(crossings) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with crash_points(crossed):
+        code = bay(arguments[1:])
+    if at is None:
+        Path(os.environ["LAUNCHBAY_CROSSINGS"]).write_text("\n".join(crossings), encoding="utf-8")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

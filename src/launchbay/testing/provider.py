@@ -1,0 +1,71 @@
+"""A provider whose instances are only values; it can be told to fail at the k-th create."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from launchbay.errors import UserError
+from launchbay.images.image import Image
+from launchbay.planning.fleet import Instance, InstanceSpec
+from launchbay.ports import Clock
+from launchbay.testing.clock import VirtualClock
+
+__all__ = ["FakeProvider"]
+
+
+@dataclass(slots=True)
+class FakeProvider:
+    """Keeps instances in memory. Passes the conformance suite of providers."""
+
+    clock: Clock = field(default_factory=VirtualClock)
+    fail_at: int | None = None
+    name: str = "fake"
+    instances: dict[str, Instance] = field(default_factory=dict)
+
+    def observe(self) -> Sequence[Instance]:
+        """Return the instances there are."""
+        return list(self.instances.values())
+
+    def create(self, specs: Sequence[InstanceSpec], image: Image, *, made: Callable[[Instance], None]) -> None:
+        """Make those that are missing, up to the one that shall fail."""
+        for number, spec in enumerate(specs, start=1):
+            if spec.id in self.instances:
+                continue
+            if number == self.fail_at:
+                raise UserError(f"no capacity for {spec.name}", hint="another zone")
+            instance = Instance(
+                id=spec.id,
+                name=spec.name,
+                fleet=spec.fleet,
+                count=spec.count,
+                image=spec.image,
+                digest=spec.digest,
+                token=spec.token,
+                provider=self.name,
+                layer="fake",
+                state="running",
+                created_at=self.clock.now(),
+                root=Path("/nowhere") / spec.id,
+            )
+            self.instances[spec.id] = instance
+            made(instance)
+
+    def delete(self, instances: Sequence[Instance]) -> None:
+        """Forget them."""
+        for instance in instances:
+            self.instances.pop(instance.id, None)
+
+    def sweep(self) -> Sequence[str]:
+        """Return nothing: there is never anything half-made."""
+        return ()
+
+    def stop(self, instance: Instance) -> int:
+        """Mark it stopped."""
+        self.instances[instance.id] = replace(instance, state="stopped")
+        return 0
+
+    def start(self, instance: Instance) -> None:
+        """Mark it running."""
+        self.instances[instance.id] = replace(instance, state="running")

@@ -1,0 +1,42 @@
+"""A transport that runs nothing, remembers what it was asked, and answers what it was told to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from launchbay.transport.base import Completed
+
+__all__ = ["RecordingTransport"]
+
+
+@dataclass(slots=True)
+class RecordingTransport:
+    """`answers` are used up in order; then every command succeeds and says nothing."""
+
+    answers: list[Completed] = field(default_factory=list)
+    commands: list[tuple[str, ...]] = field(default_factory=list)
+
+    def run(self, argv: Sequence[str], *, data: bytes = b"", timeout: float | None = None) -> Completed:
+        """Remember the command; give the next answer."""
+        self.commands.append(tuple(argv))
+        return self.answers.pop(0) if self.answers else Completed(code=0, stdout=b"", stderr=b"")
+
+    def attach(self, argv: Sequence[str]) -> int:
+        """Remember the command; give the next answer's code."""
+        return self.run(argv).code
+
+    def start(self, argv: Sequence[str], *, data: bytes, errors: str) -> bytes:
+        """Remember the command; give the next answer's first line."""
+        return self.run(argv).stdout.split(b"\n")[0]
+
+    def put(self, source: str, target: str) -> None:
+        """Remember the copy."""
+        self.commands.append(("put", source, target))
+
+    def get(self, source: str, target: str) -> None:
+        """Remember the copy."""
+        self.commands.append(("get", source, target))
+
+    def close(self) -> None:
+        """Do nothing."""
