@@ -1,7 +1,7 @@
 """Ready-made deep-learning instances: one or twenty, identical, and gone when you are done.
 
-The public names are those in `__all__`; each is loaded from its module when first used, so importing launchbay costs next to
-nothing and a command pays only for what it does.
+The public names are those in `__all__`; each is loaded from its module when first used, so importing launchbay costs
+next to nothing and a command pays only for what it does.
 """
 
 from __future__ import annotations

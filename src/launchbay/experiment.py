@@ -13,7 +13,7 @@ from launchbay.api import curves as curves_api
 from launchbay.api import data as data_api
 from launchbay.api import fleet, models, runs
 from launchbay.errors import LaunchbayError, ScriptFailed
-from launchbay.home import new_id
+from launchbay.home import random_letters
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.launch import Launch
 from launchbay.models.card import Evaluation
@@ -47,10 +47,10 @@ class Demo:
 def demo(
     bay: Bay, *, data: str | Path | None = None, epochs: int = 500, write: Callable[[bytes], None], tell: Tell
 ) -> Demo:
-    """Launch three instances, prove them identical, fetch data, train, look at the curves, evaluate, predict, terminate.
+    """Run the whole experiment: launch 3, verify, fetch, train, curves, evaluate, predict, terminate.
 
-    `data` is a folder with one train*, val* and test* CSV each; without it a small dataset is made from a seed. Whatever
-    happens, the instances are removed; the run, its model and its curves stay.
+    `data` is a folder with one train*, val* and test* CSV each; without it a small dataset is made from a seed.
+    Whatever happens, the instances are removed; the run, its model and its curves stay.
     """
     seconds: dict[str, float] = {}
 
@@ -126,7 +126,7 @@ def demo(
 
 def _free_name(bay: Bay) -> str:
     taken = {item.fleet for item in fleet.ps(bay)}
-    return "demo" if "demo" not in taken else f"demo-{new_id('', bay.clock.now())[-4:]}"
+    return "demo" if "demo" not in taken else f"demo-{random_letters(4)}"
 
 
 def _tell_launch(launched: Launch, tell: Tell) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Home", "find_home", "new_id"]
+__all__ = ["Home", "find_home", "new_id", "random_letters"]
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: 32 letters, none like another
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,12 @@ def find_home(environ: Mapping[str, str]) -> Home:
 
 
 def new_id(prefix: str, now: float) -> str:
-    """Return a fresh id that sorts by time and can be read: ``i-20261123-104501-k3f9``."""
+    """Return a fresh id that sorts by time, to the millisecond, and can be read: ``i-20261123-104501-k3f9x``."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    return f"{prefix}-{stamp}-{''.join(secrets.choice(_ALPHABET) for _ in range(4))}"
+    fraction = int(now % 1 * 1024)
+    return f"{prefix}-{stamp}-{_ALPHABET[fraction >> 5]}{_ALPHABET[fraction & 31]}{random_letters(3)}"
+
+
+def random_letters(count: int) -> str:
+    """Return letters and digits that nobody can guess and nobody misreads."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(count))

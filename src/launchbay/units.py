@@ -13,7 +13,7 @@ _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)?\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def format_bytes(count: int | float) -> str:
+def format_bytes(count: float) -> str:
     """Write a number of bytes with a decimal unit, as package indexes do: ``545.9 MB``."""
     size = float(count)
     for unit in ("B", "kB", "MB", "GB"):

@@ -25,14 +25,19 @@ def train(
     timeout_s: float | None = None,
     write: Callable[[bytes], None] | None = None,
     on_interrupt: Callable[[], str] = lambda: "stop",
-    on_start: Callable[[Run], None] = lambda run: None,
+    on_start: Callable[[Run], None] | None = None,
     detach: bool = False,
 ) -> Run:
     """Run a script as it is in an instance, and (unless `detach`) pass on what it prints until it ends."""
     spec = RunSpec(script=Path(script), data=Path(data) if data else None, args=tuple(args), timeout_s=timeout_s)
     run = submit_run(bay, select_one(bay.provider.observe(), instance), spec)
-    on_start(run)
-    return run if detach else follow_run(bay, run, write or (lambda chunk: None), on_interrupt=on_interrupt)
+    if on_start is not None:
+        on_start(run)
+    return run if detach else follow_run(bay, run, write or _drop, on_interrupt=on_interrupt)
+
+
+def _drop(_: bytes) -> None:
+    """Let what a script prints go; it is in its log."""
 
 
 def list_runs(bay: Bay) -> Sequence[Run]:

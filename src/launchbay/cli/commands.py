@@ -83,13 +83,12 @@ def _init(context: _Context) -> int:
 
 
 def _demo(context: _Context) -> int:
-    result = launchbay.demo(
-        context.bay,
-        data=context.arguments.data,
-        epochs=context.arguments.epochs,
-        write=context.output,
-        tell=lambda text: (context.reporter.close(), context.output(text.encode() + b"\n"))[1],
-    )
+    def tell(text: str) -> None:
+        context.reporter.close()
+        context.output(text.encode() + b"\n")
+
+    given = context.arguments
+    result = launchbay.demo(context.bay, data=given.data, epochs=given.epochs, write=context.output, tell=tell)
     if context.arguments.json:
         context.show(result, str)
     return 0 if result.left == 0 else 1

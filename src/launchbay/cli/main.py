@@ -1,7 +1,7 @@
 """The entry point: parse, run one command, turn what goes wrong into one message and one exit code.
 
-Exit codes: 0 done, 1 an error the person can act on, 2 wrong usage, 3 a bug, 130 interrupted; only `exec` and `shell` pass
-the command's own code on.
+Exit codes: 0 done, 1 an error the person can act on, 2 wrong usage, 3 a bug, 130 interrupted; only `exec` and `shell`
+pass the command's own code on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader went away (`| head`); that is no error, and Python must not complain at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:
+    except Exception:  # noqa: BLE001 - the one place where a bug is told from an error
         import traceback
 
         traceback.print_exc()

@@ -65,7 +65,7 @@ def images_text(rows: Sequence[ImageRow]) -> str:
                 row.python,
                 format_bytes(row.size_bytes) if row.size_bytes is not None else "-",
                 (row.built or "not yet")[:10],
-                row.instances,
+                str(row.instances),
                 (row.digest or "-")[:12],
             )
             for row in rows
@@ -78,8 +78,7 @@ def image_text(shown: Mapping[str, Any]) -> str:
     """Describe one image."""
     lines = [f"{shown['name']}  {shown.get('description', '')}".rstrip()]
     for key in ("digest", "content", "python_version", "python", "platform", "accelerator", "built"):
-        if shown.get(key):
-            lines.append(f"  {key:15} {shown[key]}")
+        lines += [f"  {key:15} {shown[key]}"] if shown.get(key) else []
     if shown.get("size_bytes") is not None:
         lines.append(f"  {'size':15} {format_bytes(shown['size_bytes'])} in {shown['files']} files")
         steps = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in shown["build_seconds"].items())
@@ -223,7 +222,9 @@ def run_text(run: Run, hint: str = "") -> str:
         "stopped": "stopped",
         "lost": "lost",
     }.get(run.state, run.state)
-    if run.signal and run.state == "failed":
+    if run.timed_out:
+        how = "stopped at its time limit"
+    elif run.signal and run.state == "failed":
         how = f"killed by {run.signal}"
     lines = [f"{run.id}: {how}"]
     if run.seconds is not None and run.cpu_seconds is not None:
@@ -240,7 +241,9 @@ def run_text(run: Run, hint: str = "") -> str:
     if hint:
         lines.append(f"  hint    {hint}")
     if run.state == "done":
-        lines.append(f"  next    bay curves {run.id}    bay evaluate {run.id} --data data/test.csv")
+        steps = [f"bay curves {run.id}"] if run.logdirs else []
+        steps += [f"bay evaluate {run.id} --data data/test.csv"] if any(item.is_model for item in run.artifacts) else []
+        lines += ["  next    " + "    ".join(steps)] if steps else []
     elif run.is_over:
         lines.append(f"  next    bay logs {run.id}")
     else:
@@ -262,7 +265,7 @@ def runs_text(runs: Sequence[Run], now: float) -> str:
                 run.script.rpartition("/")[2],
                 run.image,
                 "-" if run.seconds is None else f"{run.seconds:.1f}",
-                sum(item.is_model for item in run.artifacts),
+                str(sum(item.is_model for item in run.artifacts)),
                 format_duration(now - run.created_at),
             )
             for run in runs

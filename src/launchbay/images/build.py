@@ -1,7 +1,7 @@
 """Build an image: install from the lock, compile, verify, prove that it imports, seal.
 
-Everything happens in a folder that no reader looks at; `publish` renames it into place, and only then is there an image.
-Each function is one step; `lifecycle.build` runs them in order and journals them.
+Everything happens in a folder that no reader looks at; `publish` renames it into place, and only then is there an
+image. Each function is one step; `lifecycle.build` runs them in order and journals them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from launchbay.onboard import content
 from launchbay.ports import Event, Reporter
 
 __all__ = ["Stage", "compile_bytecode", "install_packages", "publish", "seal", "verify_records"]
+
+
+_SEALED = stat.S_IRUSR | stat.S_IXUSR | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,11 +139,11 @@ def seal(stage: Stage, record: dict[str, object]) -> None:
             if not os.path.islink(path):
                 os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) & ~0o222)
         if folder != str(stage.folder):
-            os.chmod(folder, 0o555)
+            os.chmod(folder, _SEALED)
 
 
 def publish(stage: Stage) -> None:
     """Give the image its name, in one step."""
     stage.final.parent.mkdir(parents=True, exist_ok=True)
     os.rename(stage.folder, stage.final)
-    os.chmod(stage.final, 0o555)
+    os.chmod(stage.final, _SEALED)

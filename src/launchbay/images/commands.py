@@ -1,9 +1,9 @@
 """The commands of an image (`jupyter`, `pip`, `tensorboard`, ...) as every instance on it runs them.
 
-One shell file and one Python file per image, both sealed. An instance's ``bin`` holds links to the shell file, named after
-the command: it finds the instance from the link's own path, sets what holds pip and uv to the lock and what lets Jupyter
-find the image's data, and runs the command with the *instance's* Python. (A link to the image's own script would run the
-image's Python, because installers look through links.)
+One shell file and one Python file per image, both sealed. An instance's ``bin`` holds links to the shell file, named
+after the command: it finds the instance from the link's own path, sets what holds pip and uv to the lock and what
+lets Jupyter find the image's data, and runs the command with the *instance's* Python. (A link to the image's own
+script would run the image's Python, because installers look through links.)
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv) -> Lock:
 def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lock:
     """Resolve a recipe with uv, preferring the pins of `previous`. Needs the package index."""
     text = uv.compile(
-        recipe.packages + ("pip", "uv"), recipe.requirements, python=target.python, previous=previous, name=recipe.name
+        (*recipe.packages, "pip", "uv"), recipe.requirements, python=target.python, previous=previous, name=recipe.name
     )
     pins = [_parse_pin(line, recipe.name) for line in text.replace("\\\n", " ").splitlines() if line.strip()]
     for pin in pins:

@@ -128,7 +128,8 @@ class Uv:
     ) -> Downloads:
         """Install exactly the pinned packages, each file checked against its hash, copied out of uv's cache.
 
-        `watch` is called five times a second. Blocks; a killed caller leaves a half-filled `environment` and nothing else.
+        `watch` is called five times a second. Blocks; a killed caller leaves a half-filled `environment` and nothing
+        else.
         """
         command = [
             self.program,
@@ -192,7 +193,7 @@ def _written(pid: int) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """The person's own environment (index, proxy, certificates, cache) less what would redirect the target."""
+    """Return the person's own environment (index, proxy, certificates, cache) less what would redirect the target."""
     dropped = {
         "VIRTUAL_ENV",
         "UV_PROJECT_ENVIRONMENT",

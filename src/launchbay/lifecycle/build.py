@@ -10,17 +10,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from launchbay.errors import BuildError, Conflict, LaunchbayError
 from launchbay.files import explain_os_error, locked, remove_tree
+from launchbay.home import Home
 from launchbay.images import build
 from launchbay.images.image import Image, find_image, image_folder, list_images
 from launchbay.images.lock import Lock, lock_recipe
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe
 from launchbay.images.uv import Uv, find_uv
+from launchbay.jsonable import fields_of
 from launchbay.lifecycle.bay import Bay, image_transport
 from launchbay.onboard.content import Content
 from launchbay.onboard.prints import list_packages
@@ -28,7 +30,7 @@ from launchbay.ports import Event
 from launchbay.store.journal import Journal, Operation, open_journal
 from launchbay.transport.onboard import ask, install_onboard
 
-__all__ = ["FRAMEWORKS", "ensure_image", "find_built", "image_lock", "resolve_lock"]
+__all__ = ["FRAMEWORKS", "ensure_image", "find_built", "image_lock", "image_lock_path", "resolve_lock"]
 
 FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
 """Packages whose first import is what a person waits for; each is the name of its module too."""
@@ -50,7 +52,7 @@ def find_built(bay: Bay, reference: str) -> Image | None:
 
 
 def ensure_image(bay: Bay, reference: str) -> tuple[Image, bool]:
-    """Return the image that a recipe's name, recipe file, requirements file or digest stands for, and whether it was built now.
+    """Return the image that a recipe's name or file, a requirements file or a digest means, and if it was built now.
 
     Blocks until it is there. Raises NotFound, UsageError (a bad recipe) or BuildError (then nothing was left behind).
     """
@@ -69,10 +71,15 @@ def ensure_image(bay: Bay, reference: str) -> tuple[Image, bool]:
         return _build(bay, recipe, lock), True
 
 
+def image_lock_path(home: Home, digest: str) -> Path:
+    """Return the lock that builders and removers of an image hold alone, and launches on it together."""
+    return home.lock(f"image-{digest[:32]}")
+
+
 @contextmanager
 def image_lock(bay: Bay, digest: str, *, what: str) -> Iterator[None]:
     """Hold the right to build or remove an image; say so when somebody else holds it, and wait."""
-    path = bay.home.lock(f"image-{digest[:32]}")
+    path = image_lock_path(bay.home, digest)
     with locked(path, wait=False) as got:
         if got:
             yield
@@ -83,20 +90,20 @@ def image_lock(bay: Bay, digest: str, *, what: str) -> Iterator[None]:
 
 
 def _build(bay: Bay, recipe: Recipe, lock: Lock) -> Image:
-    stage = build.Stage(
-        lock=lock, folder=bay.home.tmp / f"build-{lock.digest[:32]}", final=image_folder(bay.home, lock.digest)
-    )
+    """Build under the image's lock; whatever goes wrong, nothing half-made is left."""
+    folder = bay.home.tmp / f"build-{lock.digest[:32]}"
+    stage = build.Stage(lock=lock, folder=folder, final=image_folder(bay.home, lock.digest))
     with open_journal(bay.home.journal, bay.clock) as journal:
         for note in journal.notes:
             bay.reporter.note(note)
         for earlier in journal.unfinished("image build", lock.digest):
             journal.end(earlier, "killed")
-        operation = journal.begin("image build", lock.digest, {"recipe": recipe.name, "folder": str(stage.folder)})
+        operation = journal.begin("image build", lock.digest, {"recipe": recipe.name, "folder": str(folder)})
         try:
-            remove_tree(stage.folder)  # what a killed build left; we hold the lock, so nobody is at it
-            _build_steps(bay, recipe, stage, journal, operation)
+            remove_tree(folder)  # what a killed build left; we hold the lock, so nobody is at it
+            _Building(bay, recipe, stage, journal, operation).run()
         except BaseException as error:
-            remove_tree(stage.folder)
+            remove_tree(folder)
             journal.end(operation, "failed")
             if isinstance(error, OSError):
                 raise explain_os_error(error, f"building {recipe.name}") from error
@@ -107,48 +114,84 @@ def _build(bay: Bay, recipe: Recipe, lock: Lock) -> Image:
     return image
 
 
-def _build_steps(bay: Bay, recipe: Recipe, stage: build.Stage, journal: Journal, operation: Operation) -> None:
-    seconds: dict[str, float] = {}
+@dataclass(frozen=True, slots=True)
+class _Building:
+    """One build under way."""
+
+    bay: Bay
+    recipe: Recipe
+    stage: build.Stage
+    journal: Journal
+    operation: Operation
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Go through the steps; each is journalled, timed and shown."""
+        stage = self.stage
+        with self._step("install", "install") as result:
+            downloaded = build.install_packages(stage, uv=Uv(find_uv()), reporter=self.bay.reporter)
+            result["downloaded_bytes"] = downloaded
+        with self._step("compile", "compile"):
+            build.compile_bytecode(stage)
+        with self._step("verify", "verify") as result:
+            installed = build.verify_records(stage)
+            result["content"] = installed.content
+        with self._step("import", "first import of") as result:
+            probed = self._probe()
+            result.update(probed)
+        with self._step("publish", "seal"):
+            build.seal(stage, self._record(installed, probed, downloaded))
+            build.publish(stage)
 
     @contextmanager
-    def step(name: str, message: str) -> Iterator[dict[str, Any]]:
-        task = f"{message} {recipe.name}"
-        bay.reporter.event(Event(task=task))
+    def _step(self, name: str, message: str) -> Iterator[dict[str, Any]]:
+        task = f"{message} {self.recipe.name}"
+        self.bay.reporter.event(Event(task=task))
         began = time.monotonic()
-        with journal.step(operation, name) as result:
+        with self.journal.step(self.operation, name) as result:
             yield result
-            seconds[name] = result["seconds"] = round(time.monotonic() - began, 2)
-        bay.reporter.event(Event(task=task, finished=True, message=f"{seconds[name]:.1f} s"))
+            self.seconds[name] = result["seconds"] = round(time.monotonic() - began, 2)
+        self.bay.reporter.event(Event(task=task, finished=True, message=f"{self.seconds[name]:.1f} s"))
 
-    with step("install", "install") as result:
-        result["downloaded_bytes"] = downloaded = build.install_packages(stage, uv=Uv(find_uv()), reporter=bay.reporter)
-    with step("compile", "compile"):
-        build.compile_bytecode(stage)
-    with step("verify", "verify") as result:
-        installed = build.verify_records(stage)
-        result["content"] = installed.content
-    with step("import", "first import of") as result:
-        probed = _probe(bay, stage, recipe)
-        result.update(probed)
-    with step("publish", "seal"):
-        build.seal(stage, _record(bay, recipe, stage, installed, probed, downloaded, seconds))
-        build.publish(stage)
+    def _probe(self) -> dict[str, Any]:
+        """Import the frameworks once for real: an image that installs but does not import is no image."""
+        locked_names = {pin.name for pin in self.stage.lock.pins}
+        modules = [name for name in FRAMEWORKS if name in locked_names]
+        if not modules:
+            return {"seconds": None, "versions": {}, "gpus": {}}
+        draft = _draft_image(self.stage)
+        program = install_onboard(self.bay.home)
+        with tempfile.TemporaryDirectory(prefix="launchbay-probe-") as folder:
+            transport = image_transport(self.bay, draft, folder=folder)
+            try:
+                return ask(transport, str(draft.python_path), program, "probe", {"modules": modules})
+            except LaunchbayError as error:
+                hint = "pin other versions in the recipe"
+                raise BuildError(f"{self.recipe.name} installs, but {error.what}", hint=hint) from error
 
-
-def _probe(bay: Bay, stage: build.Stage, recipe: Recipe) -> dict[str, Any]:
-    """Import the frameworks once for real: an image that installs but does not import is no image."""
-    modules = [name for name in FRAMEWORKS if name in {pin.name for pin in stage.lock.pins}]
-    if not modules:
-        return {"seconds": None, "versions": {}, "gpus": {}}
-    draft = _draft_image(stage)
-    with tempfile.TemporaryDirectory(prefix="launchbay-probe-") as folder:
-        transport = image_transport(bay, draft, folder=folder)
-        try:
-            return ask(transport, str(draft.python_path), install_onboard(bay.home), "probe", {"modules": modules})
-        except LaunchbayError as error:
-            raise BuildError(
-                f"{recipe.name} installs, but {error.what}", hint="pin other versions in the recipe"
-            ) from error
+    def _record(self, installed: Content, probed: dict[str, Any], downloaded: int) -> dict[str, Any]:
+        packages = list_packages(str(self.stage.site_packages))
+        config = (self.stage.environment / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+        versions = [line.split("=")[1].strip() for line in config if line.startswith("version_info")]
+        files, size = _measure(self.stage.folder)
+        image = replace(
+            _draft_image(self.stage),
+            name=self.recipe.name,
+            content=installed.content,
+            python_version=versions[0] if versions else self.stage.lock.target.python,
+            packages=packages,
+            kind="framework" if probed["versions"] else "custom",
+            size_bytes=size,
+            files=files,
+            downloaded_bytes=downloaded,
+            frameworks={name: packages[name] for name in FRAMEWORKS if name in packages},
+            build_seconds=self.seconds,
+            built=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.bay.clock.now())),
+            first_import_s=probed["seconds"],
+            description=self.recipe.description,
+            retired=self.recipe.retired,
+        )
+        return {name: value for name, value in fields_of(image).items() if name != "folder"}
 
 
 def _draft_image(stage: build.Stage) -> Image:
@@ -173,39 +216,6 @@ def _draft_image(stage: build.Stage) -> Image:
         build_seconds={},
         first_import_s=None,
     )
-
-
-def _record(
-    bay: Bay,
-    recipe: Recipe,
-    stage: build.Stage,
-    installed: Content,
-    probed: dict[str, Any],
-    downloaded: int,
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    packages = list_packages(str(stage.site_packages))
-    config = (stage.environment / "pyvenv.cfg").read_text(encoding="utf-8")
-    version = next((line.split("=")[1].strip() for line in config.splitlines() if line.startswith("version_info")), "")
-    files, size = _measure(stage.folder)
-    image = replace(
-        _draft_image(stage),
-        name=recipe.name,
-        content=installed.content,
-        python_version=version,
-        packages=packages,
-        kind="framework" if probed["versions"] else "custom",
-        size_bytes=size,
-        files=files,
-        downloaded_bytes=downloaded,
-        frameworks={name: packages[name] for name in FRAMEWORKS if name in packages},
-        build_seconds=seconds,
-        built=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(bay.clock.now())),
-        first_import_s=probed["seconds"],
-        description=recipe.description,
-        retired=recipe.retired,
-    )
-    return {name: getattr(image, name) for name in Image.__dataclass_fields__ if name != "folder"}
 
 
 def _measure(folder: Path) -> tuple[int, int]:

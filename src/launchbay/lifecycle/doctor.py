@@ -40,11 +40,11 @@ def run_checks(bay: Bay) -> Sequence[Check]:
     return [check for look in _LOOKS for check in look(bay)]
 
 
-def _python(bay: Bay) -> Iterator[Check]:
+def _python(_: Bay) -> Iterator[Check]:
     yield Check(name="python", state="ok", found=f"{platform.python_version()} at {sys.executable}")
 
 
-def _uv(bay: Bay) -> Iterator[Check]:
+def _uv(_: Bay) -> Iterator[Check]:
     try:
         uv = Uv(find_uv())
     except LaunchbayError as error:
@@ -129,7 +129,7 @@ def _gpu(bay: Bay) -> Iterator[Check]:
         )
 
 
-def _extras(bay: Bay) -> Iterator[Check]:
+def _extras(_: Bay) -> Iterator[Check]:
     there = find_spec("matplotlib") is not None
     yield Check(
         name="pictures",

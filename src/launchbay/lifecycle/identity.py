@@ -71,7 +71,7 @@ def _own(
         elif path in pristine and layer[path] != pristine[path]:
             kind = "python" if path.startswith("bin/python") else "file"
             found.append((kind, f"{path} was changed in its layer ({_short(layer[path])})"))
-        elif path not in pristine and not _belongs_to_package(path, owned, bool(added)):
+        elif path not in pristine and not _belongs_to_package(path, owned, any_package=bool(added)):
             shadowed = _module_of(path) in modules
             found.append(
                 ("file", f"{path} was added to its layer" + (" and shadows a module of the image" if shadowed else ""))
@@ -79,7 +79,7 @@ def _own(
     return found
 
 
-def _belongs_to_package(path: str, owned: set[str], any_package: bool) -> bool:
+def _belongs_to_package(path: str, owned: set[str], *, any_package: bool) -> bool:
     """Say whether a file came with an added package, which is named already."""
     inside = path.partition("site-packages/")[2]
     if not inside:

@@ -9,11 +9,11 @@ from typing import Any
 
 from launchbay.errors import Conflict, LaunchbayError
 from launchbay.files import locked
-from launchbay.home import new_id
+from launchbay.home import new_id, random_letters
 from launchbay.images.image import Image
 from launchbay.jsonable import fields_of
 from launchbay.lifecycle.bay import Bay
-from launchbay.lifecycle.build import ensure_image, image_lock
+from launchbay.lifecycle.build import ensure_image, image_lock_path
 from launchbay.lifecycle.verify import Verification, verify_instances
 from launchbay.planning.decide import plan_launch, token_for
 from launchbay.planning.fleet import Action, FleetWish, Instance, Plan, look
@@ -76,7 +76,8 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
                     hint="wait for it, or another --name",
                 )
             wish = FleetWish(fleet=fleet, count=count, image=image.name, digest=image.digest)
-            instances, created, proof = _converge(bay, journal, wish, image, watch, unnamed=name is None)
+            launching = _Launching(bay, journal, wish, image, watch)
+            instances, created, proof = launching.converge(unnamed=name is None)
     watch.laps["first_import"] = image.first_import_s
     return Launch(
         fleet=fleet,
@@ -99,88 +100,72 @@ def _find_name(bay: Bay, journal: Journal, image: Image, count: int) -> str:
             return operation.subject
     taken = {word for item in bay.provider.observe() for word in (item.fleet, item.name)}
     names = {image.name, *instance_names(image.name, count)}
-    return image.name if not names & taken else f"{image.name}-{new_id('', bay.clock.now())[-4:]}"
+    return image.name if not names & taken else f"{image.name}-{random_letters(4)}"
 
 
-def _converge(
-    bay: Bay,
-    journal: Journal,
-    wish: FleetWish,
-    image: Image,
-    watch: _Stopwatch,
-    *,
-    unnamed: bool,
-) -> tuple[Sequence[Instance], Sequence[str], Verification]:
-    operation = _resume(journal, wish)
-    observed = bay.provider.observe()
-    resumed = operation is not None
-    if operation is None:
-        ids = {item: new_id("i", bay.clock.now()) for item in instance_names(wish.fleet, wish.count)}
-        plan = plan_launch(wish, observed, ids=ids, token="")  # refuses before anything is written
-        operation = journal.begin(
-            "launch",
-            wish.fleet,
-            {"count": wish.count, "image": wish.image, "digest": wish.digest, "ids": ids, "unnamed": unnamed},
-        )
-    ids = dict(operation.wish["ids"])
-    try:
-        plan = plan_launch(wish, observed, ids=ids, token=token_for(operation.id, wish))
-        watch.lap("plan")
-        created = [name for action in plan.actions if action.verb == "create" for name in action.names]
-        instances = _apply(bay, journal, operation, plan, wish, image)
-        watch.lap("create")
-        proof = _verify(bay, journal, operation, instances, strict=bool(created) or resumed)
-        watch.lap("verify")
-    except BaseException as error:
-        _undo(bay, journal, operation, ids)
-        if isinstance(error, KeyboardInterrupt):
-            bay.reporter.note(f"Interrupted: nothing of {wish.fleet} was left.")
-        raise
-    journal.end(operation, "done")
-    return instances, created, proof
+@dataclass(frozen=True, slots=True)
+class _Launching:
+    """One launch under way, holding the fleet's lock."""
 
+    bay: Bay
+    journal: Journal
+    wish: FleetWish
+    image: Image
+    watch: _Stopwatch
 
-def _resume(journal: Journal, wish: FleetWish) -> Operation | None:
-    """Return the launch of this name that was killed. Raises Conflict when it meant something else."""
-    unfinished = journal.unfinished("launch", wish.fleet)
-    for operation in unfinished:
-        if (operation.wish["digest"], operation.wish["count"]) != (wish.digest, wish.count):
-            raise Conflict(
-                f"a launch of {wish.fleet!r} as {operation.wish['count']} x {operation.wish['image']} was cut off",
-                hint=f"launch it again the same way, or `bay terminate {wish.fleet}`",
-            )
-    return unfinished[-1] if unfinished else None
+    def converge(self, *, unnamed: bool) -> tuple[Sequence[Instance], Sequence[str], Verification]:
+        """Make what is missing and prove it; return (instances, names made now, proof). A failure undoes it."""
+        observed = self.bay.provider.observe()
+        resumed = self._find_cut_off()
+        operation = resumed or self._begin(observed, unnamed=unnamed)
+        try:
+            token = token_for(operation.id, self.wish)
+            plan = plan_launch(self.wish, observed, ids=operation.wish["ids"], token=token)
+            self.watch.lap("plan")
+            for action in plan.actions:
+                if action.verb == "create":
+                    self._create(operation, plan, action)
+            self.watch.lap("create")
+            instances = self._standing()
+            created = [name for action in plan.actions if action.verb == "create" for name in action.names]
+            proof = self._verify(operation, instances, strict=bool(created or resumed))
+            self.watch.lap("verify")
+        except BaseException as error:
+            self._undo(operation)
+            if isinstance(error, KeyboardInterrupt):
+                self.bay.reporter.note(f"Interrupted: nothing of {self.wish.fleet} was left.")
+            raise
+        self.journal.end(operation, "done")
+        return instances, created, proof
 
+    def _find_cut_off(self) -> Operation | None:
+        """Return the launch of this name that was killed. Raises Conflict when it meant something else."""
+        unfinished = self.journal.unfinished("launch", self.wish.fleet)
+        for operation in unfinished:
+            if (operation.wish["digest"], operation.wish["count"]) != (self.wish.digest, self.wish.count):
+                raise Conflict(
+                    f"a launch of {self.wish.fleet!r} as {operation.wish['count']} x {operation.wish['image']} was cut off",
+                    hint=f"launch it again the same way, or `bay terminate {self.wish.fleet}`",
+                )
+        return unfinished[-1] if unfinished else None
 
-def _apply(
-    bay: Bay, journal: Journal, operation: Operation, plan: Plan, wish: FleetWish, image: Image
-) -> Sequence[Instance]:
-    for action in plan.actions:
-        if action.verb == "create":
-            _create(bay, journal, operation, plan, action, wish, image)
-    return [item for item in bay.provider.observe() if item.fleet == wish.fleet]
+    def _begin(self, observed: Sequence[Instance], *, unnamed: bool) -> Operation:
+        """Write down what is meant, ids included, once it is clear that nothing stands against it."""
+        wish = self.wish
+        ids = {name: new_id("i", self.bay.clock.now()) for name in instance_names(wish.fleet, wish.count)}
+        plan_launch(wish, observed, ids=ids, token="")
+        meant = {"count": wish.count, "image": wish.image, "digest": wish.digest, "ids": ids, "unnamed": unnamed}
+        return self.journal.begin("launch", wish.fleet, meant)
 
-
-def _create(
-    bay: Bay, journal: Journal, operation: Operation, plan: Plan, action: Action, wish: FleetWish, image: Image
-) -> None:
-    """Make the missing instances, unless the world moved since the plan was made."""
-    with (
-        locked(bay.home.lock("create"), shared=True),
-        locked(bay.home.lock(f"image-{image.digest[:32]}"), shared=True),
-        journal.step(operation, "create", names=list(action.names), token=action.specs[0].token) as result,
-    ):
-        if look([item for item in bay.provider.observe() if item.fleet == wish.fleet]) != plan.saw:
-            raise Conflict(f"{wish.fleet!r} changed while it was being planned", hint="the same command again")
-        if not image.environment.exists():
-            raise Conflict(f"the image {image.name} was removed meanwhile", hint="the same command again")
+    def _create(self, operation: Operation, plan: Plan, action: Action) -> None:
+        """Make the missing instances, unless the world moved since the plan was made."""
         made: list[str] = []
 
         def tell(instance: Instance) -> None:
             made.append(instance.name)
-            bay.reporter.event(
+            self.bay.reporter.event(
                 Event(
-                    task=f"launch {wish.fleet}",
+                    task=f"launch {self.wish.fleet}",
                     done=len(made),
                     total=len(action.specs),
                     unit="instances",
@@ -188,27 +173,39 @@ def _create(
                 )
             )
 
-        bay.provider.create(action.specs, image, made=tell)
-        result["created"] = made
+        home = self.bay.home
+        with (
+            locked(home.lock("create"), shared=True),
+            locked(image_lock_path(home, self.image.digest), shared=True),
+            self.journal.step(operation, "create", names=list(action.names), token=action.specs[0].token) as result,
+        ):
+            if look(self._standing()) != plan.saw:
+                raise Conflict(f"{self.wish.fleet!r} changed while it was being planned", hint="the same command again")
+            if not self.image.environment.exists():
+                raise Conflict(f"the image {self.image.name} was removed meanwhile", hint="the same command again")
+            self.bay.provider.create(action.specs, self.image, made=tell)
+            result["created"] = made
 
+    def _verify(self, operation: Operation, instances: Sequence[Instance], *, strict: bool) -> Verification:
+        with self.journal.step(operation, "verify", names=[item.name for item in instances]) as result:
+            proof = verify_instances(self.bay, instances, full=False)
+            result["identical"] = proof.identical
+            if strict and not proof.identical:
+                first = proof.differences[0]
+                raise LaunchbayError(
+                    f"the new instances are not identical: {first.instance}: {first.what}", hint="bay doctor"
+                )
+        return proof
 
-def _verify(
-    bay: Bay, journal: Journal, operation: Operation, instances: Sequence[Instance], *, strict: bool
-) -> Verification:
-    with journal.step(operation, "verify", names=[item.name for item in instances]) as result:
-        proof = verify_instances(bay, instances, full=False)
-        result["identical"] = proof.identical
-        if strict and not proof.identical:
-            first = proof.differences[0]
-            raise LaunchbayError(
-                f"the new instances are not identical: {first.instance}: {first.what}", hint="bay doctor"
-            )
-    return proof
+    def _undo(self, operation: Operation) -> None:
+        """Remove what this launch made, and only that."""
+        ids = set(operation.wish["ids"].values())
+        mine = [item for item in self._standing() if item.id in ids]
+        names = [item.name for item in mine]
+        self.journal.attempt(operation, "intent", "undo", {"names": names})
+        self.bay.provider.delete(mine)
+        self.journal.attempt(operation, "result", "undo", {"names": names})
+        self.journal.end(operation, "failed")
 
-
-def _undo(bay: Bay, journal: Journal, operation: Operation, ids: Mapping[str, str]) -> None:
-    """Remove what this launch made, and only that."""
-    mine = [item for item in bay.provider.observe() if item.id in set(ids.values())]
-    with journal.step(operation, "undo", names=[item.name for item in mine]):
-        bay.provider.delete(mine)
-    journal.end(operation, "failed")
+    def _standing(self) -> Sequence[Instance]:
+        return [item for item in self.bay.provider.observe() if item.fleet == self.wish.fleet]

@@ -125,7 +125,7 @@ def _prove_gpus(
 ) -> tuple[bool | None, list[Difference]]:
     """Where the driver shows GPUs, import the framework once per image and see whether it can use them."""
     proven: bool | None = None
-    differences = []
+    differences: list[Difference] = []
     for digest, image in images.items():
         members = [item for item in instances if item.digest == digest and prints[item.name].get("gpus")]
         modules = [name for name in image.frameworks if name != "keras"]

@@ -28,9 +28,8 @@ def find_artifacts(folder: str, before: Dict[str, Tuple[int, int]]) -> Tuple[Lis
     logdirs = sorted({os.path.dirname(path) for path in fresh if ".tfevents." in os.path.basename(path)})
     saved = sorted({os.path.dirname(path) for path in fresh if os.path.basename(path) == "saved_model.pb"})
     inside = tuple(item + os.sep for item in logdirs + saved if item != folder)
-    models, others = [], []
-    for path in saved:
-        models.append((path, "savedmodel"))
+    models = [(path, "savedmodel") for path in saved]
+    others: List[Tuple[str, str]] = []
     for path in fresh:
         if path.startswith(inside) or ".tfevents." in path or os.path.islink(path):
             continue
@@ -97,7 +96,7 @@ def _entry(folder: str, path: str, kind: str) -> Dict[str, Any]:
 
 
 def _walk(folder: str) -> List[str]:
-    found = []
+    found: List[str] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__"]
         found.extend(os.path.join(parent, name) for name in files)

@@ -71,7 +71,7 @@ def verify_environment(environment: str, site_packages: str, sealed: Dict[str, s
 
 
 def _walk(folder: str) -> List[str]:
-    found = []
+    found: List[str] = []
     for parent, folders, files in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         found.extend(os.path.join(parent, name) for name in files + links)

@@ -32,7 +32,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "path": [_swap(entry, swap) for entry in sys.path if not entry.endswith(".pyz")],
         "layer": _layer(os.path.join(root, "env")),
         "packages": _packages(root),
-        "kernel": " ".join((os.uname().sysname, os.uname().release, os.uname().machine)),
+        "kernel": "{0.sysname} {0.release} {0.machine}".format(os.uname()),
         "driver": _first_line("/proc/driver/nvidia/version"),
         "gpus": _gpus(),
         "onboard": _own_hash(),
@@ -78,7 +78,7 @@ def _first_line(path: str) -> str | None:
 
 
 def _gpus() -> list[str]:
-    """The GPUs that the driver shows; the framework's own view takes an import and is asked for apart, by `probe`."""
+    """Return the GPUs that the driver shows; the framework's own view takes an import and is asked for apart, by `probe`."""
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         tool = os.path.join(folder, "nvidia-smi")
         if os.access(tool, os.X_OK):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 import re
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
 from .keras_archive import Weights
 from .keras_config import Config, body_of, is_from_keras, is_trainable, layers_of, name_of, wrapped_layers

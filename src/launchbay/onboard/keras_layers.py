@@ -141,21 +141,28 @@ def _follow_graph(model: Config) -> _Flow:
             incoming = _tensors_in(node)
             tensors.update(incoming)
             taken[name] = list(incoming.values())
+    given = _last_outputs(tensors)
     flow: _Shapes = {}
     for name, layer in layers.items():
-        calls = [call for origin, call, _ in tensors if origin == name]
-        if calls:
-            flow[name] = [tensors[key] for key in sorted(tensors) if key[:2] == (name, max(calls))]
-        else:
-            flow[name] = _outputs_of(layer, taken.get(name) or _built_for(layer))
+        flow[name] = given[name] if name in given else _outputs_of(layer, taken.get(name) or _built_for(layer))
     body = body_of(model)
     inputs = [_describe_input(layers.get(name, {}), None) for name, _, _ in _references(body.get("input_layers"))]
     outputs = []
     for key in _references(body.get("output_layers")):
         shapes = flow.get(key[0], [])
-        known = tensors.get(key) or (shapes[key[2]] if key[2] < len(shapes) else None)
+        known = tensors.get(key) or (shapes[key[2]] if 0 <= key[2] < len(shapes) else None)
         outputs.append({"name": key[0], "shape": known})
     return _Flow(flow, inputs, outputs)
+
+
+def _last_outputs(tensors: dict[_Tensor, Shape]) -> _Shapes:
+    """Return what each layer gave when it was last called; None for an output that no layer took."""
+    newest = {name: call for name, call, _ in sorted(tensors)}
+    last: dict[str, dict[int, Shape]] = {}
+    for (name, call, number), shape in tensors.items():
+        if call == newest[name] and 0 <= number < 100:
+            last.setdefault(name, {})[number] = shape
+    return {name: [numbers.get(number) for number in range(max(numbers) + 1)] for name, numbers in last.items()}
 
 
 def _outputs_of(layer: Config, inputs: list[Shape]) -> list[Shape]:
@@ -192,20 +199,18 @@ def _tensors_in(node: Any) -> dict[_Tensor, Shape]:
     found: dict[_Tensor, Shape] = {}
     waiting = [node]
     while waiting:
-        value = waiting.pop(0)
+        value = waiting.pop()
         if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
             for key in _references([body_of(value).get("keras_history")]):
                 found[key] = as_shape(body_of(value).get("shape"))
-        elif isinstance(value, dict):
-            waiting[:0] = list(value.values())
-        elif isinstance(value, list):
-            waiting[:0] = value
+        else:
+            waiting.extend(reversed(list(value.values()) if isinstance(value, dict) else as_list(value)))
     return found
 
 
 def _references(value: Any) -> list[_Tensor]:
-    """Return the tensors that a list names; a single one stands without the list around it."""
-    items = as_list(value)
+    """Return the tensors that a list or mapping names; a single one stands without the list around it."""
+    items = [value[key] for key in sorted(value)] if isinstance(value, dict) else as_list(value)
     if len(items) == 3 and isinstance(items[0], str):
         items = [items]
     found = []

@@ -43,14 +43,36 @@ def output_shape(kind: str, config: dict[str, Any], inputs: list[Shape]) -> Shap
 
 
 _SAME = frozenset(
-    (
-        "Activation ActivityRegularization AlphaDropout BatchNormalization Dropout ELU GaussianDropout GaussianNoise "
-        "GroupNormalization Identity LayerNormalization LeakyReLU Masking Normalization PReLU RMSNormalization ReLU "
-        "Rescaling Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D UnitNormalization MultiHeadAttention "
-        "GroupedQueryAttention GroupQueryAttention"
-    ).split()
+    [
+        "Activation",
+        "ActivityRegularization",
+        "AlphaDropout",
+        "BatchNormalization",
+        "Dropout",
+        "ELU",
+        "GaussianDropout",
+        "GaussianNoise",
+        "GroupNormalization",
+        "Identity",
+        "LayerNormalization",
+        "LeakyReLU",
+        "Masking",
+        "Normalization",
+        "PReLU",
+        "RMSNormalization",
+        "ReLU",
+        "Rescaling",
+        "Softmax",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+        "UnitNormalization",
+        "MultiHeadAttention",
+        "GroupedQueryAttention",
+        "GroupQueryAttention",
+    ]
 )
-_MERGING = frozenset("Add Average Maximum Minimum Multiply Subtract".split())
+_MERGING = frozenset(["Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"])
 
 
 def _is_size(value: Any) -> bool:

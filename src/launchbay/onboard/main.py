@@ -49,7 +49,7 @@ def _answer(channel: Any, code: int, answer: dict[str, Any]) -> int:
     return code
 
 
-def _find(name: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:  # noqa: C901
+def _find(name: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
     """Import only what the command needs: a fingerprint must not pay for a supervisor."""
     if name == "fingerprint":
         from . import fingerprint

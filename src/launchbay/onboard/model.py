@@ -186,7 +186,7 @@ def _check_one_output(loaded: keras_adapter.Loaded, path: str) -> None:
 
 def _parse_rows(text: object) -> slice:
     """Read ``a:b``, with both ends optional and negative ones counted from the end."""
-    match = re.fullmatch(r"\s*(-?\d{0,18})\s*:\s*(-?\d{0,18})\s*", str(text if text else ":"))
+    match = re.fullmatch(r"\s*(-?\d{0,18})\s*:\s*(-?\d{0,18})\s*", str(text or ":"))
     if match is None or "-" in match.groups():
         raise Refused("rows must be a slice such as 0:5, got {!r}".format(text), "--rows", "--rows 0:5")
     start, stop = (int(end) if end else None for end in match.groups())

@@ -1,4 +1,4 @@
-"""Import the frameworks of an image for real: do they import, how long does it take, which devices do they see?"""
+"""Import the frameworks of an image for real: do they import, how fast, which devices do they see."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(request: Dict[str, Any]) -> Dict[str, Any]:
     for name in request["modules"]:
         try:
             module = importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001 - whatever a foreign package raises when imported is the finding
+        except Exception as error:  # whatever a foreign package raises when imported is the finding
             raise Refused("`import {}` fails: {}: {}".format(name, type(error).__name__, str(error)[:300])) from error
         versions[name] = str(getattr(module, "__version__", ""))
     seconds = time.perf_counter() - began
@@ -34,9 +34,9 @@ def run(request: Dict[str, Any]) -> Dict[str, Any]:
 def _gpus(name: str) -> List[str] | None:
     """Return the GPUs that a framework can use, None for a module that has no say in it."""
     if name == "tensorflow":
-        import tensorflow  # type: ignore[import-not-found,unused-ignore]
+        import tensorflow as tf  # type: ignore[import-not-found,unused-ignore]
 
-        return [device.name for device in tensorflow.config.list_physical_devices("GPU")]
+        return [device.name for device in tf.config.list_physical_devices("GPU")]
     if name == "torch":
         import torch  # type: ignore[import-not-found,unused-ignore]
 

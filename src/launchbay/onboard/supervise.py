@@ -1,12 +1,14 @@
 """Watch over one script: start it, let it run however long its starter lives, record how it ended and what it made.
 
 The supervisor is a session leader and child subreaper: nothing the script starts can escape it, and neither a closed
-terminal nor a dead client touches the script. It is recorded (pid, start time, boot id) before the script starts. It waits
-in the kernel and costs nothing while the script runs. SIGTERM to it means: stop the script (SIGTERM, then SIGKILL).
+terminal nor a dead client touches the script. It is recorded (pid, start time, boot id) before the script starts. It
+waits in the kernel and costs nothing while the script runs. SIGTERM to it means: stop the script (SIGTERM, then
+SIGKILL).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -100,10 +102,11 @@ class _Watch:
     def _sleep(self) -> None:
         times = [self.gpu.next_at, self.stop_at if not self.timed_out else None, self.kill_at]
         left = [max(0.0, at - time.monotonic()) for at in times if at is not None]
-        if select.select([self.signals], [], [], min(left) if left else None)[0]:
-            if {signal.SIGTERM, signal.SIGINT} & set(self.signals.recv(4096)) and not self.asked_to_stop:
-                self.asked_to_stop = True
-                self._stop(time.monotonic())
+        woken = select.select([self.signals], [], [], min(left) if left else None)[0]
+        came = set(self.signals.recv(4096)) if woken else set()
+        if came & {signal.SIGTERM, signal.SIGINT} and not self.asked_to_stop:
+            self.asked_to_stop = True
+            self._stop(time.monotonic())
         self.gpu.sample()
 
     def _stop(self, now: float) -> None:
@@ -125,7 +128,7 @@ class _Watch:
                 self.status = status
 
     def _end_descendants(self) -> None:
-        """What the script left running ends with it: a run that is over has no processes."""
+        """End what the script left running: a run that is over has no processes."""
         for sign, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0)):
             until = time.monotonic() + patience
             _signal_group(self.child.pid, sign)
@@ -179,14 +182,18 @@ def write_json(path: str, value: Dict[str, Any]) -> None:
 def _signal_socket() -> socket.socket:
     """Turn signals into bytes on a socket, so that waiting for them and for a deadline is one call."""
     reader, writer = socket.socketpair()
-    reader.setblocking(False)
-    writer.setblocking(False)
+    reader.settimeout(0)
+    writer.settimeout(0)
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     _keep.append(writer)
     for sign in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda number, frame: None)
+        signal.signal(sign, _note)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return reader
+
+
+def _note(number: int, frame: object) -> None:
+    """Do nothing: that the signal came stands in the socket."""
 
 
 _keep: List[socket.socket] = []  # a collected writer would close the wakeup descriptor
@@ -198,14 +205,10 @@ def _become_subreaper() -> None:
 
 
 def _signal_group(group: int, sign: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, sign)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _signal(pid: int, sign: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, sign)
-    except (ProcessLookupError, PermissionError):
-        pass

@@ -56,7 +56,7 @@ def check_names(wish: FleetWish, observed: Sequence[Instance]) -> None:
     names = {wish.fleet, *instance_names(wish.fleet, wish.count)}
     for instance in observed:
         if instance.fleet != wish.fleet and names & {instance.fleet, instance.name}:
-            taken = sorted(names & {instance.fleet, instance.name})[0]
+            taken = min(names & {instance.fleet, instance.name})
             raise Conflict(f"the name {taken!r} is taken by fleet {instance.fleet!r}", hint="another --name")
 
 

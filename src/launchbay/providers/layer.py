@@ -1,8 +1,8 @@
 """How a local instance sits on its image.
 
-`PthLayer` is a virtual environment that holds nothing but a line which adds the image's packages after its own, and links
-for the commands. It needs no privileges and takes milliseconds. What is installed into it shadows the image for this
-instance alone. It does not isolate hostile users, and it cannot hide a package of the image.
+`PthLayer` is a virtual environment that holds nothing but a line which adds the image's packages after its own, and
+links for the commands. It needs no privileges and takes milliseconds. What is installed into it shadows the image for
+this instance alone. It does not isolate hostile users, and it cannot hide a package of the image.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Layer(Protocol):
     def name(self) -> str:
         """The layer's name in records."""
 
-    def create(self, root: Path, image: Image, *, final: Path) -> None:
-        """Make the environment of an instance in `root`, which will be renamed to `final`."""
+    def create(self, root: Path, image: Image) -> None:
+        """Make the environment of an instance in `root`, a folder that is renamed afterwards."""
 
     def pristine(self, image: Image) -> Mapping[str, str]:
         """Return every file of an untouched layer, path -> ``sha256:...`` or ``link:...``: what verifying compares with."""
@@ -41,8 +41,8 @@ class PthLayer:
 
     name = "layer"
 
-    def create(self, root: Path, image: Image, *, final: Path) -> None:
-        """Write the few files and links; `final` does not matter, nothing in them names the instance."""
+    def create(self, root: Path, image: Image) -> None:
+        """Write the few files and links; nothing in them names the instance, so it can be renamed."""
         environment = str(root / "env")
         folders: set[str] = set()
         for path, text, target in _entries(image):
@@ -74,7 +74,10 @@ def _entries(image: Image) -> list[tuple[str, str, str]]:
     base = os.path.join(image.environment, "bin", python)
     home = os.path.dirname(os.path.realpath(base))
     version = image.python
-    config = f"home = {home}\nimplementation = CPython\nversion_info = {image.python_version}\ninclude-system-site-packages = false\n"
+    config = (
+        f"home = {home}\nimplementation = CPython\nversion_info = {image.python_version}\n"
+        "include-system-site-packages = false\n"
+    )
     # addsitedir, so that the .pth files of the image's own packages take effect too
     pth = f"import site; site.addsitedir({str(image.site_packages)!r})\n"
     pip = f"[global]\nconstraint = {image.constraints}\ndisable-pip-version-check = true\n"

@@ -18,8 +18,8 @@ from launchbay.errors import StateError
 from launchbay.files import discard, explain_os_error, locked, read_json, remove_tree, write_json
 from launchbay.home import Home
 from launchbay.images.image import Image
-from launchbay.ports import Clock
 from launchbay.planning.fleet import Instance, InstanceSpec
+from launchbay.ports import Clock
 from launchbay.providers.layer import Layer
 
 __all__ = ["LocalProvider", "damaged_instances", "end_processes", "instance_processes"]
@@ -66,7 +66,7 @@ class LocalProvider:
         remove_tree(draft)
         for folder in ("home", "work"):
             (draft / folder).mkdir(parents=True)
-        self.layer.create(draft, image, final=final)
+        self.layer.create(draft, image)
         instance = Instance(
             id=spec.id,
             name=spec.name,

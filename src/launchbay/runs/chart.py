@@ -11,6 +11,7 @@ from launchbay.runs.curves import Curves, RunCurves
 from launchbay.runs.diagnosis import format_value
 from launchbay.runs.events import Scalar
 from launchbay.runs.pairs import Pair
+from launchbay.runs.shape import HUGE
 
 __all__ = [
     "PALETTE",
@@ -28,7 +29,6 @@ __all__ = [
 
 PALETTE = ("#0b6bcb", "#d9480f", "#0a8f5b", "#b5179e", "#7048e8", "#0891a8", "#8a6d00", "#c92a2a")
 """Colours of runs on white."""
-_HUGE = 1e100  # as good as infinite, and small enough to reckon with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +46,14 @@ class Line:
     @property
     def finite(self) -> list[tuple[int, float]]:
         """List the points that can be drawn."""
-        return [point for point in zip(self.steps, self.values, strict=True) if abs(point[1]) < _HUGE]
+        return [point for point in zip(self.steps, self.values, strict=True) if abs(point[1]) < HUGE]
 
     @property
     def segments(self) -> list[list[tuple[int, float]]]:
         """Split the line where values are not finite: nothing is drawn across such a gap."""
         parts: list[list[tuple[int, float]]] = [[]]
         for step, value in zip(self.steps, self.values, strict=True):
-            if abs(value) < _HUGE:
+            if abs(value) < HUGE:
                 parts[-1].append((step, value))
             elif parts[-1]:
                 parts.append([])
@@ -197,7 +197,7 @@ def _smooth(line: Line, most: int) -> Line:
         return line
     steps, values = [], []
     for start in range(0, len(line.steps), width):
-        block = [value for value in line.values[start : start + width] if abs(value) < _HUGE]
+        block = [value for value in line.values[start : start + width] if abs(value) < HUGE]
         steps.append(line.steps[min(start + width // 2, len(line.steps) - 1)])
         values.append(median(block) if block else math.nan)
     return replace(line, steps=tuple(steps), values=tuple(values))
@@ -208,7 +208,7 @@ def _marks(line: Line, *, is_loss: bool) -> list[Mark]:
     if not finite:
         return []
     marks = []
-    if not abs(line.last) < _HUGE:
+    if not abs(line.last) < HUGE:
         step, value = finite[-1]
         label = f"{format_value(line.last)} after step {step}"
         marks.append(Mark(index=line.index, step=step, value=value, label=label, is_bad=True))
@@ -238,7 +238,7 @@ _DEPTH = 1000.0
 
 def _value_axis(lines: Sequence[Line], *, is_log: bool | None) -> Axis:
     values = [value for line in lines for _, value in line.finite]
-    can_log = bool(values) and min(values) > 1 / _HUGE
+    can_log = bool(values) and min(values) > 1 / HUGE
     wants_log = can_log and max(values) / min(values) >= _DECADES
     if can_log and (wants_log if is_log is None else is_log):
         strong = [value for line in lines if line.is_strong for _, value in line.finite] or values

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from launchbay.runs.events import Scalar
 from launchbay.runs.shape import (
     FALL_SIGMAS,
+    HUGE,
     LEAST_FALL,
     LEAST_RISE,
     MIN_POINTS,
@@ -56,7 +57,7 @@ def diagnose(*, training: Scalar | None, validation: Scalar | None) -> Diagnosis
     found = _find_break("training", training) or _find_break("validation", validation)
     found = found or _judge(find_shape(training), find_shape(validation), len(lead.steps))
     points = zip(lead.values, lead.steps, strict=True)
-    value, step = min(((value, step) for value, step in points if math.isfinite(value)), default=(None, None))
+    value, step = min(((value, step) for value, step in points if abs(value) < HUGE), default=(None, None))
     return replace(found, best_step=step, best_value=value)
 
 
@@ -68,11 +69,11 @@ def format_value(value: float) -> str:
 
 
 def _find_break(name: str, scalar: Scalar | None) -> Diagnosis | None:
-    """Say from where on the values are lost: the last is not finite, nor are most of those before it.
+    """Say from where on the values are lost: the last is no number or huge, and so are most before it.
 
     A single infinite value that training recovered from (loss scaling finds its factor that way) is no break.
     """
-    lost = [] if scalar is None else [not math.isfinite(value) for value in scalar.values]
+    lost = [] if scalar is None else [not abs(value) < HUGE for value in scalar.values]
     if scalar is None or not lost or not lost[-1]:
         return None
     first = lost.index(True)
@@ -82,7 +83,7 @@ def _find_break(name: str, scalar: Scalar | None) -> Diagnosis | None:
     return Diagnosis(
         verdict="diverged",
         sentence=f"Diverged: the {name} loss is {value} from step {step} on{before}; a lower learning rate may help.",
-        rule=f"diverged: the last {name} loss, and most since step {step}, are not finite numbers",
+        rule=f"diverged: the last {name} loss, and most since step {step}, are NaN or infinite",
         since_step=step,
     )
 

@@ -3,11 +3,11 @@
 An event file is a row of records, each ``uint64 length, uint32 crc of it, data, uint32 crc of the data``
 (little endian, masked CRC-32C), the data being a protobuf ``Event`` (event.proto, summary.proto and
 tensor.proto in https://github.com/tensorflow/tensorboard/tree/master/tensorboard/compat/proto). Keras
-writes a scalar as a tensor; that its tag belongs to the plugin "scalars" is said in the tag's first event, and
-perhaps only there. PyTorch writes ``simple_value``.
+writes a scalar as a tensor; that its tag belongs to the plugin "scalars" is said in the tag's first event,
+and perhaps only there. PyTorch writes ``simple_value``.
 
 Histograms, images and graphs are stepped over in a memory map, their bytes neither copied nor checked. The
-crc of every length is checked; that of the data only where the record holds a scalar: some 5 µs each there,
+crc of every length is checked; that of the data where the record is small or holds a scalar: some 5 µs each,
 but seconds for the megabytes of histograms. A file that ends within a record is still being written, which
 is normal.
 """
@@ -53,6 +53,8 @@ def read_event_file(path: Path, plugins: dict[str, str], warnings: list[str]) ->
 
 _HEADER = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
+_SMALL = 256
+"""Bytes of a record that may have been a scalar before it was damaged."""
 
 
 def _read_records(data: mmap.mmap, path: Path, plugins: dict[str, str], warnings: list[str]) -> Iterator[Point]:
@@ -72,7 +74,7 @@ def _read_records(data: mmap.mmap, path: Path, plugins: dict[str, str], warnings
         except _Malformed:
             warnings.append(f"{path}: the record at byte {position} is not a TensorBoard event; left out")
             points = []
-        if points and _CRC.unpack_from(data, end)[0] != _masked_crc(data[start:end]):
+        if (points or length <= _SMALL) and _CRC.unpack_from(data, end)[0] != _masked_crc(data[start:end]):
             warnings.append(f"{path}: the record at byte {position} is damaged (wrong checksum); left out")
             points = []
         yield from points
@@ -241,5 +243,5 @@ def _read_integer(kind: int, bits: int) -> float:
     if kind == _HALF:
         return float(struct.unpack("<e", (bits & 0xFFFF).to_bytes(2, "little"))[0])
     if kind == _BFLOAT16:
-        return float(_FLOAT.unpack((bits & 0xFFFF).to_bytes(4, "little"))[0])
+        return float(_FLOAT.unpack(((bits & 0xFFFF) << 16).to_bytes(4, "little"))[0])
     return float(bits - (1 << 64) if bits >> 63 else bits)

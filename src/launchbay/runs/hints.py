@@ -6,12 +6,12 @@ import re
 
 __all__ = ["explain_failure"]
 
+_TENSORFLOW = (
+    "the script needs {name}, which this image does not have: Keras' TensorBoard callback works only with TensorFlow."
+    " Use a tensorflow image, or write scalars as the train.py of `bay init` does"
+)
 _HINTS = (
-    (
-        r"No module named '(?P<name>tensorboard|tensorflow)'(?s:.*)",
-        "the script needs {name}, which this image does not have: Keras' TensorBoard callback works only with TensorFlow."
-        " Use a tensorflow image, or write scalars as the train.py of `bay init` does",
-    ),
+    (r"No module named '(?P<name>tensorboard|tensorflow)'", _TENSORFLOW),
     (
         r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'",
         "install it in the instance: bay exec {instance} -- pip install {name}",
@@ -29,7 +29,7 @@ _HINTS = (
 )
 
 
-def explain_failure(tail: str, *, exit_code: int | None, signal: str | None, state: str, instance: str) -> str:
+def explain_failure(tail: str, *, signal: str | None, state: str, instance: str) -> str:
     """Return a hint from the script's last words, empty when there is nothing to say."""
     if state == "lost":
         return "its supervisor is gone without a result: the machine was switched off, or somebody killed it"

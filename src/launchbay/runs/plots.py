@@ -52,8 +52,8 @@ def draw_terminal(curves: Curves, width: int, height: int, *, color: bool) -> st
     """Draw the loss curves as text, and say below them what each run shows and by which rule.
 
     The drawing takes `width` columns (at least 40) and, with its legend, `height` lines (at least 10).
-    Validation is bright, training dim; without colour, runs are told apart by letters. Long curves are drawn as
-    the medians of the points that share half a column. Raises UserError where plotext cannot be loaded.
+    Validation is bright, training dim; without colour, runs are told apart by letters. Long curves are drawn
+    as the medians of the points that share half a column. Raises UserError where plotext cannot be loaded.
     """
     try:
         import plotext  # type: ignore[import-untyped]

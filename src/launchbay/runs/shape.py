@@ -16,19 +16,32 @@ from statistics import median
 
 from launchbay.runs.events import Scalar
 
-__all__ = ["FALL_SIGMAS", "LEAST_FALL", "LEAST_RISE", "MIN_POINTS", "RISE_SIGMAS", "Shape", "find_shape"]
+__all__ = [
+    "CLEAR_RISE",
+    "FALL_SIGMAS",
+    "HUGE",
+    "LEAST_FALL",
+    "LEAST_RISE",
+    "MIN_POINTS",
+    "RISE_SIGMAS",
+    "Shape",
+    "find_shape",
+]
 
+HUGE = 1e100
+"""As good as infinite; the squares of what is below are numbers."""
 MIN_POINTS = 12
 """Fewer points than these say nothing about a trend."""
 LEAST_RISE = 0.05
 """The least rise over the lowest level that matters, as a share of that level."""
 LEAST_FALL = 0.03
 """The least fall over the last third that matters, as a share of the level before it."""
+CLEAR_RISE = 1.0
+"""From this rise on, a noise that cannot be told from the rise itself does not excuse it."""
 RISE_SIGMAS = 3.5
 """The lowest of twenty noisy medians lies about two sigmas too low by chance alone; the rest is evidence."""
 FALL_SIGMAS = 2.5
 _BLOCKS = 20
-_HUGE = 1e100  # as good as infinite; the squares of what is below are numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +59,7 @@ class Shape:
     noise: float
     early_noise: float
     span: float | None
+    is_apart: bool
 
     def relative(self, change: float, level: float) -> float:
         """Express a change as a share of a level (0 where the level is)."""
@@ -75,9 +89,10 @@ class Shape:
     @property
     def has_risen(self) -> bool:
         """Tell whether the rise is more than chance, matters, and still stands."""
-        noise = max(self.noise, self.early_noise)
-        matters = self.relative(self.rise, self.low) > LEAST_RISE
-        return matters and self.rise > RISE_SIGMAS * noise and not self.is_falling
+        share = self.relative(self.rise, self.low)
+        is_beyond = self.rise > RISE_SIGMAS * max(self.noise, self.early_noise)
+        is_clear = share > CLEAR_RISE and self.is_apart
+        return share > LEAST_RISE and (is_beyond or is_clear) and not self.is_falling
 
     @property
     def fall(self) -> float:
@@ -113,7 +128,7 @@ def find_shape(scalar: Scalar | None) -> Shape | None:
     if scalar is None:
         return None
     points = zip(scalar.steps, scalar.values, strict=True)
-    finite = [(step, value) for step, value in points if abs(value) < _HUGE]
+    finite = [(step, value) for step, value in points if abs(value) < HUGE]
     if len(finite) < MIN_POINTS:
         return None
     values = [value for _, value in finite]
@@ -130,6 +145,7 @@ def find_shape(scalar: Scalar | None) -> Shape | None:
         noise=noise,
         early_noise=lasting * _white(values[max(0, lowest - reach) : lowest + width + reach], width),
         span=None if min(values) > 0 else max(medians) - min(medians),
+        is_apart=min(values[-width:]) > max(values[lowest : lowest + width]),
     )
 
 
@@ -149,7 +165,8 @@ def _noise(values: Sequence[float], width: int) -> tuple[float, float]:
     spread = 1.4826 * median(abs(value) for value in rest)
     lasting = min(spread, spread * 1.2533 * math.sqrt(_inertia(rest) / width))
     noise = max(white, lasting, _jitter(blocks) if len(blocks) >= 7 else 0.0)
-    return noise, noise / white if white else 1.0
+    # Fully dependent values are sqrt(width) times as bad as independent ones; more is a trend, not noise.
+    return noise, min(noise / white, math.sqrt(width)) if white else 1.0
 
 
 def _white(values: Sequence[float], width: int) -> float:

@@ -1,9 +1,9 @@
 """The journal: every intent before it is acted on, every result after; append-only, durable, in sqlite.
 
-An operation begins, writes intents and results of its steps, and ends. One that never ended was killed: whoever is asked
-for the same thing next finds it here and carries on with the same ids. The records in the folders are the truth about what
-exists; the journal only adds what was *meant*. So a lost or damaged journal is begun anew and costs nothing but history,
-while one written by a newer version is refused, because we could not read what was meant.
+An operation begins, writes intents and results of its steps, and ends. One that never ended was killed: whoever is
+asked for the same thing next finds it here and carries on with the same ids. The records in the folders are the truth
+about what exists; the journal only adds what was *meant*. So a lost or damaged journal is begun anew and costs
+nothing but history, while one written by a newer version is refused, because we could not read what was meant.
 """
 
 from __future__ import annotations
@@ -62,21 +62,26 @@ class Journal:
         return operation
 
     def write(self, operation: Operation, kind: str, step: str, detail: Mapping[str, Any]) -> None:
-        """Append one entry."""
-        row = (
-            self.clock.now(),
-            operation.id,
-            operation.verb,
-            operation.subject,
-            kind,
-            step,
-            json.dumps(dict(detail)),
-        )
-        with self.connection:
-            self.connection.execute(
-                "INSERT INTO journal (at, operation, verb, subject, kind, step, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
+        """Append one entry. Raises StateError when it cannot be written: then nothing may be acted on."""
+        row = (self.clock.now(), operation.id, operation.verb, operation.subject, kind, step, json.dumps(dict(detail)))
+        try:
+            with self.connection:
+                self.connection.execute(
+                    "INSERT INTO journal (at, operation, verb, subject, kind, step, detail)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    row,
+                )
+        except sqlite3.OperationalError as error:
+            raise StateError(
+                f"the journal cannot be written: {error}; nothing was begun",
+                where=str(self.path),
+                hint="free some space if the disk is full, then the same command again",
+            ) from error
+
+    def attempt(self, operation: Operation, kind: str, step: str, detail: Mapping[str, Any]) -> None:
+        """Append an entry if that is possible: cleaning up after a failure must not fail for a full disk."""
+        with contextlib.suppress(StateError):
+            self.write(operation, kind, step, detail)
 
     @contextlib.contextmanager
     def step(self, operation: Operation, step: str, **intent: Any) -> Iterator[dict[str, Any]]:
@@ -89,21 +94,21 @@ class Journal:
         try:
             yield result
         except (LaunchbayError, OSError) as error:
-            with contextlib.suppress(sqlite3.Error):  # a full disk must not hide the first error
-                self.write(operation, "failed", step, {"error": str(error)})
+            self.attempt(operation, "failed", step, {"error": str(error)})
             raise
         self.write(operation, "result", step, result)
 
     def end(self, operation: Operation, outcome: str) -> None:
-        """Close an operation; it will not be continued."""
-        with contextlib.suppress(sqlite3.OperationalError) if outcome == "failed" else contextlib.nullcontext():
-            self.write(operation, "end", "", {"outcome": outcome})
+        """Close an operation; it will not be continued. One that failed is closed if the disk lets us."""
+        write = self.attempt if outcome == "failed" else self.write
+        write(operation, "end", "", {"outcome": outcome})
 
     def unfinished(self, verb: str, subject: str | None = None) -> Sequence[Operation]:
         """Return the operations of a verb that never ended, oldest first."""
         rows = self.connection.execute(
             "SELECT operation, verb, subject, detail FROM journal AS begun WHERE kind = 'begin' AND verb = ?"
-            " AND (? IS NULL OR subject = ?) AND NOT EXISTS (SELECT 1 FROM journal AS ended WHERE ended.subject = begun.subject"
+            " AND (? IS NULL OR subject = ?) AND NOT EXISTS"
+            " (SELECT 1 FROM journal AS ended WHERE ended.subject = begun.subject"
             " AND ended.operation = begun.operation AND ended.kind = 'end') ORDER BY seq",
             (verb, subject, subject),
         )
@@ -154,10 +159,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError("failed its check")
+            raise sqlite3.DatabaseError("failed its check")  # noqa: TRY301 - as sqlite itself would say it
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
-            raise StateError(
+            raise StateError(  # noqa: TRY301
                 f"the journal was written by a newer Launchbay (schema {version}, this one knows {SCHEMA_VERSION})",
                 where=str(path),
                 hint="upgrade launchbay; nothing was changed",

@@ -68,6 +68,7 @@ class Run:
     peak_memory_bytes: int | None = None
     supervisor_cpu_seconds: float | None = None
     gpu: Mapping[str, Any] | None = None
+    timed_out: bool = False
     artifacts: Sequence[Artifact] = ()
     logdirs: Sequence[Path] = ()
 
@@ -137,6 +138,7 @@ def read_run(folder: Path) -> Run:
     state = _state(process, result, record)
     work = folder / "work"
     outcome = result or {}
+    known: dict[str, Any] = {key: record[key] for key in _RECORD} | {key: outcome.get(key) for key in _OUTCOME}
     return Run(
         id=folder.name,
         folder=folder,
@@ -147,8 +149,8 @@ def read_run(folder: Path) -> Run:
             for item in outcome.get("artifacts", ())
         ),
         logdirs=tuple(work / item for item in outcome.get("logdirs", ())),
-        **{key: outcome.get(key) for key in _OUTCOME},
-        **{key: record[key] for key in _RECORD},
+        timed_out=bool(outcome.get("timed_out")),
+        **known,
     )
 
 

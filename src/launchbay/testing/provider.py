@@ -1,5 +1,7 @@
 """A provider whose instances are only values; it can be told to fail at the k-th create."""
 
+# ruff: noqa: ARG002 - a fake takes what the real one takes
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

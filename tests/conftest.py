@@ -1,0 +1,106 @@
+"""Fixtures: a home of one's own for every test, on images that are built once for all."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from launchbay.home import Home
+from launchbay.images.image import Image
+from launchbay.lifecycle.bay import Bay, open_bay
+from launchbay.lifecycle.build import ensure_image
+from launchbay.testing import RecordingReporter
+
+pytest_plugins = ["tests._noskip"]
+
+ROOT = Path(__file__).parent.parent
+STORE = ROOT / "build" / "test-home"
+TINY = "description: the smallest image that is one\npackages: [six==1.17.0]\n"
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep every test away from the person's own home, and from a shell that was prepared for something else."""
+    monkeypatch.setenv("LAUNCHBAY_HOME", str(tmp_path / "bay"))
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "VIRTUAL_ENV", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """Return an empty home; it is also what `bay` as a child process uses."""
+    return Home(tmp_path / "bay")
+
+
+@pytest.fixture
+def reporter() -> RecordingReporter:
+    """Return what remembers events and notes."""
+    return RecordingReporter()
+
+
+@pytest.fixture
+def bay(home: Home, reporter: RecordingReporter) -> Bay:
+    """Return a bay on an empty home."""
+    return open_bay(reporter=reporter, environ={**os.environ, "LAUNCHBAY_HOME": str(home.root)})
+
+
+@pytest.fixture(scope="session")
+def image_store() -> Iterator[Callable[[str], Image]]:
+    """Return a function that builds an image once, in a store that is kept between runs of the tests.
+
+    Names are those of the built-in recipes, and "tiny".
+    """
+    store = open_bay(environ={**os.environ, "LAUNCHBAY_HOME": str(STORE)})
+    STORE.mkdir(parents=True, exist_ok=True)
+    recipe = STORE / "tiny.yaml"
+    if not recipe.exists():
+        recipe.write_text(TINY, encoding="utf-8")
+
+    def build(name: str) -> Image:
+        return ensure_image(store, str(recipe) if name == "tiny" else name)[0]
+
+    yield build
+
+
+@pytest.fixture
+def with_image(bay: Bay, image_store: Callable[[str], Image]) -> Callable[[str], Image]:
+    """Return a function that puts a built image into this test's home (by a link) and returns it.
+
+    For "tiny" the recipe stands beside the home as `tiny.yaml`, with its lock, so `bay launch tiny.yaml` needs no network.
+    """
+
+    def provide(name: str) -> Image:
+        image = image_store(name)
+        bay.home.images.mkdir(parents=True, exist_ok=True)
+        link = bay.home.images / image.digest
+        if not link.exists():
+            link.symlink_to(image.folder)
+        if name == "tiny":
+            for path in STORE.glob("tiny*"):
+                (bay.home.root.parent / path.name).write_bytes(path.read_bytes())
+        return image
+
+    return provide
+
+
+@pytest.fixture
+def tiny(with_image: Callable[[str], Image], tmp_path: Path) -> str:
+    """Return the path of the tiny recipe, its image built and in this test's home."""
+    with_image("tiny")
+    return str(tmp_path / "tiny.yaml")
+
+
+@pytest.fixture
+def image_python(image_store: Callable[[str], Image]) -> Callable[[str], Path]:
+    """Return a function that gives the Python of a built image."""
+    return lambda name: image_store(name).python_path
+
+
+@pytest.fixture(scope="session")
+def bay_command() -> list[str]:
+    """Return how to start `bay` as a child process, with this test's interpreter."""
+    return [sys.executable, "-m", "launchbay"]
