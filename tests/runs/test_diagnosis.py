@@ -219,9 +219,7 @@ def test_a_loss_below_zero_is_judged_by_its_span() -> None:
 @pytest.mark.parametrize("verdict", ["flat", "falling", "overfitting", "diverged"])
 def test_the_sentence_is_one_and_the_rule_names_its_numbers(verdict: str) -> None:
     training, validation, _ = next(kind for kind in KINDS.values() if kind[2] == verdict)
-    found = diagnose(
-        training=noisy(training, 200, 0.01, 0.0, "t"), validation=noisy(validation, 200, 0.01, 0.0, "v")
-    )
+    found = diagnose(training=noisy(training, 200, 0.01, 0.0, "t"), validation=noisy(validation, 200, 0.01, 0.0, "v"))
     assert found.verdict == verdict
     assert found.sentence.endswith(".")
     assert ". " not in found.sentence

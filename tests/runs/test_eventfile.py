@@ -60,9 +60,7 @@ def test_one_event_may_hold_several_values(tmp_path: Path) -> None:
         (INT64, delimited(4, struct.pack("<q", -5)), -5.0),
     ],
 )
-def test_every_number_type_of_a_tensor_is_read(
-    tmp_path: Path, kind: int, field: bytes, expected: float
-) -> None:
+def test_every_number_type_of_a_tensor_is_read(tmp_path: Path, kind: int, field: bytes, expected: float) -> None:
     assert values(tmp_path, tensor("loss", kind, field)) == [expected]
 
 

@@ -9,7 +9,17 @@ from pathlib import Path
 from launchbay.runs.curves import Curves, load_curves
 
 __all__ = [
-    "FIRST", "curves_of", "delimited", "event", "fixed32", "fixed64", "record", "simple", "tensor", "varint", "write",
+    "FIRST",
+    "curves_of",
+    "delimited",
+    "event",
+    "fixed32",
+    "fixed64",
+    "record",
+    "simple",
+    "tensor",
+    "varint",
+    "write",
 ]
 
 
@@ -88,10 +98,10 @@ def write(path: Path, records: Iterable[bytes]) -> Path:
 
 
 def curves_of(folder: Path, **runs: dict[str, Sequence[float]]) -> Curves:
-    """Write the scalars of runs, one value a step, as PyTorch would, and load them."""
+    """Write the scalars of runs, one value a step, as tensors of doubles, and load them."""
     for run, scalars in runs.items():
         events = [
-            record(event(step, simple(tag, value)))
+            record(event(step, tensor(tag, 2, fixed64(6, value))))
             for tag, values in scalars.items()
             for step, value in enumerate(values)
         ]

@@ -68,7 +68,6 @@ def explain(run: Run) -> str:
             tail = log.read()
     return explain_failure(
         tail.decode(errors="replace"),
-        exit_code=run.exit_code,
         signal=run.signal,
         state=run.state,
         instance=run.instance,

@@ -61,23 +61,25 @@ def install_packages(stage: Stage, *, uv: Uv, reporter: Reporter) -> int:
 
 
 def _tell(stage: Stage, reporter: Reporter, packages: int) -> Callable[[Downloads], None]:
+    """Show two tasks: the download while there is one, then the packages that have arrived."""
+    fetch, install = f"download {stage.lock.recipe}", f"install {stage.lock.recipe}"
+    is_fetched = False
+
     def watch(downloads: Downloads) -> None:
-        if downloads.prepared or not downloads.sizes:
-            here = sum(1 for name in _names(stage.site_packages) if name.endswith(".dist-info"))
-            reporter.event(Event(task=f"install {stage.lock.recipe}", done=here, total=packages, unit="packages"))
-        else:
+        nonlocal is_fetched
+        total = downloads.total_bytes
+        if downloads.sizes and not is_fetched:
+            is_fetched = downloads.prepared > 0
             left = len(downloads.sizes) - len(downloads.finished)
-            total = downloads.total_bytes
-            # uv says when a wheel is done, not how far it is; what it has unpacked meanwhile shows that it moves
-            reporter.event(
-                Event(
-                    task="download",
-                    message=f"{left} left of {len(downloads.sizes)}",
-                    total=total,
-                    unit="bytes",
-                    done=max(downloads.done_bytes, min(downloads.written_bytes // 3, total * 99 // 100)),
-                )
-            )
+            # uv tells when a wheel is done, not how far it is: until then, what it has unpacked shows that it moves
+            # (wheels of this kind unpack to about three times their size)
+            moving = min(downloads.written_bytes // 3, total * 99 // 100)
+            done = total if is_fetched else max(downloads.done_bytes, moving)
+            words = "" if is_fetched else f"{left} of {len(downloads.sizes)} large packages to go"
+            reporter.event(Event(task=fetch, message=words, done=done, total=total, unit="bytes", finished=is_fetched))
+        elif downloads.prepared or not downloads.sizes:
+            here = sum(1 for name in _names(stage.site_packages) if name.endswith(".dist-info"))
+            reporter.event(Event(task=install, done=here, total=packages, unit="packages"))
 
     return watch
 

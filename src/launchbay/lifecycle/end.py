@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from launchbay.errors import Conflict, NotFound
+from launchbay.errors import Conflict, NotFound, UsageError
 from launchbay.files import locked
 from launchbay.lifecycle.bay import Bay, fleet_names
 from launchbay.planning.decide import plan_power, plan_terminate, select
@@ -37,7 +37,9 @@ def plan_end(bay: Bay, name: str) -> Plan:
 def change_power(bay: Bay, verb: str, name: str) -> Ended:
     """Stop, start or reboot a fleet or an instance. Idempotent: one that is in that state already is left so."""
     instances = select(bay.provider.observe(), name)
-    provider: CanStop = bay.provider  # type: ignore[assignment]  # every provider of today can; a check comes with one that cannot
+    provider = bay.provider
+    if not isinstance(provider, CanStop):
+        raise UsageError(f"{provider.name} instances cannot be stopped and started", hint=f"bay terminate {name}")
     ended = 0
     plan = plan_power(verb, instances)
     with _holding(bay, instances), open_journal(bay.home.journal, bay.clock) as journal:

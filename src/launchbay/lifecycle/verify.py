@@ -18,7 +18,7 @@ from launchbay.lifecycle.bay import Bay, connect, image_of, image_transport, pyt
 from launchbay.lifecycle.identity import Difference, find_differences
 from launchbay.onboard import content
 from launchbay.planning.fleet import Instance
-from launchbay.providers.layer import PthLayer
+from launchbay.providers.layer import find_layer
 from launchbay.transport.onboard import ask, install_onboard
 
 __all__ = ["Verification", "verify_image", "verify_instances"]
@@ -61,9 +61,12 @@ def verify_instances(
     printed = time.monotonic()
     differences: list[Difference] = []
     for digest, image in images.items():
-        members = {item.name: prints[item.name] for item in instances if item.digest == digest}
+        members = [item for item in instances if item.digest == digest]
         differences += find_differences(
-            members, pristine=PthLayer().pristine(image), packages=image.packages, modules=_modules(image)
+            {item.name: prints[item.name] for item in members},
+            pristine=find_layer(members[0].layer).pristine(image),
+            packages=image.packages,
+            modules=_modules(image),
         )
     if len(images) > 1:
         usual = instances[0].digest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from launchbay.images.image import Image
 from launchbay.planning.fleet import Instance, InstanceSpec
@@ -34,6 +34,7 @@ class Provider(Protocol):
         """Remove what killed commands left half-made; return what it was. Safe at any time."""
 
 
+@runtime_checkable
 class CanStop(Protocol):
     """**Protocol:** a provider whose instances can stand still and go on."""
 

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from launchbay.errors import StateError
 from launchbay.images.commands import command_environment, list_commands
 from launchbay.images.image import Image
 
-__all__ = ["Layer", "PthLayer", "instance_environment"]
+__all__ = ["Layer", "PthLayer", "find_layer", "instance_environment"]
 
 
 class Layer(Protocol):
@@ -66,6 +67,13 @@ class PthLayer:
 
     def remove(self, root: Path) -> None:
         """Do nothing: there is nothing but files."""
+
+
+def find_layer(name: str) -> Layer:
+    """Return the layer that an instance's record names. Raises StateError for one that this version does not know."""
+    if name != PthLayer.name:
+        raise StateError(f"instances on {name!r} layers need a newer Launchbay", hint="pip install -U launchbay")
+    return PthLayer()
 
 
 def _entries(image: Image) -> list[tuple[str, str, str]]:

@@ -50,7 +50,8 @@ class Shape:
 
     `steps` are the middles of the blocks, `width` their points. `noise` is the standard deviation of a
     block's median near the end, `early_noise` around the lowest block. `span` is what changes are relative
-    to where the level itself cannot be it (a loss of both signs); None otherwise.
+    to where the level itself cannot be it (a loss of both signs); None otherwise. `is_apart` says that every
+    point of the last block lies above every point of the lowest.
     """
 
     width: int

@@ -3,7 +3,8 @@
     python -m launchbay.testing.crash COUNT        bay arguments...   # prints how many crossings there are
     python -m launchbay.testing.crash 7            bay arguments...   # SIGKILLs itself at the 7th
 
-A crossing is the instant before or after anything lasting happens: an entry in the journal, a rename, a folder removed.
+A crossing is the instant before or after anything lasting happens: an entry in the journal, a folder made, a file or
+folder renamed into or out of its place, a folder removed, a process ended.
 """
 
 from __future__ import annotations
@@ -26,15 +27,18 @@ def crash_points(crossed: Callable[[str], None]) -> Iterator[None]:
     from launchbay.providers import layer, local
     from launchbay.store import journal
 
+    # os.rename and os.replace are what Path.rename and write_atomic come down to; os.makedirs tells the parts of a draft
     seams: list[tuple[Any, str]] = [
+        (journal, "_connect"),
+        (journal, "_set_aside"),
         (journal.Journal, "write"),
         (layer.PthLayer, "create"),
-        (files, "write_json"),
-        (local, "write_json"),
-        (local, "discard"),
+        (local, "end_processes"),
         (local, "remove_tree"),
-        (Path, "rename"),
+        (files, "remove_tree"),
+        (os, "makedirs"),
         (os, "rename"),
+        (os, "replace"),
     ]
     kept = [(owner, name, getattr(owner, name)) for owner, name in seams]
 
