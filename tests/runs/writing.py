@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from launchbay.runs.curves import Curves, load_curves
@@ -97,7 +97,7 @@ def write(path: Path, records: Iterable[bytes]) -> Path:
     return path
 
 
-def curves_of(folder: Path, **runs: dict[str, Sequence[float]]) -> Curves:
+def curves_of(folder: Path, **runs: Mapping[str, Sequence[float]]) -> Curves:
     """Write the scalars of runs, one value a step, as tensors of doubles, and load them."""
     for run, scalars in runs.items():
         events = [

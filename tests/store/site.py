@@ -128,7 +128,8 @@ class Request(BaseHTTPRequestHandler):
         if self.headers.get("If-Range", etag) not in (etag, extra.get("Last_Modified")):
             start = 0
         if start and start >= len(body):
-            self.head(416, Content_Range=f"bytes */{len(body)}", Content_Length=0, **extra)
+            self.head(416, Content_Range=f"bytes */{len(body)}", Content_Length=12, **extra)
+            self.wfile.write(b"out of range")
             return
         if start:
             extra["Content_Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"

@@ -63,9 +63,7 @@ def test_rows_and_columns(tmp_path: Path, text: str, rows: int, columns: int) ->
         ("city,country\nOslo,Norway\n", ("city", "country")),
     ],
 )
-def test_a_header_is_a_first_row_without_any_number(
-    tmp_path: Path, text: str, header: tuple[str, ...] | None
-) -> None:
+def test_a_header_is_a_first_row_without_any_number(tmp_path: Path, text: str, header: tuple[str, ...] | None) -> None:
     assert shape(tmp_path, text).header == header
 
 
@@ -133,6 +131,10 @@ def test_numbers_beside_text_are_still_looked_at(tmp_path: Path) -> None:
     found = shape(tmp_path, "1,a\n2,b\nnan,c\ninf,d\n")
     assert (found.nan_cells, found.inf_cells) == (1, 1)
     assert found.text_columns == ("2",)
+
+
+def test_a_gap_in_a_text_column_is_seen(tmp_path: Path) -> None:
+    assert shape(tmp_path, "1,a\n2,b\n3,\n4,d\n").empty_cells == 1
 
 
 def test_many_text_columns_are_summed_up(tmp_path: Path) -> None:
@@ -275,6 +277,4 @@ def test_a_million_cells_take_about_a_second(tmp_path: Path) -> None:
     path.write_text(block * 500)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     assert check_csv(path) is not None
-    assert (
-        resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 4
-    )  # 0.8 s measured; room for a slow one
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 4  # 0.8 s measured; room for a slow one

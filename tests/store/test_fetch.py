@@ -124,15 +124,27 @@ def test_the_same_file_is_known_without_a_sha256(site: Site, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("pinned", [True, False])
 @pytest.mark.parametrize("mine", [b"mine", CSV.replace(b"6", b"7")])
-def test_another_file_of_that_name_is_never_touched(
-    site: Site, tmp_path: Path, mine: bytes, *, pinned: bool
-) -> None:
+def test_another_file_of_that_name_is_never_touched(site: Site, tmp_path: Path, mine: bytes, *, pinned: bool) -> None:
     (tmp_path / "x.csv").write_bytes(mine)
     with pytest.raises(Conflict, match="left as it is") as caught:
         get(site.file("/x.csv", CSV), tmp_path, sha(CSV) if pinned else None)
     assert "-o DIR" in caught.value.hint
     assert (tmp_path / "x.csv").read_bytes() == mine
     assert left(tmp_path) == ["x.csv"]
+
+
+@pytest.mark.parametrize(("mine", "pinned"), [(b"mine", False), (CSV.replace(b"6", b"7"), True)])
+def test_another_file_is_seen_before_anything_is_loaded(
+    site: Site, tmp_path: Path, mine: bytes, *, pinned: bool
+) -> None:
+    def answer(request: Request, _: int) -> None:
+        request.head(200, Content_Length=len(CSV))
+        request.send(CSV[:5])
+
+    (tmp_path / "x.csv").write_bytes(mine)
+    with pytest.raises(Conflict):
+        get(site.page("/x.csv", answer), tmp_path, sha(CSV) if pinned else None)
+    assert len(site.asked) == 1
 
 
 def test_a_folder_of_that_name_is_a_conflict(site: Site, tmp_path: Path) -> None:
@@ -146,9 +158,7 @@ def test_a_folder_of_that_name_is_a_conflict(site: Site, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("path", ["/x.csv", "/x.zip", "/data", "/get.php"])
 @pytest.mark.parametrize("media_type", ["text/html; charset=utf-8", "text/csv"])
-def test_a_web_page_in_place_of_data_is_refused(
-    site: Site, tmp_path: Path, path: str, media_type: str
-) -> None:
+def test_a_web_page_in_place_of_data_is_refused(site: Site, tmp_path: Path, path: str, media_type: str) -> None:
     with pytest.raises(UserError) as caught:
         get(site.file(path, PAGE, headers={"Content_Type": media_type}), tmp_path)
     assert "'Sign in & go on'" in caught.value.what

@@ -19,9 +19,7 @@ from tests.store.site import BODY, HALF, OTHER, Get, Listener, Request, Site, be
 # --- what lies there ---
 
 
-def test_a_part_that_was_whole_when_the_fetch_died_is_only_confirmed(
-    site: Site, get: Get, tmp_path: Path
-) -> None:
+def test_a_part_that_was_whole_when_the_fetch_died_is_only_confirmed(site: Site, get: Get, tmp_path: Path) -> None:
     url = begin(site, get)
     with (tmp_path / "data" / ".x.bin.part").open("ab") as file:
         file.write(BODY[HALF:])
@@ -29,6 +27,15 @@ def test_a_part_that_was_whole_when_the_fetch_died_is_only_confirmed(
     found = get(url)
     assert found.path.read_bytes() == BODY
     assert (site.sent, found.resumed_from) == ([0], len(BODY))
+
+
+def test_a_record_without_a_part_does_no_harm(site: Site, get: Get, tmp_path: Path) -> None:
+    url = begin(site, get)
+    (tmp_path / "data" / ".x.bin.part").rename(tmp_path / "data" / "x.bin")  # killed in the middle of the end
+    (tmp_path / "data" / "x.bin").write_bytes(BODY)
+    site.file("/x.bin", BODY)
+    assert get(url).is_new is False
+    assert left(tmp_path / "data") == ["x.bin"]
 
 
 def test_a_part_that_is_longer_than_the_file_starts_over(site: Site, get: Get, tmp_path: Path) -> None:

@@ -61,16 +61,19 @@ class ConsoleReporter:
             self._tasks.clear()
 
     def _say(self, event: Event) -> None:
+        """Write a line where a task begins, every two seconds, and at its end; a count that is quick is not worth one."""
         now = time.monotonic()
         began = self._began.setdefault(event.task, now)
-        if not event.finished and now - self._said.get(event.task, 0.0) < _PLAIN_EVERY_S:
-            return
-        self._said[event.task] = now
-        self._stream.write(f"{event.task}: {_words(event, now - began)}\n".replace(": \n", " ...\n"))
-        self._stream.flush()
+        said = self._said.get(event.task, began if event.unit else 0.0)
+        is_due = now - said >= _PLAIN_EVERY_S
+        if is_due or (event.finished and (event.task in self._said or not event.unit)):
+            self._said[event.task] = now
+            words = _words(event, now - began)
+            self._stream.write(f"{event.task}: {words}\n" if words else f"{event.task} ...\n")
+            self._stream.flush()
         if event.finished:
             self._began.pop(event.task)
-            self._said.pop(event.task)
+            self._said.pop(event.task, None)
 
     def _draw(self, event: Event) -> None:
         from rich.console import Console  # 50 ms, and only those who wait for something pay it

@@ -39,7 +39,7 @@ class CanStop(Protocol):
     """**Protocol:** a provider whose instances can stand still and go on."""
 
     def stop(self, instance: Instance) -> int:
-        """End all that runs in it, keep its files; return the number of processes ended. Idempotent."""
+        """End all that runs in it, keep its files; return the number of processes ended. Idempotent; one that is gone is fine."""
 
     def start(self, instance: Instance) -> None:
-        """Let it run again. Idempotent."""
+        """Let it run again. Idempotent; one that is gone stays gone."""

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from launchbay.providers.layer import Layer
 __all__ = ["LocalProvider", "damaged_instances", "end_processes", "instance_processes"]
 
 _PATIENCE_S = 10.0
+_ROUNDS = 5  # for processes that start others on their way out; one that goes on for ever is not worth more
 _STORED = ("id", "name", "fleet", "count", "image", "digest", "token", "provider", "layer", "state", "created_at")
 
 
@@ -91,7 +92,7 @@ class LocalProvider:
 
     def delete(self, instances: Sequence[Instance]) -> None:
         """End what runs in them, then remove them; each vanishes in one step."""
-        end_processes(instance_processes({instance.id for instance in instances}))
+        _end_all({instance.id for instance in instances})
         for instance in instances:
             self.layer.remove(instance.root)
             with contextlib.suppress(FileNotFoundError):
@@ -101,13 +102,12 @@ class LocalProvider:
         """End what runs in it and mark it stopped."""
         if instance.root.exists():
             _write(instance.root, replace(instance, state="stopped"))
-        pids = instance_processes({instance.id})
-        end_processes(pids)
-        return len(pids)
+        return _end_all({instance.id})
 
     def start(self, instance: Instance) -> None:
         """Mark it running; a layer instance has no process of its own."""
-        _write(instance.root, replace(instance, state="running"))
+        if instance.root.exists():
+            _write(instance.root, replace(instance, state="running"))
 
     def sweep(self) -> Sequence[str]:
         """Remove drafts and trash. Whoever makes a draft holds the fleet's lock, which is how a live one is told."""
@@ -158,6 +158,18 @@ def instance_processes(identities: Iterable[str]) -> list[int]:
                 if any(mark in environment for mark in marks):
                     found.append(int(name))
     return found
+
+
+def _end_all(identities: Collection[str]) -> int:
+    """End all that runs in instances, also what a process starts while it is being ended; return how many they were."""
+    ended = 0
+    for _ in range(_ROUNDS):
+        pids = instance_processes(identities)
+        if not pids:
+            break
+        end_processes(pids)
+        ended += len(pids)
+    return ended
 
 
 def end_processes(pids: Sequence[int]) -> None:

@@ -139,13 +139,13 @@ def _find_layout(sample: str) -> _Layout | None:
         columns, votes = Counter(map(len, rows)).most_common(1)[0]
         if columns > 1 and (best is None or votes / len(rows) > best[0]):
             best = (votes / len(rows), rows, columns, delimiter)
-    agreement, rows, columns, delimiter = best or (1.0, _sample_rows(sample, ","), 1, ",")
+    _, rows, columns, delimiter = best or (1.0, _sample_rows(sample, ","), 1, ",")
     is_code = sample.lstrip()[:1] in tuple("{[<")  # lines of JSON have equal numbers of commas, too
     return _Layout(
         delimiter=delimiter,
         columns=columns,
         has_header=len(rows[0]) == columns and _is_header(rows[0]),
-        is_plain=agreement == 1.0 and columns > 1 and len(rows) > 1 and not is_code,
+        is_plain=columns > 1 and len(rows) > 1 and not is_code,
     )
 
 

@@ -364,7 +364,7 @@ def _open(errand: Errand, part: Part | None) -> Any:
         _Redirects(),
     ):
         opener.add_handler(handler)
-    headers = {"User-Agent": "launchbay", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": "launchbay"}  # http.client itself asks for no packing
     if part and part.size:
         headers["Range"] = f"bytes={part.size}-"
         if part.origin and part.origin.validator:

@@ -120,10 +120,9 @@ def hold_part(target: Path, waiting: Callable[[], None]) -> Iterator[Part]:
 def find_started(folder: Path, key: str) -> str | None:
     """Return the name of the file that an earlier fetch of the same URL began, if there is one."""
     for record in sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}.json")):
-        part = record.with_suffix("")
         origin = _read_origin(record)
-        if origin and origin.key == key and part.is_file():
-            return part.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+        if origin and origin.key == key:
+            return record.stem.removeprefix(_PREFIX).removesuffix(_SUFFIX)
     return None
 
 

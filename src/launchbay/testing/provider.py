@@ -65,9 +65,11 @@ class FakeProvider:
 
     def stop(self, instance: Instance) -> int:
         """Mark it stopped."""
-        self.instances[instance.id] = replace(instance, state="stopped")
+        if instance.id in self.instances:
+            self.instances[instance.id] = replace(instance, state="stopped")
         return 0
 
     def start(self, instance: Instance) -> None:
         """Mark it running."""
-        self.instances[instance.id] = replace(instance, state="running")
+        if instance.id in self.instances:
+            self.instances[instance.id] = replace(instance, state="running")
