@@ -71,14 +71,16 @@ def sha256_file(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
+def locked(path: Path, *, wait: bool = True, shared: bool = False, inherit: bool = False) -> Iterator[bool]:
     """Hold an advisory lock on `path`; yield whether it was got (always True with `wait`).
 
-    The kernel drops the lock when its holder dies, so there is never one to clean up by hand.
+    The kernel drops the lock when its holder dies, so there is never one to clean up by hand. With `inherit`, child
+    processes started with ``close_fds=False`` hold it too: it is dropped when the last of them is gone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.set_inheritable(descriptor, inherit)
     try:
         try:
             fcntl.flock(descriptor, mode)

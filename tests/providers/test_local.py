@@ -32,7 +32,9 @@ def marked() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start a process that carries an instance's id and says when it is up."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(identity: str, code: str = "print('ready', flush=True); import time; time.sleep(600)") -> subprocess.Popen[bytes]:
+    def start(
+        identity: str, code: str = "print('ready', flush=True); import time; time.sleep(600)"
+    ) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-c", code],
             env={**os.environ, "LAUNCHBAY_INSTANCE": identity},
@@ -49,7 +51,9 @@ def marked() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         process.communicate()
 
 
-def test_an_instance_is_renamed_into_place_when_it_is_whole(bay: Bay, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_instance_is_renamed_into_place_when_it_is_whole(
+    bay: Bay, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[set[str]] = []
     rename = os.rename
 

@@ -6,7 +6,10 @@ image. Each function is one step; `lifecycle.build` runs them in order and journ
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import signal
 import stat
 import subprocess
 from collections.abc import Callable
@@ -101,7 +104,7 @@ def compile_bytecode(stage: Stage) -> None:
         "-I",
         "-m",
         "compileall",
-        "-qq",
+        "-q",
         "-j",
         "0",
         "-s",
@@ -111,10 +114,35 @@ def compile_bytecode(stage: Stage) -> None:
         str(stage.site_packages),
     ]
     environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    code, words = _run_with_workers(command, environ)
+    if refused := re.search(r"^\w+Error: \[Errno (\d+)\]", words, re.MULTILINE):  # a full disk, for one
+        raise OSError(int(refused[1]), os.strerror(int(refused[1])), str(stage.folder))
     compiled = next(stage.site_packages.rglob("*.pyc"), None)
-    if compiled is None and next(stage.site_packages.rglob("*.py"), None) is not None:
-        raise BuildError(f"no module of {stage.lock.recipe} could be compiled: {(done.stdout + done.stderr)[-300:]}")
+    missing = compiled is None and next(stage.site_packages.rglob("*.py"), None) is not None
+    if missing or code < 0 or "BrokenProcessPool" in words:
+        raise BuildError(f"the modules of {stage.lock.recipe} could not be compiled (code {code}): {words[-300:]}")
+
+
+def _run_with_workers(command: list[str], environ: dict[str, str]) -> tuple[int, str]:
+    """Run a command that starts workers of its own, and leave none of them behind; return its code and its words."""
+    with subprocess.Popen(
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        close_fds=False,  # as for the installer: the image's lock
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # workers whose parent is killed wait for ever
+            raise
+    if process.returncode < 0:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, output.decode(errors="replace")
 
 
 def verify_records(stage: Stage) -> content.Content:

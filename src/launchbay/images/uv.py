@@ -144,7 +144,12 @@ class Uv:
         ]
         downloads, words = Downloads(), []
         with subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=_environment()
+            command,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            env=_environment(),
+            close_fds=False,  # it holds the image's lock with us, and goes on holding it when we are killed
         ) as process:
             try:
                 for line in _lines_and_ticks(process):
@@ -161,7 +166,13 @@ class Uv:
 
     def _run(self, arguments: Sequence[str], *, text: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self.program, *arguments], input=text, capture_output=True, text=True, env=_environment(), check=False
+            [self.program, *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            env=_environment(),
+            check=False,
+            close_fds=False,
         )
 
 
@@ -200,6 +211,8 @@ def _environment() -> dict[str, str]:
         "UV_CONSTRAINT",
         "UV_OVERRIDE",
         "UV_REQUIRE_HASHES",
+        "UV_NO_VERIFY_HASHES",
+        "UV_COMPILE_BYTECODE",  # it would write the paths of the temporary folder into the compiled files
         "PYTHONPATH",
         "PYTHONHOME",
         "PYTHONDONTWRITEBYTECODE",

@@ -78,14 +78,17 @@ def image_lock_path(home: Home, digest: str) -> Path:
 
 @contextmanager
 def image_lock(bay: Bay, digest: str, *, what: str) -> Iterator[None]:
-    """Hold the right to build or remove an image; say so when somebody else holds it, and wait."""
+    """Hold the right to build or remove an image; say so when somebody else holds it, and wait.
+
+    Installer and compiler hold it too: those of a killed build go on for a while, and nobody may build beside them.
+    """
     path = image_lock_path(bay.home, digest)
-    with locked(path, wait=False) as got:
+    with locked(path, wait=False, inherit=True) as got:
         if got:
             yield
             return
     bay.reporter.note(f"Another command is at work on this image; waiting before {what}.")
-    with locked(path):
+    with locked(path, inherit=True):
         yield
 
 

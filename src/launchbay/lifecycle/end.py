@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,14 @@ class Ended:
 
 
 def plan_end(bay: Bay, name: str) -> Plan:
-    """Return what terminating `name` would do."""
-    return plan_terminate(select(bay.provider.observe(), name))
+    """Return what terminating `name` would do; nothing, when it is gone already. Raises NotFound for what never was."""
+    try:
+        return plan_terminate(select(bay.provider.observe(), name))
+    except NotFound:
+        with _journal(bay) as journal:
+            if not _was_meant(journal, name):
+                raise
+        return plan_terminate(())
 
 
 def change_power(bay: Bay, verb: str, name: str) -> Ended:
@@ -42,7 +48,9 @@ def change_power(bay: Bay, verb: str, name: str) -> Ended:
         raise UsageError(f"{provider.name} instances cannot be stopped and started", hint=f"bay terminate {name}")
     ended = 0
     plan = plan_power(verb, instances)
-    with _holding(bay, instances), open_journal(bay.home.journal, bay.clock) as journal:
+    with _holding(bay, fleet_names(instances)), _journal(bay) as journal:
+        if look(_standing(bay, name)) != plan.saw:
+            raise Conflict(f"{name!r} changed meanwhile", hint="the same command again")
         operation = journal.begin(verb, name, {"names": [item.name for item in instances]})
         for action in plan.actions:
             with journal.step(operation, action.verb, names=list(action.names)) as result:
@@ -59,49 +67,59 @@ def change_power(bay: Bay, verb: str, name: str) -> Ended:
 def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
     """End a fleet or an instance for good: processes, layer, home and working folder. Runs, logs and models stay.
 
-    A fleet whose launch or terminate was cut off is ended too, also when nothing of it is to be seen yet.
+    One that is gone already, or whose launch or terminate was cut off before anything of it was to be seen, is fine.
     """
-    with open_journal(bay.home.journal, bay.clock) as journal:
-        for note in journal.notes:
-            bay.reporter.note(note)
-        try:
-            instances = select(bay.provider.observe(), name)
-        except NotFound:
-            if not _close_cut_off(bay, journal, name) and not journal.knows("terminate", name):
-                raise
-            bay.provider.sweep()
-            return Ended(verb="terminate", names=())  # gone already, perhaps by a command that was cut off
-        if plan is not None and plan.saw != look(instances):
+    plan = plan or plan_end(bay, name)
+    with _journal(bay) as journal, _holding(bay, fleet_names(_standing(bay, name)) or [name]):
+        instances = _standing(bay, name)
+        if instances and look(instances) != plan.saw:
             raise Conflict(f"{name!r} changed since the plan was shown", hint="the same command again")
-        with _holding(bay, instances):
+        if instances:
             operation = journal.begin("terminate", name, {"ids": [item.id for item in instances]})
             with journal.step(operation, "delete", names=[item.name for item in instances]):
                 bay.provider.delete(instances)
-            _close_cut_off(bay, journal, name)
             journal.end(operation, "done")
-        bay.provider.sweep()
+        _close_cut_off(bay, journal, name)
+    bay.provider.sweep()
     return Ended(verb="terminate", names=[item.name for item in instances])
 
 
-def _close_cut_off(bay: Bay, journal: Journal, name: str) -> bool:
-    """End the journal's open operations on a name whose instances are gone; say whether there was one."""
-    closed = False
-    standing = {item.fleet for item in bay.provider.observe()} | {item.name for item in bay.provider.observe()}
+@contextmanager
+def _journal(bay: Bay) -> Iterator[Journal]:
+    with open_journal(bay.home.journal, bay.clock) as journal:
+        for note in journal.notes:
+            bay.reporter.note(note)
+        yield journal
+
+
+def _standing(bay: Bay, name: str) -> Sequence[Instance]:
+    """Return what answers to `name` now; nothing when all of it is gone."""
+    try:
+        return select(bay.provider.observe(), name)
+    except NotFound:
+        return ()
+
+
+def _was_meant(journal: Journal, name: str) -> bool:
+    """Say whether somebody launched or terminated that name, although nothing of it is to be seen."""
+    return journal.knows("terminate", name) or bool(journal.unfinished("launch", name))
+
+
+def _close_cut_off(bay: Bay, journal: Journal, name: str) -> None:
+    """End the journal's open operations on a name, those of launches only when nothing of it stands."""
     for verb in ("launch", "terminate"):
         for operation in journal.unfinished(verb, name):
-            if name not in standing or verb == "terminate":
+            if verb == "terminate" or not _standing(bay, name):
                 journal.end(operation, "terminated")
-                closed = True
-    return closed
 
 
-def _holding(bay: Bay, instances: Sequence[Instance]) -> ExitStack:
+@contextmanager
+def _holding(bay: Bay, fleets: Sequence[str]) -> Iterator[None]:
     """Hold the locks of all fleets concerned, in one order, or say who is in the way."""
-    stack = ExitStack()
-    for fleet in sorted(fleet_names(instances)):
-        if not stack.enter_context(locked(bay.home.lock(f"fleet-{fleet}"), wait=False)):
-            stack.close()
-            raise Conflict(
-                f"another command is changing {fleet!r} right now", hint="wait for it, then the same command again"
-            )
-    return stack
+    with ExitStack() as stack:
+        for fleet in sorted(fleets):
+            if not stack.enter_context(locked(bay.home.lock(f"fleet-{fleet}"), wait=False)):
+                raise Conflict(
+                    f"another command is changing {fleet!r} right now", hint="wait for it, then the same command again"
+                )
+        yield

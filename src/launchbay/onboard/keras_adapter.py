@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from typing import Any, NamedTuple
 
@@ -39,7 +38,8 @@ def load(path: str, name: str) -> Loaded:
     Blocks for seconds: the framework is imported. A model whose loss or optimiser cannot be rebuilt is loaded
     without them. Raises Refused with Keras' own reason, shortened.
     """
-    saving = importlib.import_module("keras").saving
+    from keras import saving
+
     notes = []
     try:
         model = saving.load_model(path, safe_mode=True)
@@ -55,8 +55,9 @@ def load(path: str, name: str) -> Loaded:
 def predict(loaded: Loaded, rows: list[list[float]], batch_size: int) -> list[list[float]]:
     """Return the model's outputs, flattened to one list of numbers per row."""
     predictions = loaded.model.predict(_inputs(loaded, rows), batch_size=batch_size, verbose=0)
-    numpy = importlib.import_module("numpy")
-    table: list[list[float]] = numpy.asarray(predictions, dtype="float64").reshape(len(rows), -1).tolist()
+    import numpy as np
+
+    table: list[list[float]] = np.asarray(predictions, dtype="float64").reshape(len(rows), -1).tolist()
     return table
 
 
@@ -64,17 +65,19 @@ def evaluate(loaded: Loaded, rows: list[list[float]], targets: list[float], batc
     """Return the loss that the model was compiled with; None when it was compiled with none, or it is not finite."""
     if not getattr(loaded.model, "compiled", False):
         return None
-    numpy = importlib.import_module("numpy")
-    column = numpy.asarray(targets, dtype="float32").reshape(-1, 1)
+    import numpy as np
+
+    column = np.asarray(targets, dtype="float32").reshape(-1, 1)
     results = loaded.model.evaluate(_inputs(loaded, rows), column, batch_size=batch_size, verbose=0, return_dict=True)
     loss = float(results["loss"])
     return loss if math.isfinite(loss) else None
 
 
 def _inputs(loaded: Loaded, rows: list[list[float]]) -> Any:
-    numpy = importlib.import_module("numpy")
+    import numpy as np
+
     dtype = str(loaded.model.inputs[0].dtype)
-    table = numpy.asarray(rows, dtype=dtype if dtype.startswith(("float", "int", "uint")) else "float32")
+    table = np.asarray(rows, dtype=dtype if dtype.startswith(("float", "int", "uint")) else "float32")
     return table.reshape(len(rows), *loaded.inputs[0])
 
 

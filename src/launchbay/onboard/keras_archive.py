@@ -7,6 +7,7 @@ extracted, no variable's values are read, and every size is checked before it is
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import io
 import json
 import math
@@ -15,8 +16,9 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Dict, List, NamedTuple
 
+from .confine import confined
 from .refused import Refused
 
 __all__ = ["Archive", "Weights", "read_archive", "read_weights"]
@@ -43,15 +45,8 @@ _ZIP_ERRORS = (
 _HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
 
 
-class Weights(NamedTuple):
-    """Variables by the object that owns them.
-
-    An owner is a path such as ``layers/dense``, empty for the model itself; `names` are the layers' own names,
-    which files of early Keras 3 versions lack.
-    """
-
-    shapes: dict[str, list[tuple[int, ...]]]
-    names: dict[str, str]
+Weights = Dict[str, List[List[int]]]
+"""Shapes of variables by the object that owns them: a path such as ``layers/dense``, empty for the model itself."""
 
 
 class Archive(NamedTuple):
@@ -82,7 +77,7 @@ def read_archive(file: BinaryIO, name: str) -> Archive:
 
 
 def read_weights(stream: BinaryIO, name: str) -> Weights:
-    """Read names and shapes of all variables in an open HDF5 file. Raises Refused when it is damaged or hostile."""
+    """Read the shapes of all variables in an open HDF5 file. Raises Refused when it is damaged or hostile."""
     h5py = importlib.import_module("h5py")
     try:
         with h5py.File(stream, "r") as file:
@@ -121,20 +116,23 @@ def _open_weights(
 ) -> tuple[Weights | None, list[str]]:
     where = "{}/{}".format(name, info.filename)
     _check_member(info, where)
-    try:
-        importlib.import_module("h5py")
-    except ImportError:
+    if importlib.util.find_spec("h5py") is None:
         return None, ["h5py is not in the image: parameters are unknown"]
     if info.compress_type == zipfile.ZIP_STORED:
         with io.BufferedReader(_Window(file, *_place(file, info, where))) as window:
-            return read_weights(window, where), []
+            return _read_confined(window, where), []
     with tempfile.TemporaryFile() as copy, archive.open(info) as packed:
         for chunk in iter(lambda: packed.read(1 << 20), b""):
             copy.write(chunk)
             if copy.tell() > _MOST_INFLATED:
                 raise Refused("compressed weights of more than {:,} bytes".format(_MOST_INFLATED), where, _HINT)
         copy.seek(0)
-        return read_weights(copy, where), []
+        return _read_confined(copy, where), []
+
+
+def _read_confined(stream: BinaryIO, where: str) -> Weights:
+    weights: Weights = confined(lambda: read_weights(stream, where), name=where)
+    return weights
 
 
 def _place(file: BinaryIO, info: zipfile.ZipInfo, where: str) -> tuple[int, int]:
@@ -182,7 +180,7 @@ class _Window(io.RawIOBase):
 
 def _walk(h5py: Any, file: Any, name: str) -> Weights:
     """Visit every group; only plain hard links are followed, only shapes are read."""
-    weights = Weights({}, {})
+    weights: Weights = {}
     waiting: list[tuple[str, Any, int]] = [("", file, 0)]
     seen = 0
     while waiting:
@@ -201,11 +199,7 @@ def _walk(h5py: Any, file: Any, name: str) -> Weights:
             elif isinstance(item, h5py.Dataset):
                 _check_dataset(item, where)
         if path.rpartition("/")[2] == "vars":
-            owner = path.rpartition("/")[0]
-            weights.shapes[owner] = _shapes(h5py, group)
-            label = _label(h5py, group)
-            if label:
-                weights.names[owner] = label
+            weights[path.rpartition("/")[0]] = _shapes(h5py, group)
     return weights
 
 
@@ -219,19 +213,11 @@ def _check_dataset(dataset: Any, where: str) -> None:
         raise Refused(what, where, "do not load this file")
 
 
-def _shapes(h5py: Any, group: Any) -> list[tuple[int, ...]]:
+def _shapes(h5py: Any, group: Any) -> list[list[int]]:
     """Return the shapes of an owner's variables in the order in which Keras numbered them."""
     datasets = [(key, item) for key, item in group.items() if isinstance(item, h5py.Dataset)]
     datasets.sort(key=lambda pair: (int(pair[0]) if pair[0].isdecimal() else _MOST_OBJECTS, pair[0]))
-    return [tuple(int(size) for size in item.shape) for _, item in datasets]
-
-
-def _label(h5py: Any, group: Any) -> str:
-    """Return the layer's name that Keras noted on the group; empty when there is none."""
-    if "name" not in group.attrs or h5py.h5a.open(group.id, b"name").get_storage_size() > 1024:
-        return ""
-    label = group.attrs["name"]
-    return label if isinstance(label, str) else ""
+    return [[int(size) for size in item.shape] for _, item in datasets]
 
 
 def _first_line(error: BaseException) -> str:

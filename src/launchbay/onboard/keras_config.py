@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Dict
 
 __all__ = [
-    "DEEPEST",
     "Config",
     "as_dict",
     "as_list",
@@ -14,14 +13,10 @@ __all__ = [
     "is_trainable",
     "layers_of",
     "name_of",
-    "wrapped_layers",
 ]
 
 Config = Dict[str, Any]
 """A serialised Keras object: module, class_name, config, and more."""
-
-DEEPEST = 40
-"""Models inside models that are followed; a configuration nested deeper is no model's."""
 
 
 def as_dict(value: Any) -> dict[str, Any]:
@@ -59,17 +54,3 @@ def layers_of(model: Config) -> list[Config]:
     """Return the layers of a model, without the bare operations (``x * 2``) between them; empty for a plain layer."""
     found = [item for item in as_list(body_of(model).get("layers")) if isinstance(item, dict)]
     return [item for item in found if not str(item.get("module")).startswith("keras.src.ops")]
-
-
-def wrapped_layers(layer: Config) -> list[Config]:
-    """Return the layers that stand in a layer's settings, at any depth: what a wrapper wraps, the cells of an RNN."""
-    found = []
-    waiting: list[tuple[Any, int]] = [(body_of(layer), 0)]
-    while waiting:
-        value, depth = waiting.pop()
-        if isinstance(value, dict) and "class_name" in value and name_of(value) and depth:
-            found.append(value)
-        if depth < DEEPEST:
-            inner = value.values() if isinstance(value, dict) else as_list(value)
-            waiting.extend((item, depth + 1) for item in inner if isinstance(item, (dict, list)))
-    return found

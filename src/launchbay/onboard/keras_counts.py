@@ -5,10 +5,10 @@ from __future__ import annotations
 import bisect
 import math
 import re
-from typing import Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
 from .keras_archive import Weights
-from .keras_config import Config, body_of, is_from_keras, is_trainable, layers_of, name_of, wrapped_layers
+from .keras_config import Config, body_of, is_from_keras, is_trainable, layers_of, name_of
 
 __all__ = ["Counts", "count_layers", "totals"]
 
@@ -23,10 +23,9 @@ _NOT_THE_MODEL = frozenset(("optimizer", "metrics", "loss", "compile_metrics", "
 
 
 class _Index(NamedTuple):
-    """The weights, prepared for looking up: owners in order, and the owners that bear a layer's name."""
+    """The weights, prepared for looking up: owners in order, and the groups that belong to a layer's name."""
 
-    shapes: dict[str, list[tuple[int, ...]]]
-    names: dict[str, str]
+    shapes: Weights
     owners: list[str]
     named: dict[str, list[str]]
 
@@ -37,11 +36,10 @@ def count_layers(config: Config, weights: Weights) -> tuple[list[Counts | None],
     A variable that two layers share is in both and counts once in the whole. What optimisers, metrics and
     seed generators keep is no parameter.
     """
-    names = weights.names or _derive_names(config, "", weights)
-    named: dict[str, list[str]] = {}
-    for owner, label in names.items():
-        named.setdefault(label, []).append(owner)
-    index = _Index(weights.shapes, names, sorted(weights.shapes), named)
+    index = _Index(weights, sorted(weights), {})
+    for owner, name in _groups(config, ""):
+        if owner in weights or _below(index, owner):
+            index.named.setdefault(name, []).append(owner)
     layers = layers_of(config)
     if not layers:
         return [], _count_all(index)
@@ -71,7 +69,7 @@ def _count(layer: Config, index: _Index, container: str, *, trained: bool) -> Co
         return None
     if not inner:
         return _count_tree(layer, index, str(owner), trained=trained)
-    counts: Counts = _own(index, owner, _unknown(trained)) if owner is not None else {}
+    counts: Counts = _own(index, owner, _unknown(trained=trained)) if owner is not None else {}
     for part in inner:
         # A layer that is shared with an earlier model lies there, and so may this whole model.
         counts.update(_count(part, index, "{}/layers".format(owner), trained=trained) or {})
@@ -80,18 +78,27 @@ def _count(layer: Config, index: _Index, container: str, *, trained: bool) -> Co
 
 def _count_tree(layer: Config, index: _Index, owner: str, *, trained: bool) -> Counts:
     """Count a layer and what it wraps: the cell of an LSTM, the two directions of a Bidirectional."""
-    wrapped = {name_of(item): item for item in wrapped_layers(layer)}
     counts = _own(index, owner, _rule(layer, trained=trained))
     for path in _below(index, owner):
-        # The nearest wrapped layer above a variable decides; a cell inside an LSTM follows the LSTM.
-        part, part_trained, nearest = layer, trained, owner
-        for above in _paths_between(owner, path):
-            found = wrapped.get(index.names.get(above, ""))
-            if found is not None:
-                part, part_trained, nearest = found, part_trained and is_trainable(found), above
-        rule = _rule(part, trained=part_trained) if nearest == path else _plain_rule(part, trained=part_trained)
+        # The nearest layer with settings of its own decides; a cell inside an LSTM follows the LSTM.
+        part, part_trained, is_itself = layer, trained, False
+        for step in path[len(owner) + 1 :].split("/"):
+            inner = _wrapped(part, step)
+            is_itself = inner is not None
+            if inner is not None:
+                part, part_trained = inner, part_trained and is_trainable(inner)
+        rule = _rule(part, trained=part_trained) if is_itself else _plain_rule(part, trained=part_trained)
         counts.update(_own(index, path, rule))
     return counts
+
+
+def _wrapped(layer: Config, attribute: str) -> Config | None:
+    """Return the layer that a layer holds under an attribute, if its settings say so."""
+    body = body_of(layer)
+    found = body.get({"forward_layer": "layer"}.get(attribute, attribute))
+    if found is None and attribute == "backward_layer":
+        found = body.get("layer")
+    return found if isinstance(found, dict) and "class_name" in found else None
 
 
 def _count_all(index: _Index) -> Counts:
@@ -122,11 +129,11 @@ def _rule(layer: Config, *, trained: bool) -> _Rule:
 
 def _plain_rule(layer: Config, *, trained: bool) -> _Rule:
     if not is_from_keras(layer) or "Quantized" in str(body_of(layer).get("dtype")):
-        return _unknown(trained)
+        return _unknown(trained=trained)
     return lambda _: trained
 
 
-def _unknown(trained: bool) -> _Rule:
+def _unknown(*, trained: bool) -> _Rule:
     """Unknown, unless everything around is frozen."""
     return (lambda _: None) if trained else (lambda _: False)
 
@@ -150,11 +157,6 @@ def _below(index: _Index, owner: str) -> list[str]:
     return [path for path in index.owners[start:end] if "seed_generator" not in path]
 
 
-def _paths_between(owner: str, path: str) -> list[str]:
-    steps = path[len(owner) + 1 :].split("/")
-    return [owner + "/" + "/".join(steps[: count + 1]) for count in range(len(steps))]
-
-
 def _find_owner(layer: Config, index: _Index, container: str) -> str | None:
     """Find a layer's group: by name in its container, else anywhere, since a shared layer is saved once."""
     stem = _snake_case(str(layer.get("class_name")))
@@ -164,23 +166,20 @@ def _find_owner(layer: Config, index: _Index, container: str) -> str | None:
         if re.sub(r"_\d+\Z", "", path.rpartition("/")[2]) == re.sub(r"_\d+\Z", "", stem)
     ]
     here = [path for path in fitting if path.rpartition("/")[0] == container]
-    return (here or fitting or [None])[0]
+    return next(iter(here or fitting), None)
 
 
-def _derive_names(config: Config, owner: str, weights: Weights) -> dict[str, str]:
-    """Name the groups of a file that has no names (early Keras 3) by their order, as its loader does."""
-    names: dict[str, str] = {}
+def _groups(model: Config, owner: str) -> Iterator[tuple[str, str]]:
+    """Yield (group, layer's name) for all layers of a model, numbered as Keras' saving_lib does when it saves."""
     used: dict[str, int] = {}
-    is_sequential = config.get("class_name") == "Sequential"
-    for layer in layers_of(config):
-        if is_sequential and layer.get("class_name") == "InputLayer":
+    for layer in layers_of(model):
+        if model.get("class_name") == "Sequential" and layer.get("class_name") == "InputLayer":
             continue
         stem = _snake_case(str(layer.get("class_name")))
         number = used[stem] = used.get(stem, -1) + 1
-        path = "{}layers/{}".format(owner + "/" if owner else "", stem if not number else "{}_{}".format(stem, number))
-        names[path] = name_of(layer)
-        names.update(_derive_names(layer, path, weights))
-    return names
+        group = "{}layers/{}".format(owner, "{}_{}".format(stem, number) if number else stem)
+        yield group, name_of(layer)
+        yield from _groups(layer, group + "/")
 
 
 def _snake_case(name: str) -> str:

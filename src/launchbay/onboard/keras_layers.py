@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any, Dict, List, NamedTuple, Tuple
 
@@ -125,7 +126,7 @@ def _follow_chain(model: Config, given: list[Shape]) -> _Flow:
     flow: _Shapes = {}
     for number, layer in enumerate(layers):
         following = _built_for(layers[number + 1]) if number + 1 < len(layers) else []
-        before = [shape] if shape is not None else _built_for(layer)
+        before: list[Shape] = [shape] if shape is not None else _built_for(layer)
         shape = following[0] if len(following) == 1 else (_outputs_of(layer, before) or [None])[0]
         flow[name_of(layer)] = [shape]
     return _Flow(flow, inputs, [{"name": name_of(layers[-1]), "shape": shape}])
@@ -213,11 +214,8 @@ def _references(value: Any) -> list[_Tensor]:
     items = [value[key] for key in sorted(value)] if isinstance(value, dict) else as_list(value)
     if len(items) == 3 and isinstance(items[0], str):
         items = [items]
-    found = []
-    for item in items:
-        if isinstance(item, list) and len(item) == 3 and isinstance(item[1], int) and isinstance(item[2], int):
-            found.append((str(item[0]), item[1], item[2]))
-    return found
+    triples = [item for item in items if isinstance(item, list) and len(item) == 3]
+    return [(str(a), b, c) for a, b, c in triples if isinstance(b, int) and isinstance(c, int)]
 
 
 # --- settings ---
@@ -241,8 +239,10 @@ def _plain(value: Any) -> Any:
     return {"name": name, "settings": settings} if settings else name
 
 
-def _shortest(value: float) -> float:
+def _shortest(value: float) -> float | None:
     """Undo what a 32-bit variable does to a setting: 0.0010000000474974513 was meant as 0.001."""
+    if not math.isfinite(value):
+        return None  # JSON has no word for it
     try:
         single = struct.unpack("f", struct.pack("f", value))[0]
     except OverflowError:

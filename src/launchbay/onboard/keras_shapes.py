@@ -99,10 +99,6 @@ def _concatenated(config: dict[str, Any], inputs: list[Shape]) -> Shape:
     return result
 
 
-def _flatten(config: dict[str, Any], shape: list[int | None]) -> Shape:
-    return [shape[0], _product(shape[1:])]
-
-
 def _reshape(config: dict[str, Any], shape: list[int | None]) -> Shape:
     target = list(config["target_shape"])
     total = _product(shape[1:])
@@ -143,7 +139,7 @@ _RULES: Dict[str, Callable[[Dict[str, Any], List[Optional[int]]], Shape]] = {
     "Bidirectional": _bidirectional,
     "Dense": lambda config, shape: [*shape[:-1], config["units"]],
     "Embedding": lambda config, shape: [*shape, config["output_dim"]],
-    "Flatten": _flatten,
+    "Flatten": lambda _, shape: [shape[0], _product(shape[1:])],
     "GRU": _recurrent,
     "LSTM": _recurrent,
     "Permute": lambda config, shape: [shape[0], *(shape[axis] for axis in config["dims"])],

@@ -72,12 +72,8 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
         loaded = keras_adapter.load(copy, str(request["model"]))
         _check_width(loaded, len(inputs[0]), table)
         _check_one_output(loaded, str(request["model"]))
-        predictions = [row[0] for row in keras_adapter.predict(loaded, inputs, batch_size)]
+        predictions = [row[0] for row in _answers(loaded, inputs, batch_size, str(request["model"]))]
         loss = keras_adapter.evaluate(loaded, inputs, targets, batch_size)
-    for number, value in enumerate(predictions):
-        if not math.isfinite(value):
-            what = "the model's answer to row {} of the table is {}".format(number, value)
-            raise Refused(what, str(request["model"]), "the training diverged; look at its curves")
     return {"rows": len(targets), "loss": loss, **_metrics(targets, predictions), "notes": loaded.notes}
 
 
@@ -85,8 +81,8 @@ def predict(request: dict[str, Any]) -> dict[str, Any]:
     """Predict rows of a table. Request: ``model``, ``sha256``, ``data``, ``target``, ``batch_size``, ``rows``.
 
     ``rows`` is a slice without a step, such as "0:5" or "-10:"; empty or null means all. Result: rows ([start,
-    stop]), predictions[] (a number per row, or a list of numbers where the model gives several; null for one that
-    is not finite), targets[] (null when the table holds inputs only), notes[].
+    stop]), predictions[] (a number per row, or a list of numbers where the model gives several), targets[] (null
+    when the table holds inputs only), notes[].
     """
     asked = _parse_rows(request.get("rows"))
     table = read_table(str(request["data"]))
@@ -99,14 +95,24 @@ def predict(request: dict[str, Any]) -> dict[str, Any]:
         if table.width == width + 1:
             inputs, targets = split(table, request.get("target", "first"))
         _check_width(loaded, len(inputs[0]), table, or_target=True)
-        answers = keras_adapter.predict(loaded, inputs[start:stop], batch_size)
-    predictions = [_number(row[0]) if len(row) == 1 else [_number(value) for value in row] for row in answers]
+        answers = _answers(loaded, inputs[start:stop], batch_size, str(request["model"]))
     return {
         "rows": [start, stop],
-        "predictions": predictions,
+        "predictions": [row[0] if len(row) == 1 else row for row in answers],
         "targets": targets[start:stop] if targets is not None else None,
         "notes": notes + loaded.notes,
     }
+
+
+def _answers(loaded: keras_adapter.Loaded, inputs: list[list[float]], batch_size: int, path: str) -> list[list[float]]:
+    """Return the model's answers, all of them finite: a metric of NaN says nothing, and JSON has no word for it."""
+    answers = keras_adapter.predict(loaded, inputs, batch_size)
+    for number, row in enumerate(answers):
+        if not all(map(math.isfinite, row)):
+            shown = ", ".join(map(str, row[:5]))
+            what = "the model answers {} to {}".format(shown, inputs[number][:5])
+            raise Refused(what, path, "its training diverged; look at the curves of its run")
+    return answers
 
 
 # --- files ---
@@ -211,10 +217,6 @@ def _batch_size(request: Dict[str, Any]) -> int:
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise Refused("batch size must be 1 or more, got {!r}".format(size), "--batch-size", "--batch-size 128")
     return size
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None  # JSON has no NaN
 
 
 # --- metrics ---

@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from launchbay.errors import LaunchbayError, StateError
+from launchbay.files import locked
 from launchbay.home import new_id
 from launchbay.ports import Clock
 
@@ -28,7 +30,7 @@ _SCHEMA = """
 CREATE TABLE journal (
     seq INTEGER PRIMARY KEY, at REAL NOT NULL, operation TEXT NOT NULL, verb TEXT NOT NULL, subject TEXT NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('begin', 'intent', 'result', 'failed', 'end')),
-    step TEXT NOT NULL, detail TEXT NOT NULL
+    step TEXT NOT NULL, detail TEXT NOT NULL, sum INTEGER NOT NULL
 );
 CREATE INDEX journal_subject ON journal (subject, operation);
 CREATE TRIGGER journal_keeps BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
@@ -63,13 +65,13 @@ class Journal:
 
     def write(self, operation: Operation, kind: str, step: str, detail: Mapping[str, Any]) -> None:
         """Append one entry. Raises StateError when it cannot be written: then nothing may be acted on."""
-        row = (self.clock.now(), operation.id, operation.verb, operation.subject, kind, step, json.dumps(dict(detail)))
+        row = (operation.id, operation.verb, operation.subject, kind, step, json.dumps(dict(detail)))
         try:
             with self.connection:
                 self.connection.execute(
-                    "INSERT INTO journal (at, operation, verb, subject, kind, step, detail)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    row,
+                    "INSERT INTO journal (at, operation, verb, subject, kind, step, detail, sum)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (self.clock.now(), *row, _sum(row)),
                 )
         except sqlite3.OperationalError as error:
             raise StateError(
@@ -137,29 +139,49 @@ def open_journal(path: Path, clock: Clock) -> Iterator[Journal]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     notes: list[str] = []
-    try:
-        connection = _connect(path)
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-            raise StateError(f"the journal cannot be opened: {error}", where=str(path), hint="bay doctor") from error
-        kept = _set_aside(path)
-        notes.append(
-            f"The journal was damaged ({error}); it is kept as {kept.name}, and a new one was begun from the records."
-        )
-        connection = _connect(path)
+    connection, error = _try_to_connect(path)
+    if connection is None:
+        with locked(path.parent / "locks" / "journal.lock"):  # another command may be mending it right now
+            connection, error = _try_to_connect(path)
+            if connection is None:
+                kept = _set_aside(path)
+                notes.append(
+                    f"The journal was damaged ({error}); it is kept as {kept.name},"
+                    " and a new one was begun from the records."
+                )
+                connection = _connect(path)
     try:
         yield Journal(path=path, clock=clock, connection=connection, notes=notes)
     finally:
         connection.close()
 
 
+_NOT_ITS_FAULT = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+"""What sqlite answers when the file may be fine and the machine is not; everything else means that it is damaged."""
+
+
+def _try_to_connect(path: Path) -> tuple[sqlite3.Connection | None, str]:
+    """Return a connection, or None and what is wrong with a damaged file."""
+    try:
+        return _connect(path), ""
+    except (sqlite3.DatabaseError, ValueError) as error:  # text that is not UTF-8 any more is a ValueError
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _NOT_ITS_FAULT:
+            raise StateError(f"the journal cannot be opened: {error}", where=str(path), hint="bay doctor") from error
+        return None, str(error)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError("failed its check")  # noqa: TRY301 - as sqlite itself would say it
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise StateError(  # noqa: TRY301
@@ -167,6 +189,8 @@ def _connect(path: Path) -> sqlite3.Connection:
                 where=str(path),
                 hint="upgrade launchbay; nothing was changed",
             )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
         if version == 0:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
@@ -176,11 +200,26 @@ def _connect(path: Path) -> sqlite3.Connection:
                             connection.execute(statement)
                     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         else:
-            connection.execute("SELECT operation, verb, subject, kind, step, detail FROM journal LIMIT 1")
+            _check(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Read everything. sqlite checks its own structure, but nothing of what was written into it."""
+    with open(connection.execute("PRAGMA database_list").fetchone()[2], "rb") as file:
+        is_writable = max(file.read(20)[18:]) <= 2  # the file format's versions; a later one would be read-only
+    if not is_writable or connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+        raise sqlite3.DatabaseError("failed its check")
+    for *row, written in connection.execute("SELECT operation, verb, subject, kind, step, detail, sum FROM journal"):
+        if _sum(row) != written:
+            raise sqlite3.DatabaseError("an entry is not what was written")
+
+
+def _sum(row: Sequence[str]) -> int:
+    return zlib.crc32("\n".join(row).encode())
 
 
 def _set_aside(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -61,9 +62,10 @@ class LocalTransport:
             )
         assert process.stdin is not None
         assert process.stdout is not None
-        with process.stdin, process.stdout:
-            process.stdin.write(data)
-            process.stdin.close()
+        with process.stdout:
+            for hand_over in (lambda: process.stdin.write(data), process.stdin.close):
+                with contextlib.suppress(BrokenPipeError):  # it died first; why stands in `errors`
+                    hand_over()
             answer = process.stdout.readline()
         process.returncode = 0  # it goes on without us; without this, Python warns that we left it running
         return answer
@@ -80,8 +82,9 @@ class LocalTransport:
         """Do nothing: there is no connection."""
 
     def _resolve(self, argv: Sequence[str]) -> list[str]:
-        """Find the program on the instance's PATH, not on ours."""
-        program = shutil.which(argv[0], path=self.environment.get("PATH", os.defpath))
+        """Find the program on the instance's PATH or from its working folder, not on ours."""
+        wanted = os.path.join(self.folder, argv[0]) if os.sep in argv[0] else argv[0]
+        program = shutil.which(wanted, path=self.environment.get("PATH", os.defpath))
         if program is None:
             raise NotFound(
                 f"the instance has no command {argv[0]!r}", hint="`bay exec INSTANCE -- pip install ...` adds one"
