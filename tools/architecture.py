@@ -27,7 +27,7 @@ from tools.source import PACKAGE, Import, Module, imports, read_package
 __all__ = ["CHECKS", "LAYERS", "complaints"]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "files", "home", "onboard", "ports", "settings", "units"),
+    ("errors", "files", "home", "jsonable", "onboard", "ports", "settings", "units"),
     ("spec",),
     ("catalog",),
     ("cost", "images"),
@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("providers", "store", "transport"),
     ("lifecycle",),
     ("models", "runs", "scaffold", "serving"),
-    ("api", "demo"),
+    ("api", "experiment"),
     ("cli", "web"),
 )
 """Lowest first. A module imports its own part and lower layers; parts of a layer do not import each other."""
@@ -85,9 +85,7 @@ def check_layers(modules: Sequence[Module]) -> list[str]:
         if source == target or {source, target} - placed:
             continue
         if not _may_import(source, target, item.names, ranks):
-            found.append(
-                f"{module.path}:{item.line}: {source or PACKAGE} must not import {target or PACKAGE}"
-            )
+            found.append(f"{module.path}:{item.line}: {source or PACKAGE} must not import {target or PACKAGE}")
     return found
 
 

@@ -102,9 +102,7 @@ def pages(folder: Path = REFERENCE) -> dict[Path, str]:
     from launchbay.spec.project import PROJECT_FIELDS
 
     settings, recipes = folder / "settings.md", folder / "recipes.md"
-    known = (
-        (item.name, f"{_sentence(item.meaning)} Default: {_default(item.default)}.") for item in SETTINGS
-    )
+    known = ((item.name, f"{_sentence(item.meaning)} Default: {_default(item.default)}.") for item in SETTINGS)
     page = fill(_read(settings, "# Settings and `bay.yaml`"), "settings", known)
     page = fill(page, "bay.yaml", ((name, _sentence(text)) for name, text in PROJECT_FIELDS.items()))
     fields = ((name, _sentence(text)) for name, text in RECIPE_FIELDS.items())

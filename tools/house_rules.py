@@ -47,9 +47,7 @@ def check_packages(modules: Sequence[Module]) -> list[str]:
 def check_size(modules: Sequence[Module]) -> list[str]:
     """Complain about a file that nobody reads to its end."""
     sizes = {module.path: len(module.text.splitlines()) for module in modules}
-    return [
-        f"{path}:1: {size} lines, at most {MAX_LINES}" for path, size in sizes.items() if size > MAX_LINES
-    ]
+    return [f"{path}:1: {size} lines, at most {MAX_LINES}" for path, size in sizes.items() if size > MAX_LINES]
 
 
 def check_exports(modules: Sequence[Module]) -> list[str]:

@@ -69,9 +69,7 @@ def dead_links(path: Path) -> list[str]:
         if language is not None:
             continue
         prose = re.sub(r"`[^`]*`", "``", line)
-        targets = [
-            item for item in _LINK.findall(prose) + _SOURCE.findall(prose) if not _ELSEWHERE.match(item)
-        ]
+        targets = [item for item in _LINK.findall(prose) + _SOURCE.findall(prose) if not _ELSEWHERE.match(item)]
         found += [f"{path}:{number}: {target}" for target in targets if not _leads_somewhere(path, target)]
     return found
 
@@ -100,9 +98,7 @@ def bay_commands(path: Path) -> list[Command]:
         if pending.endswith("\\"):
             pending = pending[:-1]
             continue
-        found += [
-            Command(where=f"{path}:{start}", text=pending, args=args) for args in _calls_of_bay(pending)
-        ]
+        found += [Command(where=f"{path}:{start}", text=pending, args=args) for args in _calls_of_bay(pending)]
         pending = ""
     return found
 

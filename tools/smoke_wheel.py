@@ -69,9 +69,7 @@ def install(wheel: Path, folder: Path) -> Path:
 def pins_of(names: set[str], lock: str) -> str:
     """Return the entries of a lock, with their hashes, for some packages."""
     entries = re.split(r"\n(?=\S)", lock)
-    return (
-        "\n".join(entry for entry in entries if canonicalize_name(re.split(r"==", entry)[0]) in names) + "\n"
-    )
+    return "\n".join(entry for entry in entries if canonicalize_name(re.split(r"==", entry)[0]) in names) + "\n"
 
 
 def _dependencies(wheel: Path) -> set[str]:

@@ -86,14 +86,10 @@ def imports(module: Module, known: Iterable[str] = ()) -> Iterator[Import]:
                 target = inner[name]
                 yield Import(target=target, line=node.lineno, typing_only=typing_only, deferred=deferred)
             if names:
-                yield Import(
-                    target=base, line=node.lineno, typing_only=typing_only, deferred=deferred, names=names
-                )
+                yield Import(target=base, line=node.lineno, typing_only=typing_only, deferred=deferred, names=names)
 
 
-def _walk(
-    node: ast.AST, *, typing_only: bool = False, deferred: bool = False
-) -> Iterator[tuple[ast.AST, bool, bool]]:
+def _walk(node: ast.AST, *, typing_only: bool = False, deferred: bool = False) -> Iterator[tuple[ast.AST, bool, bool]]:
     yield node, typing_only, deferred
     if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
         for statement in node.body:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from launchbay import errors, testing
+    from launchbay import errors
     from launchbay.api.curves import curves, draw_curves
     from launchbay.api.data import fetch
     from launchbay.api.fleet import (

@@ -141,12 +141,14 @@ def _tell_launch(launched: Launch, tell: Tell) -> None:
 def _judge(bay: Bay, run: Run, test: Path, tell: Tell) -> Evaluation:
     card = models.show_model_card(bay, run.id)
     tell(
-        f"model: {len(card.layers)} layers, {card.parameters:,} parameters, loss {card.loss}"
+        f"model: {card.parameters:,} parameters in {len(card.layers)} layers, loss {card.loss}"
         if card.parameters
         else "model: unknown size"
     )
     evaluation = models.evaluate(bay, run.id, test)
-    tell(f"test MSE {evaluation.mse:.4f}, RMSE {evaluation.rmse:.4f}, MAE {evaluation.mae:.4f}, R2 {evaluation.r2}")
+    tell(
+        f"test MSE {evaluation.mse:.4f}, RMSE {evaluation.rmse:.4f}, MAE {evaluation.mae:.4f}, R2 {'unknown' if evaluation.r2 is None else f'{evaluation.r2:.4f}'}"
+    )
     predicted = models.predict(bay, run.id, test, rows="0:5")
     tell(f"first predictions: {_numbers(predicted.predictions)}; truth: {_numbers(predicted.targets or [])}")
     return evaluation

@@ -17,7 +17,7 @@ def format_bytes(count: float) -> str:
     """Write a number of bytes with a decimal unit, as package indexes do: ``545.9 MB``."""
     size = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if abs(size) < 1000:
+        if abs(size) < (1000 if unit == "B" else 999.95):  # 999.96 kB is written 1.0 MB
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.2f} TB"

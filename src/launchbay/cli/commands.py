@@ -155,7 +155,7 @@ def _ps(context: _Context) -> int:
 def _verify(context: _Context) -> int:
     proof = launchbay.verify(context.bay, context.arguments.name)
     context.show(proof, lambda: render.verification_text(context.arguments.name, proof))
-    return 0 if proof.identical else 1
+    return 0 if proof.identical and proof.gpu_proven is not False else 1
 
 
 def _exec(context: _Context) -> int:

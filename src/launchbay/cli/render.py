@@ -167,17 +167,18 @@ def ps_text(rows: Sequence[Row]) -> str:
 def verification_text(name: str, proof: Verification) -> str:
     """Say whether instances are identical, and what is not."""
     count = len(proof.fingerprints)
+    odd_ones = [item for item in proof.differences if item.kind != "gpu"]
     lines = []
     if proof.identical:
         lines.append(f"{name}: {count} instance(s), identical, and every file of the image is what its packages say.")
     else:
-        odd = list(dict.fromkeys(item.instance for item in proof.differences))
+        odd = list(dict.fromkeys(item.instance for item in odd_ones))
         lines.append(
             f"{name}: NOT identical. {len(odd)} of {count} instance(s) differ."
             if odd
             else f"{name}: the image was changed."
         )
-        lines += _few([f"{item.instance}: {item.what}" for item in proof.differences])
+        lines += _few([f"{item.instance}: {item.what}" for item in odd_ones])
         if proof.image_problems:
             lines.append(f"the image below all {count} of them was changed:")
             lines += _few(proof.image_problems)
@@ -185,6 +186,7 @@ def verification_text(name: str, proof: Verification) -> str:
         lines.append(
             f"  gpu     {'the framework can use every GPU' if proof.gpu_proven else 'NOT every GPU can be used by the framework'}"
         )
+        lines += _few([f"{item.instance}: {item.what}" for item in proof.differences if item.kind == "gpu"])
     if proof.content:
         lines.append(f"  content {proof.content}")
     lines.append(

@@ -116,9 +116,8 @@ def parse_lock(text: str, *, where: str) -> Lock:
     """Read a lock file. Raises StateError when it is not one of ours or was damaged."""
     head: dict[str, str] = {}
     env: list[tuple[str, str]] = []
-    lines = text.replace("\\\n", " ").splitlines()
     pins = []
-    for line in lines:
+    for line in _join_continued(text):
         match = _HEAD.match(line)
         if match and match["key"] == "env":
             key, _, value = match["value"].partition("=")
@@ -126,9 +125,12 @@ def parse_lock(text: str, *, where: str) -> Lock:
         elif match:
             head[match["key"]] = match["value"]
         elif line.strip() and not line.startswith("#"):
-            pins.append(_parse_pin(line, where))
+            try:
+                pins.append(_parse_pin(line))
+            except BuildError as error:
+                raise StateError(f"lock is damaged: {error.what}", where=where, hint=_MADE_AGAIN) from None
     if not {"recipe", "inputs", "python", "platform", "accelerator"} <= head.keys() or not pins:
-        raise StateError("lock is damaged: its head is incomplete", where=where, hint="delete it; it is made again")
+        raise StateError("lock is damaged: its head is incomplete", where=where, hint=_MADE_AGAIN)
     target = Target(python=head["python"], platform=head["platform"], accelerator=head["accelerator"])
     return Lock(
         recipe=head["recipe"],
@@ -137,6 +139,24 @@ def parse_lock(text: str, *, where: str) -> Lock:
         env=tuple(sorted(env)),
         pins=tuple(sorted(pins, key=_by_name)),
     )
+
+
+_MADE_AGAIN = "delete it; it is made again"
+
+
+def _join_continued(text: str) -> list[str]:
+    """Return the lines, a pin with its hashes as one; a backslash at the end of a comment means nothing."""
+    lines: list[str] = []
+    is_open = False
+    for line in text.split("\n"):
+        if is_open:
+            lines[-1] = f"{lines[-1]} {line.strip()}"
+        else:
+            lines.append(line)
+        is_open = line.endswith("\\") and not line.startswith("#")
+        if is_open:
+            lines[-1] = lines[-1][:-1]
+    return lines
 
 
 def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv) -> Lock:
@@ -157,7 +177,10 @@ def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv) -> Lock:
     beside = recipe.origin.with_name(f"{recipe.origin.stem}.{target.slug}.lock") if recipe.origin else folder / name
     previous = ""
     if beside.exists():
-        previous = beside.read_text(encoding="utf-8")
+        try:
+            previous = beside.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise StateError("lock is damaged: not a text file", where=str(beside), hint=_MADE_AGAIN) from None
         lock = parse_lock(previous, where=str(beside))
         if lock.inputs == inputs and lock.env == recipe.env:
             return lock
@@ -171,7 +194,7 @@ def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lo
     text = uv.compile(
         (*recipe.packages, "pip", "uv"), recipe.requirements, python=target.python, previous=previous, name=recipe.name
     )
-    pins = [_parse_pin(line, recipe.name) for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+    pins = [_parse_pin(line) for line in _join_continued(text) if line.strip()]
     for pin in pins:
         if target.accelerator == "cpu" and pin.name.startswith("nvidia-"):
             raise BuildError(
@@ -196,12 +219,11 @@ def _hash_inputs(recipe: Recipe, target: Target) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _parse_pin(line: str, where: str) -> Pin:
+def _parse_pin(line: str) -> Pin:
     match = _PIN.match(line.strip())
     if match is None:
         raise BuildError(
             f"a lock can hold only packages of an index, pinned with sha256; got {line.strip()[:80]!r}",
-            where=where,
             hint="publish it to your index, or install it in the instance with pip",
         )
     hashes = tuple(sorted(re.findall(r"sha256:([0-9a-f]{64})", match["hashes"])))

@@ -29,6 +29,7 @@ RECIPE_FIELDS: dict[str, str] = {
 """Every field of a recipe with its meaning; the reference is generated from it."""
 
 _PYTHON = re.compile(r"3\.\d{1,2}\Z")
+_INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(\S.*)")
 _ALWAYS = ("pip", "uv")  # commands of every instance, held to the lock by its constraints
 
 
@@ -52,8 +53,16 @@ class Recipe:
     def inputs(self) -> tuple[str, ...]:
         """Return what decides the lock: requirement lines, those of files included, comments left out."""
         lines = {*self.packages, *_ALWAYS}
-        for path in self.requirements:
-            lines.update(_requirement_lines(path))
+        left, seen = list(self.requirements), set[Path]()
+        while left:
+            path = left.pop()
+            if path not in seen:
+                seen.add(path)
+                mine = _requirement_lines(path)
+                lines.update(mine)
+                left += [
+                    path.parent / match[1] for match in map(_INCLUDE.match, mine) if match and "://" not in match[1]
+                ]
         return tuple(sorted(lines))
 
 
@@ -142,11 +151,16 @@ def _check(recipe: Recipe, document: Document) -> None:
             where=document.where("accelerators"),
         )
     for key, value in recipe.env:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or "\n" in value or "\0" in value:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or "\0" in value or len(f"{value}.".splitlines()) > 1:
             raise UsageError(f"env must hold NAME: one line of text, got {key}={value!r}", where=document.where("env"))
 
 
 def _requirement_lines(path: Path) -> list[str]:
-    joined = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    try:
+        joined = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"not a text file: byte {error.start} is not UTF-8", where=str(path)) from error
+    except OSError as error:
+        raise UsageError(f"requirements file cannot be read: {error.strerror}", where=str(path)) from error
     lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in joined.splitlines())
     return [re.sub(r"\s+", " ", line) for line in lines if line]

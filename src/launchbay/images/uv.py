@@ -225,9 +225,22 @@ def _environment() -> dict[str, str]:
     return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
 
 
+_ADDRESS = re.compile(r"https?://[^/\s`)]*(?P<path>[^\s`)?#]*)[^\s`)]*")
+_NETWORK_SIGNS = (
+    "failed to fetch",
+    "error sending request",
+    "error reading a body",
+    "dns error",
+    "timed out",
+    "tcp connect",
+    "connection refused",
+    "connection reset",
+)
+
+
 def explain(words: str, *, doing: str, names: Iterable[str]) -> BuildError:
     """Turn uv's complaint into one message that names the package, what happened, and what to do next."""
-    text = re.sub(r"https?://[^\s`)]+", lambda found: found[0].rsplit("/", 1)[-1] or "the index", words)
+    text = _ADDRESS.sub(lambda found: found["path"].strip("/").rpartition("/")[2] or "the index", words)
     text = " ".join(re.sub(r"[×├─▶╰│]+|hint: .*", " ", text).removeprefix("error:").split())
     lowered = words.lower()
     package = _named_package(words, names)
@@ -242,9 +255,7 @@ def explain(words: str, *, doing: str, names: Iterable[str]) -> BuildError:
             f"a downloaded file{about} does not have the hash that the lock names: {text[:300]}",
             hint="try again; if it stays, the file on the index was replaced: do not use it",
         )
-    if any(
-        sign in lowered for sign in ("failed to fetch", "error sending request", "dns error", "timed out", "connect")
-    ):
+    if any(sign in lowered for sign in _NETWORK_SIGNS):
         return BuildError(
             f"the network failed while {doing}{about}: {text[:300]}",
             hint="check the connection, then the same command again: what was downloaded is kept",
@@ -253,10 +264,15 @@ def explain(words: str, *, doing: str, names: Iterable[str]) -> BuildError:
 
 
 def _named_package(words: str, names: Iterable[str]) -> str:
+    """Return the package that a complaint is about: in quotes, in an address, or by a name that we know."""
     quoted = re.findall(r"`([A-Za-z0-9._-]+)(?:==([^`]+))?`", words)
     for name, version in quoted:
         if version:
             return f"{name} {version}"
+    if address := _ADDRESS.search(words):
+        folder, _, last = address["path"].strip("/").rpartition("/")
+        if folder:  # .../simple/NAME/ or .../NAME-1.0-py3-none-any.whl
+            return last.split("-")[0] if last.endswith((".whl", ".gz", ".zip", ".metadata")) else last
     lowered = words.lower().replace("_", "-")
     hits = [name for name in names if re.search(rf"(?<![a-z0-9-]){re.escape(name)}(?=[-=`\s/@]\S?)", lowered)]
     return max(hits, key=len, default="")

@@ -44,7 +44,7 @@ def find_differences(
         ("path", "path"),
         ("kernel", "machine"),
         ("driver", "machine"),
-        ("gpus", "gpu"),
+        ("gpus", "machine"),
         ("onboard", "machine"),
     ):
         found += _odd_ones(fingerprints, key, kind)

@@ -26,7 +26,10 @@ __all__ = ["Verification", "verify_image", "verify_instances"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """The outcome of a proof. `gpu_proven` is None where no driver shows a GPU; seconds by stage."""
+    """The outcome of a proof. `gpu_proven` is None where no driver shows a GPU; seconds by stage.
+
+    Instances that all cannot use the GPU are identical and not proven; `differences` names them with kind ``gpu``.
+    """
 
     identical: bool
     gpu_proven: bool | None
@@ -79,10 +82,11 @@ def verify_instances(
     for image in images.values() if full else ():
         problems += verify_image(image).problems
     hashed = time.monotonic()
+    identical = not differences and not problems
     gpu, gpu_differences = _prove_gpus(bay, instances, images, prints)
     differences += gpu_differences
     return Verification(
-        identical=not differences and not problems,
+        identical=identical,
         gpu_proven=gpu,
         fingerprints=[{"instance": item.name, "digest": item.digest, **prints[item.name]} for item in instances],
         differences=differences,

@@ -36,10 +36,16 @@ def _only(prefix: str, files: list[Path], folder: Path) -> Path:
     found = [path for path in files if path.name.lower().startswith(prefix)]
     if not found:
         held = ", ".join(path.name for path in files[:5]) or "no CSV file"
-        raise NotFound(f"there is no {prefix}*.csv; the folder holds {held}", where=str(folder),
-                       hint="three files: train*.csv, val*.csv, test*.csv")
+        raise NotFound(
+            f"there is no {prefix}*.csv; the folder holds {held}",
+            where=str(folder),
+            hint="three files: train*.csv, val*.csv, test*.csv",
+        )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise UsageError(f"expected one {prefix}*.csv, got {len(found)}: {names}", where=str(folder),
-                         hint="keep one of them in the folder")
+        raise UsageError(
+            f"expected one {prefix}*.csv, got {len(found)}: {names}",
+            where=str(folder),
+            hint="keep one of them in the folder",
+        )
     return found[0]

@@ -111,14 +111,39 @@ def parse_document(text: str, source: str) -> Document:
         lines: dict[str, int] = {}
         for key, _ in node.value:
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise UsageError("a field's name must be a plain word", where=f"{source}:{line}")
             if key.value in lines:
                 first = lines[key.value]
                 raise UsageError(f"field {key.value!r} stands twice, first in line {first}", where=f"{source}:{line}")
             lines[key.value] = line
-        values = yaml.safe_load(text)
+        values = _construct(text, node, source)
+    except yaml.reader.ReaderError as error:
+        where = f"{source}:{text.count(chr(10), 0, error.position) + 1}"
+        what = f"a character that no text holds (#x{error.character:02x})"
+        raise UsageError(f"not valid YAML: {what}", where=where) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
         problem = getattr(error, "problem", None) or str(error)
         raise UsageError(f"not valid YAML: {problem}", where=where) from error
+    except RecursionError:
+        raise UsageError("not valid YAML: nested too deeply", where=source) from None
     return Document(source, {str(key): value for key, value in values.items()}, lines)
+
+
+def _construct(text: str, node: Any, source: str) -> dict[Any, Any]:
+    """Turn text that is YAML into values; some look like a date or a number and are none, such as 2026-02-31."""
+    import yaml
+
+    try:
+        values: dict[Any, Any] = yaml.safe_load(text)
+    except ValueError as error:
+        for key, value in node.value:
+            try:
+                yaml.SafeLoader("").construct_object(value, deep=True)
+            except ValueError:
+                where = f"{source}:{key.start_mark.line + 1}"
+                raise UsageError(f"{key.value} must be a text in quotes: {error}", where=where) from error
+        raise UsageError(f"not valid YAML: {error}", where=source) from error
+    return values

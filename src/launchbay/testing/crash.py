@@ -10,6 +10,7 @@ folder renamed into or out of its place, a folder removed, a process ended.
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -60,10 +61,8 @@ def crash_points(crossed: Callable[[str], None]) -> Iterator[None]:
             setattr(owner, name, real)
 
 
-def main(arguments: list[str]) -> int:
-    """Run `bay` and count the crossings, or die at one."""
-    from launchbay.cli.main import main as bay
-
+def main(arguments: list[str]) -> None:
+    """Run `bay` and count the crossings, or die at one; the exit code is `bay`'s own."""
     at = None if arguments[0] == "COUNT" else int(arguments[0])
     crossings: list[str] = []
 
@@ -72,12 +71,14 @@ def main(arguments: list[str]) -> int:
         if len(crossings) == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with crash_points(crossed):
-        code = bay(arguments[1:])
-    if at is None:
-        Path(os.environ["LAUNCHBAY_CROSSINGS"]).write_text("\n".join(crossings), encoding="utf-8")
-    return code
+    sys.argv = ["bay", *arguments[1:]]
+    try:
+        with crash_points(crossed):
+            runpy.run_module("launchbay", run_name="__main__")
+    finally:
+        if at is None:
+            Path(os.environ["LAUNCHBAY_CROSSINGS"]).write_text("\n".join(crossings), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
