@@ -64,7 +64,7 @@ GOOD: dict[Check, list[dict[str, str]]] = {
         {"units.py": "from launchbay.errors import UsageError"},
         {"images/build.py": "from launchbay.spec import names\nfrom launchbay.images import lock"},
         {"lifecycle/fleet.py": "from launchbay.store import journal\nfrom launchbay.providers import local"},
-        {"demo.py": "from launchbay import api", "api.py": ""},
+        {"experiment.py": "from launchbay import api", "api.py": ""},
         {"cli/main.py": "from launchbay import __version__, api", "__init__.py": "", "api.py": ""},
         {"testing/fake.py": "from launchbay import api"},
         {"twin/__init__.py": "from launchbay.catalog import offer"},

@@ -146,9 +146,8 @@ def _judge(bay: Bay, run: Run, test: Path, tell: Tell) -> Evaluation:
         else "model: unknown size"
     )
     evaluation = models.evaluate(bay, run.id, test)
-    tell(
-        f"test MSE {evaluation.mse:.4f}, RMSE {evaluation.rmse:.4f}, MAE {evaluation.mae:.4f}, R2 {'unknown' if evaluation.r2 is None else f'{evaluation.r2:.4f}'}"
-    )
+    r2 = "unknown" if evaluation.r2 is None else f"{evaluation.r2:.4f}"
+    tell(f"test MSE {evaluation.mse:.4f}, RMSE {evaluation.rmse:.4f}, MAE {evaluation.mae:.4f}, R2 {r2}")
     predicted = models.predict(bay, run.id, test, rows="0:5")
     tell(f"first predictions: {_numbers(predicted.predictions)}; truth: {_numbers(predicted.targets or [])}")
     return evaluation

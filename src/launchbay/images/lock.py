@@ -11,7 +11,7 @@ import json
 import platform
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -28,6 +28,7 @@ LAYOUT = 1
 _PIN = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>\S+)\s+(?P<hashes>(--hash=sha256:[0-9a-f]{64}\s*)+)\Z"
 )
+_HASH = re.compile(r"sha256:([0-9a-f]{64})")
 _HEAD = re.compile(r"# (?P<key>recipe|inputs|python|platform|accelerator|env): (?P<value>.*)\Z")
 
 
@@ -201,6 +202,8 @@ def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lo
                 f"a CPU lock must hold no CUDA package, but {recipe.name} resolved to {pin.name} {pin.version}",
                 hint="give uv a CPU build with UV_FIND_LINKS=FOLDER or UV_TORCH_BACKEND=cpu",
             )
+    demanded = _demanded_hashes(recipe)  # who writes hashes down wants these files, whatever the index offers by now
+    pins = [replace(pin, hashes=demanded.get(pin.name, pin.hashes)) for pin in pins]
     return Lock(
         recipe=recipe.name,
         inputs=_hash_inputs(recipe, target),
@@ -208,6 +211,18 @@ def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lo
         env=recipe.env,
         pins=tuple(sorted(pins, key=_by_name)),
     )
+
+
+def _demanded_hashes(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for line in recipe.inputs():
+        if hashes := _HASH.findall(line):
+            found.setdefault(_normal(re.split(r"[\s\[(<>=!~;@]", line, maxsplit=1)[0]), set()).update(hashes)
+    return {name: tuple(sorted(hashes)) for name, hashes in found.items()}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _by_name(pin: Pin) -> str:
@@ -226,5 +241,4 @@ def _parse_pin(line: str) -> Pin:
             f"a lock can hold only packages of an index, pinned with sha256; got {line.strip()[:80]!r}",
             hint="publish it to your index, or install it in the instance with pip",
         )
-    hashes = tuple(sorted(re.findall(r"sha256:([0-9a-f]{64})", match["hashes"])))
-    return Pin(re.sub(r"[-_.]+", "-", match["name"]).lower(), match["version"], hashes)
+    return Pin(_normal(match["name"]), match["version"], tuple(sorted(_HASH.findall(match["hashes"]))))

@@ -206,30 +206,20 @@ def _drop_untrusted(part: Part, errand: Errand) -> None:
 # --- one answer ---
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Head:
-    """What an answer says of itself: where its body begins in the file, and how long the body is."""
-
-    start: int | None
-    length: int | None
-    origin: Origin
-
-
 def _take(answer: Any, errand: Errand, part: Part, target: Path) -> None:
     """Write one answer's body where it belongs. Raises _Dropped when the file is not whole after it."""
-    head = _read_head(answer, errand)
-    left, total = head.length, head.origin.total
+    start, origin = _read_head(answer, errand)
+    total = origin.total
     if total is not None:
         _check_room(target, total, total - part.size)
     if answer.status == HTTPStatus.OK:
-        beginning = _check_new(answer, head, errand, target)
-        has_changed = part.origin is None or part.origin.differs(head.origin)
+        beginning = _check_new(answer, total, errand, target)
+        has_changed = part.origin is None or part.origin.differs(origin)
         part.clear("the file changed at the server" if has_changed else "the server cannot continue a download")
-        part.begin(head.origin)
+        part.begin(origin)
         part.append(beginning)
-        left = None if left is None else left - len(beginning)
     elif answer.status in (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
-        if part.origin is None or part.origin.differs(head.origin) or head.start != part.size:
+        if part.origin is None or part.origin.differs(origin) or start != part.size:
             part.clear("the file changed at the server")
             raise _Dropped("the server's answer does not continue what is there")
         part.is_joined = True
@@ -238,21 +228,21 @@ def _take(answer: Any, errand: Errand, part: Part, target: Path) -> None:
             return  # nothing lies behind what is there: it was whole
     else:
         raise UserError(f"the server answered {answer.status} and sent no file", where=shown(answer.url))
-    _read_body(answer, errand, part, left, total)
+    _read_body(answer, errand, part, total)
 
 
-def _read_head(answer: Any, errand: Errand) -> _Head:
+def _read_head(answer: Any, errand: Errand) -> tuple[int | None, Origin]:
+    """Return where the body begins in the file, and which version of the file it is of."""
     headers: Message = answer.headers
-    length = None if "Transfer-Encoding" in headers else _number(headers.get("Content-Length"))
     start: int | None = 0
-    total = length
+    # Chunks say themselves where they end, and http.client does not look at a length beside them.
+    total = None if "Transfer-Encoding" in headers else _number(headers.get("Content-Length"))
     if answer.status != HTTPStatus.OK:
         match = re.match(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)\Z", headers.get("Content-Range", ""))
         total = _number(match[2]) if match else None
         start = _number(match[1]) if match and match[1] else total
     etag, date = _clean(headers.get("ETag")), _clean(headers.get("Last-Modified"))
-    origin = Origin(key=errand.key, etag=etag, last_modified=date, total=total)
-    return _Head(start=start, length=length, origin=origin)
+    return start, Origin(key=errand.key, etag=etag, last_modified=date, total=total)
 
 
 def _number(text: str | None) -> int | None:
@@ -265,10 +255,9 @@ def _clean(header: str | None) -> str | None:
     return header if is_good else None
 
 
-def _check_new(answer: Any, head: _Head, errand: Errand, target: Path) -> bytes:
+def _check_new(answer: Any, total: int | None, errand: Errand, target: Path) -> bytes:
     """Return the first bytes of a whole file, and refuse what is none before anything is given up for it."""
     where = shown(answer.url)
-    total = head.origin.total
     beginning = _receive(answer.read, HEAD, errand)
     if not beginning and total in (None, 0):
         raise UserError("the server sent an empty file", where=where, hint="open the link in a browser")
@@ -304,14 +293,10 @@ def conflict(target: Path, difference: str) -> Conflict:
     )
 
 
-def _read_body(answer: Any, errand: Errand, part: Part, left: int | None, total: int | None) -> None:
+def _read_body(answer: Any, errand: Errand, part: Part, total: int | None) -> None:
     """Append the body as it comes. read1, not read: what came is on the disk before the next byte comes."""
-    while left is None or left > 0:
-        data = _receive(answer.read1, CHUNK if left is None else min(CHUNK, left), errand)
-        if not data:
-            break
+    while data := _receive(answer.read1, CHUNK, errand):
         part.append(data)
-        left = None if left is None else left - len(data)
         errand.meter.show(part.size, total)
     if total is not None and part.size != total:
         raise _Dropped(f"the connection closed after {part.size:,} of {total:,} bytes")
