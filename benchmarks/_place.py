@@ -48,12 +48,12 @@ class Place:
         """Return the name of a fleet that never was before; the end of the benchmark removes it."""
         return "-".join(["bench", self.tag, *map(str, parts)])
 
-    def ask(self, *arguments: str | Path, environ: Mapping[str, str] | None = None) -> Any:
+    def ask(self, *arguments: str | Path) -> Any:
         """Run `bay` untimed and return its JSON. Raises CommandFailed with what it said."""
         command = [*self.bay, *map(str, arguments)]
         after = command.index("--") if "--" in command else len(command)
         command[after:after] = ["--json"]
-        done = subprocess.run(command, env=dict(environ or self.environ), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=dict(self.environ), capture_output=True, text=True, check=False)
         if done.returncode:
             raise CommandFailed(f"{' '.join(command[:8])} ended with code {done.returncode}: {done.stderr[-800:]}")
         return json.loads(done.stdout)

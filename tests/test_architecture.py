@@ -13,9 +13,7 @@ from tools.source import Module, parse, read_package
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = read_package(ROOT / "src")
 SCRIPTS = [
-    path
-    for folder in ("tests", "tools", "benchmarks", "examples")
-    for path in sorted((ROOT / folder).rglob("*.py"))
+    path for folder in ("tests", "tools", "benchmarks", "examples") for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 
 Check = Callable[[Sequence[Module]], list[str]]
@@ -28,17 +26,13 @@ def modules(files: Mapping[str, str]) -> list[Module]:
 # --- the package as it is ---
 
 
-@pytest.mark.parametrize(
-    "check", architecture.CHECKS, ids=lambda check: check.__name__.removeprefix("check_")
-)
+@pytest.mark.parametrize("check", architecture.CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_the_package_keeps_its_shape(check: Check) -> None:
     found = check(MODULES)
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize(
-    "module", [item for item in MODULES if not item.is_program], ids=lambda item: item.name
-)
+@pytest.mark.parametrize("module", [item for item in MODULES if not item.is_program], ids=lambda item: item.name)
 def test_what_a_module_lists_can_be_imported(module: Module) -> None:
     loaded = importlib.import_module(module.name)
     missing = [name for name in loaded.__all__ if not hasattr(loaded, name)]

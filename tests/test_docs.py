@@ -60,9 +60,7 @@ def test_every_field_has_a_heading(page: str, field: str) -> None:
 
 def test_every_page_can_be_reached_from_the_index() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    pages = [
-        path.relative_to(ROOT / "docs").as_posix() for path in PAGES if path.is_relative_to(ROOT / "docs")
-    ]
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in PAGES if path.is_relative_to(ROOT / "docs")]
     assert [page for page in pages if page != "README.md" and f"({page}" not in index] == []
 
 
@@ -86,8 +84,7 @@ def refusal(parser: argparse.ArgumentParser, args: tuple[str, ...]) -> str:
 def test_every_command_shown_is_understood(page: Path) -> None:
     parser = build_parser()
     refused = {
-        f"{command.where}: {command.text}": refusal(parser, command.args)
-        for command in markdown.bay_commands(page)
+        f"{command.where}: {command.text}": refusal(parser, command.args) for command in markdown.bay_commands(page)
     }
     assert {command: said for command, said in refused.items() if said} == {}
 

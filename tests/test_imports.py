@@ -60,9 +60,7 @@ def loaded(code: str, *args: str, home: Path) -> set[str]:
     return {*modules, *(name.partition(".")[0] for name in modules)}
 
 
-@pytest.mark.parametrize(
-    "args", [(), ("--help",), ("--version",), ("launch", "--help"), ("ps",), ("ps", "--json")]
-)
+@pytest.mark.parametrize("args", [(), ("--help",), ("--version",), ("launch", "--help"), ("ps",), ("ps", "--json")])
 def test_the_command_loads_nothing_heavy(args: tuple[str, ...], tmp_path: Path) -> None:
     modules = loaded(BAY, *args, home=tmp_path) if args else loaded("import sys, launchbay", home=tmp_path)
     assert modules & NEVER == set()

@@ -73,9 +73,7 @@ def test_another_image_than_the_quick_ones_is_for_test_all(folder: Path) -> None
 
 
 def test_an_image_mark_without_a_name_is_an_error(folder: Path) -> None:
-    (folder / "tests/test_it.py").write_text(
-        "import pytest\n@pytest.mark.image\ndef test_it() -> None: pass\n"
-    )
+    (folder / "tests/test_it.py").write_text("import pytest\n@pytest.mark.image\ndef test_it() -> None: pass\n")
     code, output = run(folder)
     assert code == 4
     assert "image must name one image" in output

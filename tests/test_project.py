@@ -18,9 +18,7 @@ LOCKS = [*sorted(ROOT.glob("requirements/*.txt")), *sorted(ROOT.glob("src/launch
 INDEX_HOSTS = [".".join(name) for name in (("pypi", "org"), ("pythonhosted", "org"), ("pypi", "python"))]
 MACHINE_PATHS = ["work", "tmp", "opt", "root"]
 FOREIGN = re.compile(
-    "|".join(
-        [*(re.escape(host) for host in INDEX_HOSTS), rf"(?<![\w.$}}/~*-])/(?:{'|'.join(MACHINE_PATHS)})/"]
-    )
+    "|".join([*(re.escape(host) for host in INDEX_HOSTS), rf"(?<![\w.$}}/~*-])/(?:{'|'.join(MACHINE_PATHS)})/"])
 )
 PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;]+)(?P<marker> *;[^\\]*)?")
 
@@ -29,9 +27,7 @@ def tracked() -> list[Path]:
     """Return what is in the checkout and not ignored; where there is no git, what comes with the source."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     try:
-        listed = (
-            subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
-        )
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
     except (OSError, subprocess.CalledProcessError):
         folders = ("src", "tests", "tools", "benchmarks", "docs", "examples", "requirements")
         return [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]

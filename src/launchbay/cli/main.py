@@ -6,6 +6,7 @@ pass the command's own code on.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -16,16 +17,14 @@ from launchbay.errors import LaunchbayError
 __all__ = ["main"]
 
 
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+"""What the system refuses for reasons that a person can mend; any other refusal is a bug of ours."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `bay` and return its exit code."""
     try:
-        namespace = parse(sys.argv[1:] if arguments is None else arguments)
-    except SystemExit as error:  # argparse has said why
-        return int(error.code or 0)
-    try:
-        from launchbay.cli.commands import run  # a `--help` has answered by now and never pays for this
-
-        code = run(namespace)
+        code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except LaunchbayError as error:
         sys.stderr.write(f"bay: {error}\n")
@@ -36,13 +35,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader went away (`| head`); that is no error, and Python must not complain at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:  # noqa: BLE001 - the one place where a bug is told from an error
+    except Exception as error:  # noqa: BLE001 - the one place where a bug is told from an error
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            from launchbay.files import explain_os_error
+
+            sys.stderr.write(f"bay: {explain_os_error(error, 'working')}\n")
+            return 1
         import traceback
 
         traceback.print_exc()
         sys.stderr.write("bay: this is a bug in Launchbay; please report it with the lines above\n")
         return 3
     return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        namespace = parse(arguments)
+    except SystemExit as error:  # argparse has said why
+        return int(error.code or 0)
+    from launchbay.cli.commands import run  # a `--help` has answered by now and never pays for this
+
+    return run(namespace)
 
 
 if __name__ == "__main__":

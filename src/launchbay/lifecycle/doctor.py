@@ -61,7 +61,7 @@ def _uv(_: Bay) -> Iterator[Check]:
 def _home(bay: Bay) -> Iterator[Check]:
     root = bay.home.root
     standing = next(path for path in (root, *root.parents) if path.exists())
-    if not os.access(standing, os.W_OK):
+    if not (standing.is_dir() and os.access(standing, os.W_OK)):
         yield Check(
             name="home",
             state="broken",

@@ -9,7 +9,7 @@ from typing import Any
 
 from launchbay.errors import Conflict, LaunchbayError
 from launchbay.files import locked
-from launchbay.home import new_id, random_letters
+from launchbay.home import new_ids, random_letters
 from launchbay.images.image import Image
 from launchbay.jsonable import fields_of
 from launchbay.lifecycle.bay import Bay
@@ -153,7 +153,8 @@ class _Launching:
     def _begin(self, observed: Sequence[Instance], *, unnamed: bool) -> Operation:
         """Write down what is meant, ids included, once it is clear that nothing stands against it."""
         wish = self.wish
-        ids = {name: new_id("i", self.bay.clock.now()) for name in instance_names(wish.fleet, wish.count)}
+        names = instance_names(wish.fleet, wish.count)
+        ids = dict(zip(names, new_ids("i", self.bay.clock.now(), wish.count), strict=True))
         plan_launch(wish, observed, ids=ids, token="")
         meant = {"count": wish.count, "image": wish.image, "digest": wish.digest, "ids": ids, "unnamed": unnamed}
         return self.journal.begin("launch", wish.fleet, meant)

@@ -57,9 +57,11 @@ class LocalProvider:
                 continue
             try:
                 instance = self._create(spec, image, final)
-            except OSError as error:
+            except BaseException as error:
                 remove_tree(self._draft(spec.id))
-                raise explain_os_error(error, f"creating {spec.name}") from error
+                if isinstance(error, OSError):
+                    raise explain_os_error(error, f"creating {spec.name}") from error
+                raise
             made(instance)
 
     def _create(self, spec: InstanceSpec, image: Image, final: Path) -> Instance:

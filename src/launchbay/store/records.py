@@ -6,8 +6,9 @@ A run's folder holds `record.json` (written once, before the script starts), `pr
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def process_alive(process: Mapping[str, Any] | None) -> bool:
     try:
         text = Path(f"/proc/{process['pid']}/stat").read_text(encoding="utf-8", errors="replace")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between opening and reading
         return False if os.path.isdir("/proc/self") else _signalable(int(process["pid"]))
     fields = text.rpartition(")")[2].split()
     return fields[0] not in "ZX" and fields[19] == str(process["start"]) and boot == process["boot"]
@@ -131,6 +132,9 @@ def write_run(folder: Path, record: Mapping[str, Any]) -> None:
 def read_run(folder: Path) -> Run:
     """Read a run as it stands now. Raises FileNotFoundError when there is none, StateError when damaged."""
     record = read_json(folder / "record.json")
+    if lacking := [key for key in _RECORD if key not in record]:
+        where = str(folder / "record.json")
+        raise StateError(f"record is damaged: it lacks {', '.join(lacking)}", where=where, hint="bay doctor")
     process = _read_if_there(folder / "process.json")
     result = _read_if_there(folder / "result.json")
     if result is None and process is not None and not process_alive(process):
@@ -185,9 +189,15 @@ def _read_if_there(path: Path) -> dict[str, Any] | None:
 
 def list_runs(home: Home) -> Iterator[Run]:
     """Yield all runs, oldest first; a folder without a readable record is skipped (`bay doctor` names it)."""
-    if not home.runs.is_dir():
-        return
-    for name in sorted(os.listdir(home.runs)):
+    yield from _readable(home, _names(home))
+
+
+def _names(home: Home) -> list[str]:
+    return sorted(os.listdir(home.runs)) if home.runs.is_dir() else []
+
+
+def _readable(home: Home, names: Iterable[str]) -> Iterator[Run]:
+    for name in names:
         try:
             yield read_run(home.runs / name)
         except (FileNotFoundError, NotADirectoryError, StateError, KeyError):
@@ -196,15 +206,16 @@ def list_runs(home: Home) -> Iterator[Run]:
 
 def find_run(home: Home, reference: str) -> Run:
     """Return the run of that id, of a unique beginning or ending of it, or the newest one for ``latest``."""
-    names = sorted(os.listdir(home.runs)) if home.runs.is_dir() else []
-    if reference == "latest" and names:
-        return read_run(home.runs / names[-1])
+    names = _names(home)
+    if reference == "latest" and (newest := next(_readable(home, reversed(names)), None)):
+        return newest
     found = [name for name in names if name == reference] or [
         name for name in names if name.startswith(reference) or name.endswith(reference)
     ]
     if len(found) == 1:
-        return read_run(home.runs / found[0])
-    if found:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # not a run, or one that was never begun
+            return read_run(home.runs / found[0])
+    if len(found) > 1:
         raise UsageError(f"{reference!r} could be {len(found)} runs: {', '.join(found[:5])}", hint="bay runs")
     raise NotFound(f"there is no run {reference!r}", hint="`bay runs` lists them; `latest` is the newest")
 

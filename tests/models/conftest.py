@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launchbay.images.image import Image
+from launchbay.models.inspect import Ask
+from launchbay.transport.onboard import pack_onboard, parse_answer
+
+MAKE_MODELS = Path(__file__).with_name("make_models.py")
+
+
+@pytest.fixture(scope="session")
+def keras_python(request: pytest.FixtureRequest) -> Path:
+    """Return a Python that has Keras: the one named in LAUNCHBAY_TEST_PYTHON, else that of the tensorflow image."""
+    named = os.environ.get("LAUNCHBAY_TEST_PYTHON")
+    if named:
+        return Path(named)
+    image_store: Callable[[str], Image] = request.getfixturevalue("image_store")
+    return image_store("tensorflow").python_path
+
+
+@pytest.fixture(scope="session")
+def saved(keras_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of saved models with facts.json beside them; see make_models.py."""
+    folder = tmp_path_factory.mktemp("models")
+    done = subprocess.run(
+        [keras_python, MAKE_MODELS, folder], capture_output=True, text=True, check=False, env=_environ()
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder
+
+
+@pytest.fixture(scope="session")
+def facts(saved: Path) -> dict[str, Any]:
+    """Return what Keras itself says of the models."""
+    found: dict[str, Any] = json.loads((saved / "facts.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="session")
+def ask(keras_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Ask:
+    """Return the way to ask the packed onboard program under that Python."""
+    program = tmp_path_factory.mktemp("onboard") / "onboard.pyz"
+    program.write_bytes(pack_onboard())
+
+    def run(command: str, request: Mapping[str, object]) -> Mapping[str, Any]:
+        done = subprocess.run(
+            [keras_python, program, command],
+            input=json.dumps({"v": 1, **request}).encode(),
+            capture_output=True,
+            check=False,
+            env=_environ(),
+        )
+        return parse_answer(done.stdout, what=command, words=done.stderr, code=done.returncode)
+
+    return run
+
+
+def _environ() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_"))}
+    return {**kept, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
