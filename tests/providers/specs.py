@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from launchbay.images.image import Image
+from launchbay.images.image import Image, find_image
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance, InstanceSpec
-from launchbay.providers.base import Provider
 
 __all__ = ["make_instances", "make_specs"]
 
@@ -26,8 +25,9 @@ def make_specs(image: Image, count: int, *, fleet: str = "exp") -> list[Instance
     ]
 
 
-def make_instances(bay: Bay, image: Image, count: int = 1, *, provider: Provider | None = None) -> list[Instance]:
-    """Make instances, and return them as observed."""
-    provider = provider or bay.provider
-    provider.create(make_specs(image, count), image, made=lambda instance: None)
-    return list(provider.observe())
+def make_instances(bay: Bay, image: Image, count: int = 1) -> list[Instance]:
+    """Make instances on the image as it lies in this home, and return them as observed."""
+    mine = find_image(bay.home, image.digest)
+    assert mine is not None
+    bay.provider.create(make_specs(mine, count), mine, made=lambda _: None)
+    return list(bay.provider.observe())

@@ -1,11 +1,86 @@
 from __future__ import annotations
 
+import os
 import re
-import shutil
 import subprocess
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from launchbay.images.image import Image
 from launchbay.runs.events import read_scalars
+from launchbay.scaffold import write_project
+
+EPOCHS = 60
+SLOPE = """
+import keras, numpy
+model = keras.saving.load_model("model.keras")
+print([type(layer).__name__ for layer in model.layers], model.count_params())
+print([round(float(layer.activation(numpy.float32(-1))), 6) for layer in model.layers])
+"""
+
+
+@pytest.fixture
+def python(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Return a function that gives an image's Python, or the one named in LAUNCHBAY_TEST_PYTHON[_JAX]."""
+
+    def find(image: str) -> str:
+        named = os.environ.get("LAUNCHBAY_TEST_PYTHON" + ("" if image == "tensorflow" else f"_{image.upper()}"))
+        if named:
+            return named
+        image_store: Callable[[str], Image] = request.getfixturevalue("image_store")
+        return str(image_store(image).python_path)
+
+    return find
+
+
+def run(python: str, backend: str, folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(
+        [python, *args], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("tensorflow", marks=pytest.mark.image("tensorflow")),
+        pytest.param("jax", marks=pytest.mark.image("jax")),
+    ],
+)
+def test_the_script_trains_on_any_backend(backend: str, tmp_path: Path, python: Callable[[str], str]) -> None:
+    write_project(tmp_path, image=backend)
+    done = run(python(backend), backend, tmp_path, "train.py", "--epochs", str(EPOCHS), "--batch-size", "100")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+    said = done.stdout.splitlines()
+    assert said[0].startswith(f"epoch 50/{EPOCHS}  loss ")
+    assert len(said) == 3
+    best = re.fullmatch(r"best epoch (\d+)  val_loss (\d+\.\d{3})", said[1])
+    assert best
+    assert 0 < float(said[2].removeprefix("test_mse=")) < 1000
+
+    curves = {series.tag: series for series in read_scalars(tmp_path / "logs")}
+    assert set(curves) == {"loss", "val_loss"}
+    assert [point.step for point in curves["loss"].scalars] == list(range(EPOCHS))
+    values = [point.value for point in curves["val_loss"].scalars]
+    assert int(best[1]) == 1 + values.index(min(values))
+    assert float(best[2]) == pytest.approx(min(values), abs=0.001)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["epoch-0050.keras"]
+
+    model = run(python(backend), backend, tmp_path, "-c", SLOPE)
+    assert model.returncode == 0, model.stderr[-2000:]
+    assert model.stdout.splitlines() == [
+        "['Dense', 'Dense', 'Dense', 'Dense', 'Dense'] 30601",
+        "[-0.2, -0.2, -0.2, -0.2, -1.0]",
+    ]
+
+
+@pytest.mark.image("tensorflow")
+def test_a_missing_file_is_said(tmp_path: Path, python: Callable[[str], str]) -> None:
+    write_project(tmp_path)
+    (tmp_path / "data" / "validation.csv").unlink()
+    done = run(python("tensorflow"), "tensorflow", tmp_path, "train.py")
+    assert done.returncode == 1
+    assert "expected exactly one data/val*.csv, found 0" in done.stderr

@@ -85,7 +85,8 @@ def _read_rows(site_packages: str) -> List[_Row]:
         if not name.endswith(".dist-info") or not os.path.exists(record):
             continue
         with open(record, encoding="utf-8", newline="") as file:
-            for path, digest, size in csv.reader(file):
+            whole = (row for row in csv.reader(file) if len(row) == 3)  # a RECORD that was edited is told by the seal
+            for path, digest, size in whole:
                 # the installer rewrites these, so their hash is not the package's word
                 if (
                     digest

@@ -1,0 +1,107 @@
+"""Which model files are loaded at all: those that a run of ours made, and no other."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import launchbay
+from launchbay.errors import Conflict, NotFound, UnsafeModel, UsageError
+from launchbay.files import remove_tree, sha256_file
+from launchbay.images.image import Image
+from launchbay.lifecycle.bay import Bay
+
+
+def _run_that_made(bay: Bay, image: Image, content: bytes, *, name: str = "run-20260101-000000-aaaaa") -> Path:
+    folder = bay.home.runs / name
+    (folder / "work").mkdir(parents=True)
+    model = folder / "work" / "model.keras"
+    model.write_bytes(content)
+    record = {
+        "instance": "exp-1", "fleet": "exp", "image": image.name, "digest": image.digest, "script": "/s/train.py",
+        "args": [], "data": None, "data_files": {}, "created_at": 0.0,
+    }  # fmt: skip
+    (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    made = {"path": "model.keras", "format": "keras", "sha256": sha256_file(model), "bytes": len(content)}
+    result = {"state": "done", "exit_code": 0, "artifacts": [made], "logdirs": []}
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    return model
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "test.csv"
+    path.write_text("1,2\n3,4\n", encoding="utf-8")
+    return path
+
+
+def test_a_file_that_no_run_made_is_not_loaded(bay: Bay, tmp_path: Path, rows: Path) -> None:
+    foreign = tmp_path / "foreign.keras"
+    with zipfile.ZipFile(foreign, "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("metadata.json", "{}")
+    for verb in (launchbay.evaluate, launchbay.predict):
+        with pytest.raises(UnsafeModel, match="no run of yours made this file"):
+            verb(bay, str(foreign), rows)
+
+
+def test_a_model_changed_by_one_byte_is_not_loaded(bay: Bay, with_image: Callable[[str], Image], rows: Path) -> None:
+    model = _run_that_made(bay, with_image("tiny"), b"PK\x03\x04 a model")
+    model.write_bytes(b"PK\x03\x04 a modeL")
+    with pytest.raises(UnsafeModel):
+        launchbay.evaluate(bay, str(model), rows)
+
+
+def test_a_copy_of_a_model_of_ours_is_known_by_its_content(
+    bay: Bay, with_image: Callable[[str], Image], tmp_path: Path, rows: Path
+) -> None:
+    image = with_image("tiny")
+    model = _run_that_made(bay, image, b"PK\x03\x04 a model")
+    copy = tmp_path / "copy.keras"
+    copy.write_bytes(model.read_bytes())
+    (bay.home.images / image.digest).unlink()
+    with pytest.raises(Conflict, match=r"image .* is gone"):  # trusted, and only then is its image looked for
+        launchbay.evaluate(bay, str(copy), rows)
+
+
+def test_a_missing_image_says_how_to_build_it(bay: Bay, with_image: Callable[[str], Image], rows: Path) -> None:
+    image = replace(with_image("tiny"), digest="0" * 64)
+    model = _run_that_made(bay, image, b"PK\x03\x04 a model")
+    with pytest.raises(Conflict) as caught:
+        launchbay.predict(bay, str(model), rows)
+    assert "bay image build tiny" in caught.value.hint
+
+
+def test_a_run_stands_for_its_best_model(bay: Bay, with_image: Callable[[str], Image], rows: Path) -> None:
+    _run_that_made(bay, replace(with_image("tiny"), digest="0" * 64), b"PK\x03\x04 a model")
+    with pytest.raises(Conflict):  # found, trusted, and stopped only by the image
+        launchbay.evaluate(bay, "latest", rows)
+
+
+def test_a_run_without_a_model_says_so(bay: Bay, with_image: Callable[[str], Image], rows: Path) -> None:
+    model = _run_that_made(bay, with_image("tiny"), b"x")
+    result = model.parent.parent / "result.json"
+    result.write_text(json.dumps({"state": "done", "exit_code": 0, "artifacts": [], "logdirs": []}), encoding="utf-8")
+    with pytest.raises(NotFound, match="made no model"):
+        launchbay.evaluate(bay, "latest", rows)
+
+
+def test_a_missing_file_and_a_folder_are_told_apart(bay: Bay, tmp_path: Path, rows: Path) -> None:
+    with pytest.raises(NotFound, match="no model file"):
+        launchbay.evaluate(bay, "nowhere/model.keras", rows)
+    with pytest.raises(UsageError, match="folder"):
+        launchbay.evaluate(bay, str(tmp_path), rows)
+
+
+def test_a_model_cannot_be_shown_without_any_image(bay: Bay, tmp_path: Path) -> None:
+    remove_tree(bay.home.images)
+    model = tmp_path / "model.keras"
+    model.write_bytes(b"PK\x03\x04")
+    with pytest.raises(Conflict, match="h5py") as caught:
+        launchbay.show_model_card(bay, str(model))
+    assert "bay image build" in caught.value.hint
