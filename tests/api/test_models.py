@@ -22,7 +22,7 @@ def _run_that_made(bay: Bay, image: Image, content: bytes, *, name: str = "run-2
     (folder / "work").mkdir(parents=True)
     model = folder / "work" / "model.keras"
     model.write_bytes(content)
-    record = {
+    record: dict[str, object] = {
         "instance": "exp-1", "fleet": "exp", "image": image.name, "digest": image.digest, "script": "/s/train.py",
         "args": [], "data": None, "data_files": {}, "created_at": 0.0,
     }  # fmt: skip

@@ -65,7 +65,9 @@ def check_closed(bay: Bay) -> None:
         assert [item.verb for verb in ("launch", "terminate") for item in journal.unfinished(verb)] == []
 
 
-def kill_each(fresh: Callable[[], Bay], prepare: Callable[[Bay], object], body: Callable[[Bay], object]) -> Iterator[Bay]:
+def kill_each(
+    fresh: Callable[[], Bay], prepare: Callable[[Bay], object], body: Callable[[Bay], object]
+) -> Iterator[Bay]:
     """Yield a home for each instant of `body` between two lasting steps, in which it was killed at that instant."""
     bay = fresh()
     prepare(bay)
@@ -83,7 +85,7 @@ def kill_each(fresh: Callable[[], Bay], prepare: Callable[[Bay], object], body: 
 
 def test_launch_killed_at_every_step_is_completed_by_the_same_command(fresh: Callable[[], Bay], tiny: str) -> None:
     killed = 0
-    for bay in kill_each(fresh, lambda bay: None, lambda bay: launch(bay, tiny)):
+    for bay in kill_each(fresh, lambda _: None, lambda bay: launch(bay, tiny)):
         launch(bay, tiny)
         check_standing(bay)
         killed += 1
@@ -92,7 +94,7 @@ def test_launch_killed_at_every_step_is_completed_by_the_same_command(fresh: Cal
 
 def test_launch_killed_at_every_step_is_undone_by_terminate(fresh: Callable[[], Bay], tiny: str) -> None:
     killed = 0
-    for bay in kill_each(fresh, lambda bay: None, lambda bay: launch(bay, tiny)):
+    for bay in kill_each(fresh, lambda _: None, lambda bay: launch(bay, tiny)):
         if bay.home.journal.exists():
             with open_journal(bay.home.journal, bay.clock) as journal:
                 begun = journal.knows("launch", "exp")

@@ -8,7 +8,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,9 +23,8 @@ from launchbay.lifecycle.bay import Bay, connect
 from launchbay.lifecycle.build import image_lock_path
 from launchbay.lifecycle.end import terminate
 from launchbay.lifecycle.images import remove_image
-from launchbay.lifecycle.launch import Launch, launch_fleet
+from launchbay.lifecycle.launch import launch_fleet
 from launchbay.planning.fleet import Instance, InstanceSpec
-from launchbay.providers.base import Provider
 from launchbay.providers.layer import PthLayer
 from launchbay.providers.local import LocalProvider
 from launchbay.store.journal import open_journal
@@ -283,7 +281,7 @@ def test_an_unnamed_launch_goes_on_where_it_was_killed(bay: Bay, tiny: str) -> N
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_name_is_taken_by_another_count_or_image(bay: Bay, tiny: str, tmp_path: Path, with_image: Callable[[str], Image]) -> None:
+def test_a_name_is_taken_by_another_count_or_image(bay: Bay, tiny: str, with_image: Callable[[str], Image]) -> None:
     first = launch_fleet(bay, tiny, count=2, name="exp")
     with pytest.raises(Conflict, match="the name 'exp' is taken by a fleet of 2 x tiny") as caught:
         launch_fleet(bay, tiny, count=3, name="exp")
@@ -354,7 +352,10 @@ def test_an_unknown_image_offers_what_was_meant(bay: Bay) -> None:
 
 
 def test_a_fleet_that_is_being_changed_is_left_alone(bay: Bay, tiny: str) -> None:
-    with locked(bay.home.lock("fleet-exp")), pytest.raises(Conflict, match="another command is launching or changing 'exp'"):
+    with (
+        locked(bay.home.lock("fleet-exp")),
+        pytest.raises(Conflict, match="another command is launching or changing 'exp'"),
+    ):
         launch_fleet(bay, tiny, count=2, name="exp")
     assert names(bay) == []
     assert launch_fleet(bay, tiny, count=2, name="exp").identical
@@ -456,7 +457,9 @@ def test_a_disk_that_is_really_full(
         pytest.skip("mounting a small disk takes root")
     image, disk = with_image("tiny"), tmp_path / "disk"
     disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(disk)], capture_output=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
     if done.returncode != 0:
         pytest.skip(f"mounting is not allowed here: {done.stderr.decode().strip()}")
     try:

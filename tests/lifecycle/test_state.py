@@ -88,9 +88,7 @@ def test_a_damaged_journal_is_kept_and_begun_anew_with_a_note(
         assert journal.knows(verb, "exp")
 
 
-def test_a_missing_journal_costs_nothing_but_history(
-    bay: Bay, standing: str, reporter: RecordingReporter
-) -> None:
+def test_a_missing_journal_costs_nothing_but_history(bay: Bay, standing: str, reporter: RecordingReporter) -> None:
     for path in bay.home.root.glob("state.db*"):
         path.unlink()
     assert names(bay) == WISH
@@ -183,9 +181,7 @@ def test_doctor_tells_instances_without_their_image(bay: Bay, standing: str) -> 
 
 
 @pytest.mark.parametrize("damage", [*DAMAGES, make_newer])
-def test_doctor_looks_at_a_bad_journal_without_failing(
-    bay: Bay, standing: str, damage: Callable[[Path], None]
-) -> None:
+def test_doctor_looks_at_a_bad_journal_without_failing(bay: Bay, standing: str, damage: Callable[[Path], None]) -> None:
     assert standing
     damage(bay.home.journal)
     before = bay.home.journal.read_bytes()

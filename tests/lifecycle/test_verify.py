@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -280,27 +281,65 @@ def with_gpu(bay: Bay, folder: Path) -> Bay:
     return replace(bay, environ={**bay.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
 
 
-@pytest.mark.image("tensorflow")
-def test_a_gpu_that_the_framework_cannot_use(
-    bay: Bay, with_image: Callable[[str], Image], tmp_path: Path, reporter: RecordingReporter
+def add_framework(image: Image, name: str, source: str) -> None:
+    """Let the image hold a framework, as far as anybody asks for its GPUs."""
+    image.site_packages.chmod(0o755)
+    (image.site_packages / f"{name}.py").write_text(source, encoding="utf-8")
+    record = image.folder / "record.json"
+    value = json.loads(record.read_text(encoding="utf-8"))
+    image.folder.chmod(0o755)
+    record.unlink()
+    record.write_text(json.dumps({**value, "frameworks": {name: "1.0"}}), encoding="utf-8")
+
+
+TORCH = """
+class cuda:
+    device_count = staticmethod(lambda: {count})
+    get_device_name = staticmethod(lambda index: "NVIDIA H200")
+"""
+
+
+@pytest.mark.parametrize("usable", [0, 1, 2])
+def test_a_framework_proves_the_gpus_it_can_use(
+    bay: Bay, own_image: Image, tmp_path: Path, reporter: RecordingReporter, usable: int
 ) -> None:
-    with_image("tensorflow")
+    proven = usable == 1
+    add_framework(own_image, "torch", TORCH.format(count=usable))
     machine = with_gpu(bay, tmp_path / "driver")
-    launched = launch_fleet(machine, "tensorflow", count=2, name="exp")
-    assert launched.identical
-    what = "the driver shows 1 GPU(s), tensorflow can use 0 (the image is locked for cpu)"
-    assert reporter.notes == [f"Not on the GPU: {what}."]
+    launched = launch_fleet(machine, own_image.digest, count=2, name="exp")
+    assert launched.identical  # a GPU that none of them can use does not tell them apart
+    what = f"the driver shows 1 GPU(s), torch can use {usable} (the image is locked for cpu)"
+    assert reporter.notes == ([] if proven else [f"Not on the GPU: {what}."])
     found = verify(machine)
-    assert found.identical
-    assert found.gpu_proven is False
+    assert (found.identical, found.gpu_proven) == (True, proven)
+    names = [] if proven else ["exp-1", "exp-2"]
     assert [(item.instance, item.kind, item.what) for item in found.differences] == [
-        ("exp-1", "gpu", what),
-        ("exp-2", "gpu", what),
+        (name, "gpu", what) for name in names
     ]
     assert [len(item["gpus"]) for item in found.fingerprints] == [1, 1]
 
 
-def test_without_a_framework_a_gpu_is_neither_proven_nor_refuted(bay: Bay, three: Sequence[Instance], tmp_path: Path) -> None:
+def test_a_framework_that_has_no_say_proves_nothing(bay: Bay, own_image: Image, tmp_path: Path) -> None:
+    add_framework(own_image, "mxnet", "")
+    make_instances(bay, own_image)
+    assert verify(with_gpu(bay, tmp_path / "driver")).gpu_proven is None
+
+
+@pytest.mark.image("tensorflow")
+def test_tensorflow_without_cuda_does_not_prove_a_gpu(
+    bay: Bay, with_image: Callable[[str], Image], tmp_path: Path
+) -> None:
+    make_instances(bay, with_image("tensorflow"), 2)
+    found = verify(with_gpu(bay, tmp_path / "driver"))
+    assert (found.identical, found.gpu_proven) == (True, False)
+    assert {item.what for item in found.differences} == {
+        "the driver shows 1 GPU(s), tensorflow can use 0 (the image is locked for cpu)"
+    }
+
+
+def test_without_a_framework_a_gpu_is_neither_proven_nor_refuted(
+    bay: Bay, three: Sequence[Instance], tmp_path: Path
+) -> None:
     assert three
     found = verify(with_gpu(bay, tmp_path / "driver"))
     assert (found.identical, found.gpu_proven) == (True, None)

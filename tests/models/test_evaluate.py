@@ -93,7 +93,7 @@ def test_several_outputs_are_several_numbers(saved: Path, data: Path, ask: Ask) 
 
 
 @pytest.mark.parametrize(
-    ("model", "table", "says"),
+    "case",
     [
         ("line", "4,1,9\n", "the model takes 1 input columns; the table has 2"),
         ("pair", TABLE, "the model gives 2 numbers per row, a target is one"),
@@ -105,7 +105,8 @@ def test_several_outputs_are_several_numbers(saved: Path, data: Path, ask: Ask) 
         ("line", "y,x\n4,1\n4,two\n", "column 2 ('x') holds 'two'"),
     ],
 )
-def test_refuses_what_does_not_fit(model: str, table: str, says: str, saved: Path, data: Path, ask: Ask) -> None:
+def test_refuses_what_does_not_fit(case: tuple[str, str, str], saved: Path, data: Path, ask: Ask) -> None:
+    model, table, says = case
     data.write_text(table, encoding="utf-8")
     with pytest.raises(UserError) as caught:
         evaluate(saved / f"{model}.keras", data, ask)

@@ -37,7 +37,7 @@ def two(bay: Bay, image: Image) -> list[Instance]:
 
 @pytest.fixture
 def wheels(tmp_path: Path) -> Path:
-    """Packages to install: hello, two foreign versions of six, one that cannot live with the lock, a six of our own."""
+    """Make packages: hello, two foreign versions of six, one that needs a foreign one, a six of our own."""
     folder = tmp_path / "wheels"
     make_wheel(folder, "hello")
     make_wheel(folder, "six", "1.16.0")
@@ -59,8 +59,8 @@ def python(bay: Bay, instance: Instance, code: str) -> str:
 
 
 def version_of(bay: Bay, instance: Instance, module: str) -> str:
-    code = f"try:\n import {module} as m\n print(getattr(m, 'version', None) or m.__version__)\nexcept ImportError:\n print('none')"
-    return python(bay, instance, code)
+    lines = ["try:", f" import {module} as m", " print(getattr(m, 'version', None) or m.__version__)"]
+    return python(bay, instance, "\n".join([*lines, "except ImportError:", " print('none')"]))
 
 
 def image_files(image: Image) -> dict[str, str]:

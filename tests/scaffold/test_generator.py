@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 from statistics import fmean
 
@@ -40,7 +41,7 @@ def test_the_files_are_tables_with_the_target_first(tmp_path: Path) -> None:
 def test_the_noise_is_what_it_says() -> None:
     """Neighbours on the curve differ by little else than noise: half the mean squared step is its variance."""
     rows = sorted(generate_rows(20_000), key=lambda row: row[1])
-    steps = [(after[0] - before[0]) ** 2 / 2 for before, after in zip(rows, rows[1:], strict=False)]
+    steps = [(after[0] - before[0]) ** 2 / 2 for before, after in itertools.pairwise(rows)]
     assert fmean(steps) == pytest.approx(NOISE**2, rel=0.03)
 
 

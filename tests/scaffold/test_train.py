@@ -63,8 +63,8 @@ def test_the_script_trains_on_any_backend(backend: str, tmp_path: Path, python: 
 
     curves = {series.tag: series for series in read_scalars(tmp_path / "logs")}
     assert set(curves) == {"loss", "val_loss"}
-    assert [point.step for point in curves["loss"].scalars] == list(range(EPOCHS))
-    values = [point.value for point in curves["val_loss"].scalars]
+    assert curves["loss"].steps == tuple(range(EPOCHS))
+    values = curves["val_loss"].values
     assert int(best[1]) == 1 + values.index(min(values))
     assert float(best[2]) == pytest.approx(min(values), abs=0.001)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["epoch-0050.keras"]

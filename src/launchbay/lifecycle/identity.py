@@ -71,8 +71,10 @@ def _own(
         elif path in pristine and layer[path] != pristine[path]:
             kind = "python" if path.startswith("bin/python") else "file"
             found.append((kind, f"{path} was changed in its layer ({_short(layer[path])})"))
-        elif path not in pristine and not _belongs_to_package(path, owned, any_package=bool(added)):
-            shadowed = _module_of(path) in modules
+        elif path not in pristine:
+            shadowed = _shadowing_module(path) in modules - owned
+            if not shadowed and _belongs_to_package(path, owned, any_package=bool(added)):
+                continue
             found.append(
                 ("file", f"{path} was added to its layer" + (" and shadows a module of the image" if shadowed else ""))
             )
@@ -96,9 +98,10 @@ def _module_name(name: str) -> str:
     return name.replace("-", "_").lower()
 
 
-def _module_of(path: str) -> str:
-    first = path.partition("site-packages/")[2].split("/")[0]
-    return first.split(".")[0]
+def _shadowing_module(path: str) -> str:
+    """Return the module that is found here before the image's; a folder without ``__init__.py`` does not come first."""
+    first, _, rest = path.partition("site-packages/")[2].partition("/")
+    return first.split(".")[0] if rest in ("", "__init__.py") else ""
 
 
 def _odd_ones(fingerprints: Mapping[str, Mapping[str, Any]], key: str, kind: str) -> list[Difference]:

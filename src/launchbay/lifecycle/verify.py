@@ -145,6 +145,8 @@ def _prove_gpus(
                 "gpus"
             ]
         usable = {name: len(gpus) for name, gpus in seen.items()}
+        if not usable:
+            continue  # none of them has a say in it: unknown, not proven
         proven = (proven is not False) and all(count == shown for count in usable.values())
         for name, count in usable.items():
             if count != shown:

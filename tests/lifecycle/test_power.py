@@ -1,0 +1,226 @@
+"""Stop, start, reboot and terminate, with real processes in the instances."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from launchbay.api.fleet import execute, terminate_plan
+from launchbay.errors import Conflict, NotFound, UsageError
+from launchbay.files import locked
+from launchbay.images.image import Image
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.end import change_power, plan_end, terminate
+from launchbay.lifecycle.launch import launch_fleet
+from launchbay.planning.fleet import Instance
+from launchbay.providers.local import instance_processes
+from launchbay.runs.train import RunSpec, submit_run
+from launchbay.store.journal import open_journal
+from launchbay.store.records import find_run
+from tests.lifecycle.killing import folders, leftovers
+from tests.providers.specs import make_instances
+
+DAEMON = """
+import os, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.chdir("/")
+open({place!r}, "w").write(str(os.getpid()))
+os.close(1), os.close(2)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def two(bay: Bay, with_image: Callable[[str], Image]) -> list[Instance]:
+    return make_instances(bay, with_image("tiny"), 2)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(path: Path) -> str:
+    until = time.monotonic() + 10
+    while not (path.exists() and path.read_text(encoding="ascii")) and time.monotonic() < until:
+        time.sleep(0.01)
+    return path.read_text(encoding="ascii")
+
+
+def start_daemon(bay: Bay, instance: Instance) -> int:
+    """Start what forks twice, leads a session of its own, and has let go of everything but its environment."""
+    place = instance.root / "work" / "pid"
+    place.unlink(missing_ok=True)
+    code, _ = execute(bay, instance.name, ["python", "-c", DAEMON.format(place=str(place))], capture=True)
+    assert code == 0
+    return int(wait_for(place))
+
+
+def states(bay: Bay) -> list[str]:
+    return [item.state for item in bay.provider.observe()]
+
+
+def test_stop_ends_a_daemon_and_leaves_the_neighbours(bay: Bay, two: Sequence[Instance]) -> None:
+    mine, theirs = start_daemon(bay, two[0]), start_daemon(bay, two[1])
+    assert (alive(mine), alive(theirs)) == (True, True)
+    ended = change_power(bay, "stop", "exp-1")
+    assert (list(ended.names), ended.processes_ended, ended.usd_per_day) == (["exp-1"], 1, "0.00")
+    assert (alive(mine), alive(theirs)) == (False, True)
+    assert states(bay) == ["stopped", "running"]
+    assert change_power(bay, "stop", "exp").processes_ended == 1
+    assert not alive(theirs)
+
+
+def test_a_stopped_one_refuses_work_until_it_is_started(bay: Bay, two: Sequence[Instance]) -> None:
+    (two[0].root / "work" / "notes.txt").write_text("kept", encoding="utf-8")
+    change_power(bay, "stop", "exp")
+    with pytest.raises(Conflict, match="exp-1 is stopped") as caught:
+        execute(bay, "exp-1", ["true"])
+    assert caught.value.hint == "bay start exp-1"
+    assert change_power(bay, "stop", "exp").processes_ended == 0
+    change_power(bay, "start", "exp-1")
+    assert states(bay) == ["running", "stopped"]
+    assert execute(bay, "exp-1", ["cat", "notes.txt"], capture=True) == (0, b"kept")
+    change_power(bay, "start", "exp")
+    change_power(bay, "start", "exp")
+    assert states(bay) == ["running", "running"]
+
+
+def test_reboot_ends_what_runs_and_goes_on(bay: Bay, two: Sequence[Instance]) -> None:
+    pid = start_daemon(bay, two[0])
+    assert change_power(bay, "reboot", "exp").processes_ended == 1
+    assert not alive(pid)
+    assert states(bay) == ["running", "running"]
+    change_power(bay, "stop", "exp")
+    change_power(bay, "reboot", "exp-2")
+    assert states(bay) == ["stopped", "running"]
+
+
+def test_terminate_ends_processes_and_keeps_runs(bay: Bay, two: Sequence[Instance], tmp_path: Path) -> None:
+    script = tmp_path / "project" / "train.py"
+    script.parent.mkdir()
+    script.write_text("import time; print('on', flush=True); time.sleep(600)\n", encoding="utf-8")
+    run = submit_run(bay, two[0], RunSpec(script=script))
+    wait_for(run.log)
+    pid = start_daemon(bay, two[1])
+    ended = terminate(bay, "exp")
+    assert list(ended.names) == ["exp-1", "exp-2"]
+    assert not alive(pid)
+    assert instance_processes(item.id for item in two) == []
+    assert (states(bay), folders(bay.home), leftovers(bay.home)) == ([], [], [])
+    kept = find_run(bay.home, run.id)
+    assert kept.log.read_bytes() == b"on\n"
+    assert (kept.state, kept.instance, kept.image) == ("stopped", "exp-1", "tiny")
+
+
+def test_terminating_twice_is_fine_and_what_never_was_is_not(bay: Bay, two: Sequence[Instance]) -> None:
+    assert len(two) == 2
+    terminate(bay, "exp-1")
+    for _ in range(2):
+        plan = terminate_plan(bay, "exp")
+        terminate(bay, "exp", plan)
+    assert not terminate_plan(bay, "exp").needs_consent
+    assert list(terminate(bay, "exp").names) == []
+    assert list(terminate(bay, "exp-1").names) == []
+    with pytest.raises(NotFound, match="there is no instance or fleet named 'other'"):
+        terminate(bay, "other")
+    with pytest.raises(NotFound):
+        plan_end(bay, "../locks/x")
+    with pytest.raises(NotFound, match="'exp-1'"):
+        change_power(bay, "stop", "exp-1")
+
+
+def test_a_launch_under_way_is_not_terminated_behind_its_back(bay: Bay) -> None:
+    with open_journal(bay.home.journal, bay.clock) as journal:
+        operation = journal.begin("launch", "exp", {"digest": "0", "count": 1, "image": "tiny", "ids": {}})
+        with locked(bay.home.lock("fleet-exp")), pytest.raises(Conflict, match="another command is changing 'exp'"):
+            terminate(bay, "exp")
+        assert [item.id for item in journal.unfinished("launch", "exp")] == [operation.id]
+        terminate(bay, "exp")  # its holder is gone: it was cut off
+        assert list(journal.unfinished("launch", "exp")) == []
+
+
+@pytest.mark.parametrize("verb", ["stop", "start", "reboot", "terminate"])
+def test_a_fleet_that_is_being_changed_is_left_alone(bay: Bay, two: Sequence[Instance], verb: str) -> None:
+    before = list(bay.provider.observe())
+    with locked(bay.home.lock("fleet-exp")), pytest.raises(Conflict, match="another command is changing 'exp'"):
+        terminate(bay, "exp") if verb == "terminate" else change_power(bay, verb, "exp")
+    assert list(bay.provider.observe()) == before == list(two)
+
+
+def test_a_plan_is_refused_when_the_world_moved(bay: Bay, two: Sequence[Instance]) -> None:
+    plan = plan_end(bay, "exp")
+    assert plan.needs_consent
+    terminate(bay, "exp-1")
+    with pytest.raises(Conflict, match="'exp' changed since the plan was shown"):
+        terminate(bay, "exp", plan)
+    assert [item.name for item in bay.provider.observe()] == [two[1].name]
+
+
+def test_one_terminated_meanwhile_is_not_brought_back_by_start(bay: Bay, two: Sequence[Instance]) -> None:
+    """Between looking and getting the lock, somebody else terminated it."""
+    assert len(two) == 2
+
+    class Late:
+        """Observes, and lets the other command through before anything is done about it."""
+
+        def __init__(self) -> None:
+            self.looked = False
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(bay.provider, name)
+
+        def observe(self) -> Sequence[Instance]:
+            found = bay.provider.observe()
+            if not self.looked:
+                self.looked = True
+                terminate(bay, "exp")
+            return found
+
+        def stop(self, instance: Instance) -> int:
+            raise AssertionError(instance)
+
+        def start(self, instance: Instance) -> None:
+            raise AssertionError(instance)
+
+    late = replace(bay, provider=Late())  # type: ignore[arg-type]
+    with pytest.raises(Conflict, match="'exp' changed meanwhile"):
+        change_power(late, "start", "exp")
+    assert folders(bay.home) == []
+
+
+def test_a_provider_that_cannot_stop_says_so(bay: Bay, two: Sequence[Instance]) -> None:
+    class Unstoppable:
+        name = "fixed"
+
+        def observe(self) -> Sequence[Instance]:
+            return two
+
+    with pytest.raises(UsageError, match="fixed instances cannot be stopped"):
+        change_power(replace(bay, provider=Unstoppable()), "stop", "exp")  # type: ignore[arg-type]
+
+
+def test_a_fleet_of_one_answers_to_its_fleet_name(bay: Bay, tiny: str) -> None:
+    launch_fleet(bay, tiny, name="solo")
+    assert execute(bay, "solo", ["sh", "-c", "echo $LAUNCHBAY_INSTANCE_NAME"], capture=True) == (0, b"solo-1\n")
+    assert list(change_power(bay, "stop", "solo").names) == ["solo-1"]
+
+
+def test_a_fleet_of_several_does_not_answer_where_one_is_meant(bay: Bay, two: Sequence[Instance]) -> None:
+    with pytest.raises(UsageError, match="'exp' is a fleet of 2 instances; name one of them") as caught:
+        execute(bay, "exp", ["true"])
+    assert caught.value.hint == two[0].name
+
+
+def test_an_id_names_an_instance_too(bay: Bay, two: Sequence[Instance]) -> None:
+    assert list(change_power(bay, "stop", two[1].id).names) == ["exp-2"]
