@@ -112,7 +112,7 @@ def run_index(index: Index) -> Iterator[Index]:
             with contextlib.suppress(OSError):
                 self.wfile.write((body or b"")[: len(body or b"") // 2 if rest in index.cut else None])
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -186,7 +186,11 @@ def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv) -> Lock:
         if lock.inputs == inputs and lock.env == recipe.env:
             return lock
     lock = resolve(recipe, target, uv=uv, previous=previous)
-    write_atomic(beside, lock.text().encode())
+    try:
+        write_atomic(beside, lock.text().encode())
+    except OSError as error:
+        what = f"the lock of {recipe.name} cannot be written: {error.strerror}"
+        raise BuildError(what, where=str(beside), hint="copy the recipe to a folder of your own") from error
     return lock
 
 

@@ -61,7 +61,9 @@ class Recipe:
                 mine = _requirement_lines(path)
                 lines.update(mine)
                 left += [
-                    path.parent / match[1] for match in map(_INCLUDE.match, mine) if match and "://" not in match[1]
+                    (path.parent / match[1]).resolve()
+                    for match in map(_INCLUDE.match, mine)
+                    if match and "://" not in match[1]
                 ]
         return tuple(sorted(lines))
 

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launchbay.errors import NotFound, StateError, UsageError
+from launchbay.files import sha256_file
+from launchbay.home import Home
+from launchbay.jsonable import to_json
+from launchbay.onboard.process import identify
+from launchbay.store.records import find_model_run, find_run, list_runs, process_alive, read_run, write_run
+
+OVER = {"state": "done", "exit_code": 0, "signal": None, "seconds": 2.5, "cpu_seconds": 2.0}
+
+
+@pytest.fixture
+def living() -> Iterator[Mapping[str, Any]]:
+    """Return what identifies a process that lives."""
+    process = subprocess.Popen(["sleep", "600"])
+    yield identify(process.pid)
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def dead() -> Mapping[str, Any]:
+    """Return what identified a process that has ended."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        return identify(process.pid)
+
+
+def make_run(
+    home: Home,
+    name: str,
+    *,
+    process: Mapping[str, Any] | None = None,
+    result: Mapping[str, Any] | None = None,
+    **record: Any,
+) -> Path:
+    folder = home.runs / name
+    folder.mkdir(parents=True)
+    whole: dict[str, Any] = {
+        "instance": "exp-1",
+        "fleet": "exp",
+        "image": "tiny",
+        "digest": "d1",
+        "script": "train.py",
+        "args": ["--epochs", "5"],
+        "data": None,
+        "data_files": {},
+        "created_at": 1_800_000_000.0,
+    }
+    write_run(folder, whole | record)
+    for file, content in (("process.json", process), ("result.json", result)):
+        if content is not None:
+            (folder / file).write_text(json.dumps(content))
+    return folder
+
+
+# --- the state is observed ---
+
+
+def test_a_run_whose_supervisor_lives_is_running(home: Home, living: Mapping[str, Any]) -> None:
+    run = read_run(make_run(home, "r1", process=living))
+    assert (run.state, run.is_over, run.exit_code, run.seconds) == ("running", False, None, None)
+
+
+def test_a_run_whose_supervisor_died_without_a_word_is_lost(home: Home, dead: Mapping[str, Any]) -> None:
+    run = read_run(make_run(home, "r1", process=dead))
+    assert (run.state, run.is_over, run.exit_code) == ("lost", True, None)
+
+
+def test_a_run_that_nobody_supervises_yet_is_starting(home: Home, living: Mapping[str, Any]) -> None:
+    run = read_run(make_run(home, "r1", client=living))
+    assert (run.state, run.is_over) == ("starting", False)
+
+
+def test_a_run_whose_client_was_killed_before_it_began_is_lost(home: Home, dead: Mapping[str, Any]) -> None:
+    assert read_run(make_run(home, "r1", client=dead)).state == "lost"
+    assert read_run(make_run(home, "r2")).state == "lost"
+
+
+@pytest.mark.parametrize("state", ["done", "failed", "killed", "stopped"])
+def test_a_run_that_ended_is_what_its_result_says(home: Home, living: Mapping[str, Any], state: str) -> None:
+    run = read_run(make_run(home, "r1", process=living, result=OVER | {"state": state}))
+    assert (run.state, run.is_over) == (state, True)
+
+
+def test_a_result_is_read_whole_and_the_unknown_is_none(home: Home, dead: Mapping[str, Any]) -> None:
+    result = OVER | {
+        "artifacts": [{"path": "best.keras", "format": "keras", "sha256": "ab", "bytes": 7}],
+        "logdirs": ["logs/train"],
+        "timed_out": True,
+    }
+    run = read_run(make_run(home, "r1", process=dead, result=result))
+    assert (run.exit_code, run.signal, run.seconds, run.cpu_seconds, run.timed_out) == (0, None, 2.5, 2.0, True)
+    assert (run.peak_memory_bytes, run.gpu, run.supervisor_cpu_seconds) == (None, None, None)
+    assert run.logdirs == (home.runs / "r1" / "work" / "logs" / "train",)
+    [model] = run.artifacts
+    assert (model.path, model.is_model) == (home.runs / "r1" / "work" / "best.keras", True)
+
+
+def test_a_run_is_shown_with_absolute_paths_and_without_our_own_business(home: Home) -> None:
+    artifacts = [
+        {"path": "best.keras", "format": "keras", "sha256": "ab", "bytes": 7},
+        {"path": "notes.txt", "format": "file", "sha256": "cd", "bytes": 1},
+    ]
+    shown = to_json(read_run(make_run(home, "r1", result=OVER | {"artifacts": artifacts})))
+    work = home.runs / "r1" / "work"
+    assert shown["run"] == "r1"
+    assert shown["artifacts"] == [str(work / "best.keras"), str(work / "notes.txt")]
+    assert [item["path"] for item in shown["models"]] == [str(work / "best.keras")]
+    assert (shown["log"], shown["work"]) == (str(home.runs / "r1" / "output.log"), str(work))
+    assert not {"supervisor", "data_files", "id"} & set(shown)
+    json.dumps(shown)
+
+
+# --- a process and its number ---
+
+
+def test_a_living_process_is_alive(living: Mapping[str, Any]) -> None:
+    assert process_alive(living)
+    assert process_alive(identify(os.getpid()))
+
+
+def test_a_process_that_ended_is_not(dead: Mapping[str, Any]) -> None:
+    assert not process_alive(dead)
+    assert not process_alive(None)
+
+
+def test_a_process_that_only_waits_to_be_collected_is_not() -> None:
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    mark = identify(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert Path(f"/proc/{process.pid}").exists()
+    assert not process_alive(mark)
+    process.communicate()
+
+
+@pytest.mark.parametrize("change", [{"start": 1}, {"start": None}, {"boot": "another-boot"}, {"boot": None}])
+def test_a_reused_number_is_another_process(living: Mapping[str, Any], change: Mapping[str, Any]) -> None:
+    assert not process_alive({**living, **change})
+
+
+def test_a_process_may_call_itself_anything(tmp_path: Path) -> None:
+    program = tmp_path / "a) Z 1 (b"
+    program.write_text("#!/bin/sh\nread line\n")
+    program.chmod(0o755)
+    with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
+        mark = identify(process.pid)
+        assert process_alive(mark)
+        assert isinstance(mark["start"], int)
+
+
+# --- finding runs ---
+
+IDS = ("run-20270115-080000-00abc", "run-20270115-090000-00xyz", "run-20270116-080000-00abd")
+
+
+@pytest.fixture
+def three(home: Home) -> Home:
+    for name in reversed(IDS):
+        make_run(home, name, result=OVER)
+    return home
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        (IDS[1], 1),
+        ("run-20270116", 2),
+        ("00xyz", 1),
+        ("abc", 0),
+        ("latest", 2),
+    ],
+)
+def test_a_run_is_found_by_any_part_that_is_unique(three: Home, reference: str, found: int) -> None:
+    assert find_run(three, reference).id == IDS[found]
+
+
+def test_a_part_of_several_names_them(three: Home) -> None:
+    with pytest.raises(UsageError, match="'run-20270115' could be 2 runs") as caught:
+        find_run(three, "run-20270115")
+    assert all(name in caught.value.what for name in IDS[:2])
+    assert caught.value.hint == "bay runs"
+
+
+def test_a_whole_id_is_never_ambiguous(three: Home) -> None:
+    make_run(three, IDS[0] + "0", result=OVER)
+    assert find_run(three, IDS[0]).id == IDS[0]
+
+
+@pytest.mark.parametrize("reference", ["nothing", "20270115-0", "latest"])
+def test_a_run_that_is_not_there_is_not_found(home: Home, reference: str) -> None:
+    with pytest.raises(NotFound, match=f"there is no run '{reference}'"):
+        find_run(home, reference)
+    home.runs.mkdir(parents=True)
+    with pytest.raises(NotFound):
+        find_run(home, reference)
+
+
+def test_runs_are_listed_oldest_first(three: Home) -> None:
+    assert [run.id for run in list_runs(three)] == list(IDS)
+
+
+def test_there_may_be_no_runs_at_all(home: Home) -> None:
+    assert list(list_runs(home)) == []
+
+
+# --- damage ---
+
+
+@pytest.fixture
+def damaged(three: Home) -> Home:
+    """Return a home in which everything newer than the three runs is damaged in another way."""
+    make_run(three, "run-90-text", result=OVER)
+    (three.runs / "run-90-text" / "record.json").write_text("{")
+    (three.runs / "run-91-empty").mkdir()
+    (three.runs / "run-92-file").touch()
+    make_run(three, "run-93-lacking", result=OVER)
+    (three.runs / "run-93-lacking" / "record.json").write_text('{"instance": "exp-1"}')
+    make_run(three, "run-94-result")
+    (three.runs / "run-94-result" / "result.json").write_bytes(b"\xff\xfe")
+    return three
+
+
+def test_damaged_runs_do_not_hide_the_others(damaged: Home) -> None:
+    assert [run.id for run in list_runs(damaged)] == list(IDS)
+    assert find_run(damaged, "latest").id == IDS[2]
+    assert find_run(damaged, "00xyz").id == IDS[1]
+
+
+@pytest.mark.parametrize("name", ["run-90-text", "run-93-lacking", "run-94-result"])
+def test_a_damaged_run_asked_for_by_name_says_so(damaged: Home, name: str) -> None:
+    with pytest.raises(StateError, match="record is damaged") as caught:
+        find_run(damaged, name)
+    assert name in caught.value.where
+    assert caught.value.hint == "bay doctor"
+
+
+@pytest.mark.parametrize("name", ["run-91-empty", "run-92-file"])
+def test_what_was_never_a_run_is_not_found(damaged: Home, name: str) -> None:
+    with pytest.raises(NotFound, match=f"there is no run '{name}'"):
+        find_run(damaged, name)
+
+
+# --- whose model is it ---
+
+
+def test_a_model_is_known_by_its_content_wherever_it_lies(home: Home, tmp_path: Path) -> None:
+    model = tmp_path / "copied-and-renamed.keras"
+    model.write_bytes(b"a model")
+    artifact = {"path": "best.keras", "format": "keras", "sha256": sha256_file(model), "bytes": 7}
+    make_run(home, IDS[0], result=OVER | {"artifacts": [artifact]})
+    make_run(home, IDS[1], result=OVER | {"artifacts": [artifact]})
+    make_run(home, IDS[2], result=OVER)
+    found = find_model_run(home, model)
+    assert found is not None
+    assert (found[0].id, found[1]) == (IDS[1], sha256_file(model)), "the newest run that made it"
+
+
+def test_a_model_with_one_other_byte_is_a_strangers(home: Home, tmp_path: Path) -> None:
+    model = tmp_path / "best.keras"
+    model.write_bytes(b"a model")
+    artifact = {"path": "best.keras", "format": "keras", "sha256": sha256_file(model), "bytes": 7}
+    make_run(home, IDS[0], result=OVER | {"artifacts": [artifact]})
+    model.write_bytes(b"a modeL")
+    assert find_model_run(home, model) is None
+
+
+def test_a_killed_supervisor_is_noticed_at_once(home: Home) -> None:
+    process = subprocess.Popen(["sleep", "600"])
+    folder = make_run(home, "r1", process=identify(process.pid))
+    assert read_run(folder).state == "running"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert read_run(folder).state == "lost"
