@@ -72,7 +72,9 @@ class Peers:
             return python
         original = Path(os.path.realpath(self.image.python_path))
         asked = "import sysconfig; print(sysconfig.get_path('stdlib'))"
-        library = Path(subprocess.run([original, "-Ic", asked], capture_output=True, text=True, check=True).stdout.strip())
+        library = Path(
+            subprocess.run([original, "-Ic", asked], capture_output=True, text=True, check=True).stdout.strip()
+        )
         ours = prefix / "lib" / f"python{self.image.python}"
         ours.mkdir(parents=True)
         for entry in library.iterdir():
@@ -88,7 +90,7 @@ class Peers:
 
     def _check_sees_image(self, python: Path) -> None:
         """Raise Unavailable unless the environment has the image's packages: without them it would be quick for nothing."""
-        command = [python, "-c", "import os, pip; print(os.path.realpath(pip.__file__))"]
+        command: list[str | Path] = [python, "-c", "import os, pip; print(os.path.realpath(pip.__file__))"]
         done = subprocess.run(command, env=self.place.environ, capture_output=True, text=True, check=False)
         if not done.stdout.startswith(os.path.realpath(self.image.site_packages)):
             raise Unavailable(f"such an environment does not see the image's packages: {done.stdout}{done.stderr}")
@@ -118,7 +120,14 @@ class Peers:
         base = os.path.realpath(self.image.python_path)
         uv = [find_uv(), *(["--offline"] if number else [])]
         made = self._measure([*uv, "venv", "--quiet", "--no-project", "--python", base, folder / "env"])
-        options = ["--quiet", "--require-hashes", "--link-mode", "hardlink", "--python", folder / "env" / "bin" / "python"]
+        options: list[str | Path] = [
+            "--quiet",
+            "--require-hashes",
+            "--link-mode",
+            "hardlink",
+            "--python",
+            folder / "env" / "bin" / "python",
+        ]
         return made + self._measure([*uv, "pip", "sync", *options, self.image.folder / "lock.txt"])
 
     def pip(self) -> tuple[str, Sample]:
@@ -127,7 +136,17 @@ class Peers:
         base, folder = os.path.realpath(self.image.python_path), self._new("pip", 0)
         made = self._measure([base, "-m", "venv", folder / "env"])
         python = folder / "env" / "bin" / "python"
-        install = [python, "-m", "pip", "--isolated", "install", "--quiet", "--no-index", "--find-links", wheels]
+        install: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "--isolated",
+            "install",
+            "--quiet",
+            "--no-index",
+            "--find-links",
+            wheels,
+        ]
         took = made + self._measure([*install, "--require-hashes", "-r", self.image.folder / "lock.txt"])
         return "venv + pip install, local wheels", took
 
@@ -136,7 +155,16 @@ class Peers:
         if not wheels.exists():
             print(f"  downloading the wheels of {self.image.name} for pip, once", flush=True)
             draft = self.place.scratch / "wheels"
-            command = [self.image.python_path, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", draft]
+            command: list[str | Path] = [
+                self.image.python_path,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--dest",
+                draft,
+            ]
             environ = {**self.place.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # the image is sealed
             try:
                 measure([*command, "--require-hashes", "-r", self.image.folder / "lock.txt"], environ=environ)

@@ -27,6 +27,7 @@ __all__ = ["Place", "make_parser", "open_place", "tiny_recipe"]
 
 ROOT = Path(__file__).resolve().parents[1]
 _SLOW_FILE_US = 150.0
+_OURS = "bench-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class Place:
 
     def name(self, *parts: object) -> str:
         """Return the name of a fleet that never was before; the end of the benchmark removes it."""
-        return "-".join(["bench", self.tag, *map(str, parts)])
+        return "-".join([_OURS + self.tag, *map(str, parts)])
 
     def ask(self, *arguments: str | Path) -> Any:
         """Run `bay` untimed and return its JSON. Raises CommandFailed with what it said."""
@@ -76,13 +77,11 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
 
 @contextlib.contextmanager
 def open_place(home: Path) -> Iterator[Place]:
-    """Hold the home alone; at the end remove all instances and runs in it, also those of a benchmark that was killed."""
+    """Hold the home alone; at the end remove every benchmark's instances and runs, also those of one that was killed."""
     home = home.absolute()
     scratches = home.with_name(f"{home.name}.scratch")
     tag = random_letters(5)
-    place = Place(
-        home=Home(home), scratch=scratches / tag, environ=clean_environ(LAUNCHBAY_HOME=str(home)), tag=tag
-    )
+    place = Place(home=Home(home), scratch=scratches / tag, environ=clean_environ(LAUNCHBAY_HOME=str(home)), tag=tag)
     with locked(home / "benchmark.lock", wait=False) as alone:
         if not alone:
             sys.exit("another benchmark is at work in this home; two at once would measure each other")
@@ -91,10 +90,18 @@ def open_place(home: Path) -> Iterator[Place]:
         try:
             yield place
         finally:
-            for fleet in {row["fleet"] for row in place.ask("ps")}:
-                place.ask("terminate", fleet, "-y")
-            remove_tree(place.home.runs)
+            _clean_up(place)
             remove_tree(scratches)
+
+
+def _clean_up(place: Place) -> None:
+    """Remove what is ours by its name, and nothing else: the home may be a person's own."""
+    for fleet in {row["fleet"] for row in place.ask("ps")}:
+        if fleet.startswith(_OURS):
+            place.ask("terminate", fleet, "-y")
+    for run in place.ask("runs"):
+        if run["instance"].startswith(_OURS):
+            remove_tree(Path(run["folder"]))
 
 
 def _look_around(place: Place) -> None:
@@ -119,5 +126,3 @@ def tiny_recipe(place: Place) -> str:
     if not path.exists():
         path.write_text("description: the smallest image that is one\npackages: [six==1.17.0]\n", encoding="utf-8")
     return str(path)
-
-

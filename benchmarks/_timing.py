@@ -53,15 +53,13 @@ def clean_environ(**more: str) -> dict[str, str]:
     return {**kept, "NO_COLOR": "1", **more}
 
 
-def measure(
-    argv: Sequence[str | Path], *, environ: Mapping[str, str], folder: Path | None = None, output: Path | None = None
-) -> Sample:
+def measure(argv: Sequence[str | Path], *, environ: Mapping[str, str], folder: Path | None = None) -> Sample:
     """Run a command to its end and return what it took. Raises CommandFailed, with its last words.
 
-    What it prints goes to `output`, else nowhere that lasts; it is never a terminal.
+    What it prints goes into a file that is not kept; it never has a terminal.
     """
     with contextlib.ExitStack() as stack:
-        log = stack.enter_context(output.open("w+b") if output else tempfile.TemporaryFile())
+        log = stack.enter_context(tempfile.TemporaryFile())
         began = time.perf_counter()
         process = subprocess.Popen(
             [str(word) for word in argv],

@@ -34,7 +34,7 @@ TARGET_DIFFERENCE = 0.05
 BOOTSTRAP_SEED = 20
 
 Result = dict[str, Any]
-"""What one training gave: role, seed, test_mse, cpu_s, wall_s, and whether it had the machine for itself."""
+"""What one training gave: role, seed, test_mse, cpu_s, wall_s, if it logged scalars, if it had the machine alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,12 @@ class Campaign:
         arguments = ["--epochs", str(self.epochs), "--seed", str(seed)]
         run = self.place.ask("train", name, self.script, "--data", self.data, "--", *arguments)
         printed = Path(run["log"]).read_text(encoding="utf-8", errors="replace")
-        result = {"test_mse": find_error(printed), "cpu_s": run["cpu_seconds"], "wall_s": run["seconds"]}
+        result = {
+            "test_mse": find_error(printed),
+            "cpu_s": run["cpu_seconds"],
+            "wall_s": run["seconds"],
+            "logged": bool(run["logdirs"]),
+        }
         self.place.ask("terminate", name, "-y")
         remove_tree(Path(run["folder"]))
         return result
@@ -112,7 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, help="a folder with train*, val* and test* CSVs (default: the scaffold's)")
     parser.add_argument("--script", type=Path, help="another script that takes --epochs and --seed, prints test_mse=X")
     parser.add_argument("--jax", default="jax", metavar="IMAGE", help="the image of the first (default: jax)")
-    parser.add_argument("--tensorflow", default="tensorflow", metavar="IMAGE", help="of the second (default: tensorflow)")
+    parser.add_argument(
+        "--tensorflow", default="tensorflow", metavar="IMAGE", help="of the second (default: tensorflow)"
+    )
     parser.add_argument("--again", action="store_true", help="forget what earlier calls did")
     return parser
 

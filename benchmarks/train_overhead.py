@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -123,7 +122,7 @@ def _compare(
 
     def nohup(_: int) -> Sample:
         words = 'exec nohup "$@" > log 2>&1'
-        command = ["sh", "-c", words, "sh", python, subject.script.name, *subject.args]
+        command: list[str | Path] = ["sh", "-c", words, "sh", python, subject.script.name, *subject.args]
         return measure(command, environ=clean_environ(), folder=subject.script.parent)
 
     print(f"{subject.name}: {subject.script.name} {' '.join(subject.args)}")

@@ -75,9 +75,7 @@ def _measure(place: Place, image: Image, given: argparse.Namespace, rounds: int,
 
     def launch(number: int) -> Sample:
         name = place.name(number)
-        return measure(
-            [*place.bay, "launch", reference, "-n", str(given.count), "--name", name], environ=place.environ
-        )
+        return measure([*place.bay, "launch", reference, "-n", str(given.count), "--name", name], environ=place.environ)
 
     in_turn: dict[str, Callable[[int], Sample]] = {
         BAY: launch,
@@ -89,10 +87,9 @@ def _measure(place: Place, image: Image, given: argparse.Namespace, rounds: int,
     ours = [sample.wall_s for sample in samples[BAY]]
     rows = [_row(name, found, ours, "") for name, found in samples.items()]
     print("one at a time, then multiplied:")
-    single: dict[str, Callable[[int], Sample]] = {
-        "venv --system-site-packages, as typed, own pip": peers.venv_with_pip,
-        "uv venv + uv pip sync, hard links, warm cache": peers.uv,
-    }
+    single: dict[str, Callable[[int], Sample]] = {"uv venv + uv pip sync, hard links, warm cache": peers.uv}
+    if not given.quick:
+        single["venv --system-site-packages, as typed, own pip"] = peers.venv_with_pip
     alone = take_turns(single, 1 if given.quick else 3)
     if given.pip:
         alone |= _pip_once(peers)

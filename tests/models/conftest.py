@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,21 @@ from launchbay.images.image import Image
 from launchbay.models.inspect import Ask
 from launchbay.transport.onboard import pack_onboard, parse_answer
 
+WORKER = """
+import json, os, sys
+channel = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+sys.path.insert(0, sys.argv[1])
+from launchbay_onboard import model
+from launchbay_onboard.refused import Refused
+for line in sys.stdin:
+    command, request = json.loads(line)
+    try:
+        answer = {"ok": True, "result": getattr(model, command)(request)}
+    except Refused as refusal:
+        answer = {"ok": False, "error": vars(refusal)}
+    print(json.dumps({"v": 1, **answer}), file=channel, flush=True)
+"""
 MAKE_MODELS = Path(__file__).with_name("make_models.py")
 
 
@@ -45,14 +60,20 @@ def facts(saved: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def ask(keras_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Ask:
-    """Return the way to ask the packed onboard program under that Python."""
+def onboard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the packed onboard program."""
     program = tmp_path_factory.mktemp("onboard") / "onboard.pyz"
     program.write_bytes(pack_onboard())
+    return program
+
+
+@pytest.fixture(scope="session")
+def ask_once(keras_python: Path, onboard: Path) -> Ask:
+    """Return the way to ask the onboard program as `bay` does, in a process for each question."""
 
     def run(command: str, request: Mapping[str, object]) -> Mapping[str, Any]:
         done = subprocess.run(
-            [keras_python, program, command],
+            [keras_python, onboard, command],
             input=json.dumps({"v": 1, **request}).encode(),
             capture_output=True,
             check=False,
@@ -61,6 +82,24 @@ def ask(keras_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Ask:
         return parse_answer(done.stdout, what=command, words=done.stderr, code=done.returncode)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def ask(keras_python: Path, onboard: Path) -> Iterator[Ask]:
+    """Return the way to ask the same code in one process for all questions: the framework is imported once."""
+    with subprocess.Popen(
+        [keras_python, "-c", WORKER, onboard], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environ()
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        asking, answering = worker.stdin, worker.stdout
+
+        def run(command: str, request: Mapping[str, object]) -> Mapping[str, Any]:
+            asking.write(json.dumps([command, request]).encode() + b"\n")
+            asking.flush()
+            return parse_answer(answering.readline(), what=command, words=b"", code=worker.poll() or 0)
+
+        yield run
 
 
 def _environ() -> dict[str, str]:

@@ -32,8 +32,8 @@ def predict(model: Path, data: Path, ask: Ask, rows: str | None = None) -> Predi
     return predict_model(model, sha256_file(model), data, rows=rows, ask=ask)
 
 
-def test_metrics_are_those_one_works_out_by_hand(saved: Path, data: Path, ask: Ask) -> None:
-    found = evaluate(saved / "line.keras", data, ask)
+def test_metrics_are_those_one_works_out_by_hand(saved: Path, data: Path, ask_once: Ask) -> None:
+    found = evaluate(saved / "line.keras", data, ask_once)
     assert found.rows == 3
     assert found.mse == pytest.approx(6 / 3)
     assert found.rmse == pytest.approx(math.sqrt(2))

@@ -25,12 +25,13 @@ def test_equals_what_keras_says(name: str, saved: Path, facts: dict[str, Any], a
     assert [list(tensor.shape or ()) for tensor in card.outputs] == known["outputs"]
     found = {layer.name: [layer.kind, layer.parameters, list(layer.output_shape or ())] for layer in card.layers}
     assert {layer: found[layer] for layer in known["layers"]} == known["layers"]
+    assert len(card.layers) == len(known["layers"])
     assert card.findings == ()
 
 
-def test_the_card_of_the_reference_model(saved: Path, facts: dict[str, Any], ask: Ask) -> None:
+def test_the_card_of_the_reference_model(saved: Path, facts: dict[str, Any], ask_once: Ask) -> None:
     path = saved / "reference.keras"
-    card = show_model(path, ask=ask)
+    card = show_model(path, ask=ask_once)
     assert card.parameters == card.trainable_parameters == 30_601
     assert (card.format, card.framework, card.framework_version) == ("keras", "keras", facts["keras_version"])
     assert (card.sha256, card.bytes) == (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)

@@ -44,13 +44,12 @@ def test_describes_a_chain() -> None:
     assert found["inputs"] == [{"name": "input_layer", "shape": [None, 1], "dtype": "float32"}]
     assert found["outputs"] == [{"name": "dense_2", "shape": [None, 1]}]
     assert [(item["name"], item["output_shape"], item["parameters"]) for item in found["layers"]] == [
-        ("input_layer", [None, 1], 0),
         ("dense", [None, 100], 200),
         ("dense_1", [None, 100], 10_100),
         ("dropout", [None, 100], 0),
         ("dense_2", [None, 1], 101),
     ]
-    assert found["layers"][1]["activation"] == "leaky_relu"
+    assert found["layers"][0]["activation"] == "leaky_relu"
 
 
 def test_without_weights_the_counts_are_unknown() -> None:
@@ -70,7 +69,7 @@ def test_a_model_that_was_never_built_has_no_counts() -> None:
 
 def test_a_layer_that_is_missing_from_the_weights_is_unknown() -> None:
     weights = {owner: shapes for owner, shapes in WEIGHTS.items() if owner != "layers/dense_1"}
-    assert describe_model(REFERENCE, weights)["layers"][2]["parameters"] is None
+    assert describe_model(REFERENCE, weights)["layers"][1]["parameters"] is None
 
 
 @pytest.mark.parametrize(
@@ -100,7 +99,7 @@ def test_what_is_trained(part: dict[str, Any], shapes: dict[str, list[list[int]]
     model = sequential(layer("InputLayer", "i", batch_shape=[None, 3]), part)
     found = describe_model(model, {group + path: value for path, value in shapes.items()})
     assert found["trainable_parameters"] == trainable
-    assert found["layers"][1]["parameters"] == found["parameters"]
+    assert found["layers"][0]["parameters"] == found["parameters"]
 
 
 def test_what_metrics_and_optimisers_keep_is_no_parameter() -> None:

@@ -66,6 +66,8 @@ def test_refuses_what_is_no_file(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "none.keras").what
     assert "directory" in refusal(tmp_path).what
     assert "not a regular file" in refusal(Path(os.devnull)).what
+    os.mkfifo(tmp_path / "pipe.keras")
+    assert "not a regular file" in refusal(tmp_path / "pipe.keras").what
 
 
 def test_refuses_a_configuration_that_is_a_bomb(tmp_path: Path) -> None:

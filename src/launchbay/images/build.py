@@ -161,8 +161,9 @@ def seal(stage: Stage, record: dict[str, object]) -> None:
     """Write commands, seal and record, then take away the permission to write."""
     write_commands(stage.folder, stage.final, stage.lock, stage.site_packages)
     sealed = content.seal_unrecorded(str(stage.environment), str(stage.site_packages))
-    write_json(stage.folder / "seal.json", {"version": 1, "entries": sealed})
     write_json(stage.folder / "record.json", record, durable=True)
+    beside = content.seal_beside(str(stage.folder))
+    write_json(stage.folder / "seal.json", {"version": 1, "entries": sealed, "beside": beside}, durable=True)
     for folder, _, files in os.walk(stage.folder, topdown=False):
         for name in files:
             path = os.path.join(folder, name)

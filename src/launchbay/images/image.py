@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launchbay.errors import StateError
 from launchbay.files import read_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
 
-__all__ = ["Image", "find_image", "from_record", "image_folder", "list_images"]
+__all__ = ["Image", "damaged_images", "find_image", "from_record", "image_folder", "list_images"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +83,28 @@ def find_image(home: Home, digest: str) -> Image | None:
 
 
 def list_images(home: Home) -> Iterator[Image]:
-    """Yield the built images, oldest first."""
-    if home.images.is_dir():
-        found = (find_image(home, folder.name) for folder in home.images.iterdir())
-        yield from sorted((image for image in found if image), key=lambda image: image.built)
+    """Yield the built images, oldest first; a damaged one is skipped (`bay doctor` names it)."""
+    yield from sorted((image for _, image in _look(home) if image), key=lambda image: image.built)
+
+
+def damaged_images(home: Home) -> Sequence[Path]:
+    """Return the folders of images whose record cannot be read; nothing can stand on them."""
+    return [folder for folder, image in _look(home) if image is None]
+
+
+def _look(home: Home) -> Iterator[tuple[Path, Image | None]]:
+    for folder in sorted(home.images.iterdir()) if home.images.is_dir() else ():
+        try:
+            yield folder, find_image(home, folder.name)
+        except (StateError, NotADirectoryError):
+            yield folder, None
 
 
 def from_record(record: Mapping[str, Any], folder: Path) -> Image:
-    """Make the value from its record; fields of later versions are ignored."""
-    known = {name: record[name] for name in Image.__dataclass_fields__ if name in record and name != "folder"}
-    return Image(folder=folder, **known)
+    """Make the value from its record; fields of later versions are ignored. Raises StateError when some are missing."""
+    fields = {field.name: field for field in dataclasses.fields(Image) if field.name != "folder"}
+    lacking = [name for name, field in fields.items() if name not in record and field.default is dataclasses.MISSING]
+    if lacking:
+        where = str(folder / "record.json")
+        raise StateError(f"record is damaged: it lacks {', '.join(lacking)}", where=where, hint="bay doctor")
+    return Image(folder=folder, **{name: record[name] for name in fields if name in record})

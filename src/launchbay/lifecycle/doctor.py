@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from launchbay.errors import LaunchbayError
-from launchbay.images.image import list_images
+from launchbay.images.image import damaged_images, list_images
 from launchbay.images.recipe import builtin_names, find_recipe
 from launchbay.images.uv import Uv, find_uv
 from launchbay.lifecycle.bay import Bay
 from launchbay.providers.local import damaged_instances
 from launchbay.store.journal import open_journal
+from launchbay.store.records import damaged_runs
 from launchbay.units import format_bytes
 
 __all__ = ["Check", "run_checks"]
@@ -103,6 +104,12 @@ def _journal(bay: Bay) -> Iterator[Check]:
 def _records(bay: Bay) -> Iterator[Check]:
     for folder in damaged_instances(bay.home):
         yield Check(name="instance", state="broken", found=f"{folder} has no readable record", mend=f"rm -r {folder}")
+    for folder in damaged_images(bay.home):
+        mend = f"chmod -R u+w {folder}; rm -r {folder}; it is built again when it is needed"
+        yield Check(name="image", state="broken", found=f"{folder} has no readable record", mend=mend)
+    for folder in damaged_runs(bay.home):
+        mend = f"what it made may be whole: look, then rm -r {folder}"
+        yield Check(name="run", state="broken", found=f"{folder} has no readable record", mend=mend)
     built = {image.digest: image for image in list_images(bay.home)}
     for instance in bay.provider.observe():
         if instance.digest not in built:

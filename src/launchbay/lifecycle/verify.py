@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launchbay.errors import LaunchbayError
+from launchbay.errors import LaunchbayError, StateError
 from launchbay.files import read_json
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay, connect, image_of, image_transport, python_of
@@ -115,13 +115,17 @@ def _modules(image: Image) -> Sequence[str]:
 
 def verify_image(image: Image) -> content.Content:
     """Hash every file of an image against its packages' records and its seal. Seconds; reads gigabytes."""
-    sealed = read_json(image.folder / "seal.json")["entries"]
-    found = content.verify_environment(str(image.environment), str(image.site_packages), sealed)
+    try:
+        seal = read_json(image.folder / "seal.json")
+    except FileNotFoundError:
+        where, hint = str(image.folder), f"bay image remove {image.name}, then bay image build {image.name}"
+        raise StateError("the image has lost its seal", where=where, hint=hint) from None
+    found = content.verify_environment(str(image.environment), str(image.site_packages), seal["entries"])
+    beside = content.seal_beside(str(image.folder))
+    problems = [*found.problems, *content.compare_seals(seal.get("beside", beside), beside)]
     if found.content != image.content:
-        return found._replace(
-            problems=[*found.problems, "the packages' own records are not those of the day it was built"]
-        )
-    return found
+        problems.append("the packages' own records are not those of the day it was built")
+    return found._replace(problems=problems)
 
 
 def _prove_gpus(

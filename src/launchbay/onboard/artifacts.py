@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import stat
 import zipfile
 from typing import Any, Dict, List, Tuple
 
@@ -17,8 +19,10 @@ def snapshot(folder: str) -> Dict[str, Tuple[int, int]]:
     """Return size and change time of every file, so that what the script makes can be told from what it brought."""
     found = {}
     for path in _walk(folder):
-        status = os.lstat(path)
-        found[path] = (status.st_size, status.st_mtime_ns)
+        with contextlib.suppress(OSError):  # gone meanwhile
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):  # opening a pipe would wait for ever
+                found[path] = (status.st_size, status.st_mtime_ns)
     return found
 
 
@@ -33,10 +37,14 @@ def find_artifacts(folder: str, before: Dict[str, Tuple[int, int]]) -> Tuple[Lis
     for path in fresh:
         if path.startswith(inside) or ".tfevents." in path or os.path.islink(path):
             continue
-        kind = model_format(path)
-        (others if kind == "file" else models).append((path, kind))
+        with contextlib.suppress(OSError):
+            kind = model_format(path)
+            (others if kind == "file" else models).append((path, kind))
     models.sort(key=_model_order)
-    entries = [_entry(folder, path, kind) for path, kind in models + sorted(others)[:_MOST_FILES]]
+    entries = []
+    for path, kind in models + sorted(others)[:_MOST_FILES]:
+        with contextlib.suppress(OSError):  # what the script itself made unreadable is not worth the whole result
+            entries.append(_entry(folder, path, kind))
     return entries, [os.path.relpath(path, folder) for path in logdirs]
 
 
@@ -85,7 +93,7 @@ def _model_order(item: Tuple[str, str]) -> Tuple[bool, bool, float, str]:
 def _entry(folder: str, path: str, kind: str) -> Dict[str, Any]:
     digest = hashlib.sha256()
     size = 0
-    for item in _walk(path) if os.path.isdir(path) else [path]:
+    for item in sorted(snapshot(path)) if os.path.isdir(path) else [path]:
         if os.path.isdir(path):
             digest.update(os.path.relpath(item, path).encode() + b"\0")
         with open(item, "rb") as file:

@@ -14,7 +14,7 @@ from typing import Callable, Dict, List, NamedTuple, TypeVar
 
 from .prints import fingerprint_path, hash_file, list_packages
 
-__all__ = ["Content", "seal_unrecorded", "verify_environment", "verify_records"]
+__all__ = ["Content", "compare_seals", "seal_beside", "seal_unrecorded", "verify_environment", "verify_records"]
 
 
 _Item = TypeVar("_Item")
@@ -59,7 +59,20 @@ def verify_environment(environment: str, site_packages: str, sealed: Dict[str, s
     """Hash everything: recorded files against RECORD, the rest against the seal; name what was added or is missing."""
     result = verify_records(site_packages)
     problems = list(result.problems)
-    now = seal_unrecorded(environment, site_packages)
+    problems += compare_seals(sealed, seal_unrecorded(environment, site_packages))
+    return result._replace(problems=problems)
+
+
+def seal_beside(folder: str) -> Dict[str, str]:
+    """Return what lies beside the environment of an image (its commands, lock and record), less the seal itself."""
+    names = sorted(name for name in os.listdir(folder) if name not in ("env", "seal.json"))
+    paths = {name: os.path.join(folder, name) for name in names}
+    return {name: fingerprint_path(path) if os.path.isfile(path) else "folder" for name, path in paths.items()}
+
+
+def compare_seals(sealed: Dict[str, str], now: Dict[str, str]) -> List[str]:
+    """Return what was added, changed or lost since the seal was made."""
+    problems = []
     for path in sorted(set(now) | set(sealed)):
         if path not in now:
             problems.append("{}: missing".format(path))
@@ -67,7 +80,7 @@ def verify_environment(environment: str, site_packages: str, sealed: Dict[str, s
             problems.append("{}: added to the image".format(path))
         elif now[path] != sealed[path]:
             problems.append("{}: changed in place".format(path))
-    return result._replace(problems=problems)
+    return problems
 
 
 def _walk(folder: str) -> List[str]:

@@ -35,6 +35,7 @@ def describe_model(model: Config, weights: Weights | None) -> dict[str, Any]:
     """
     layers = layers_of(model)
     flow = _follow(model, [])
+    is_chain = model.get("class_name") == "Sequential"
     counted: list[Counts | None] = [None] * len(layers)
     parameters, trainable = None, None
     if weights is not None:
@@ -46,6 +47,7 @@ def describe_model(model: Config, weights: Weights | None) -> dict[str, Any]:
         "layers": [
             _describe_layer(layer, flow.layers.get(name_of(layer), []), counts)
             for layer, counts in zip(layers, counted)
+            if not (is_chain and layer.get("class_name") == "InputLayer")  # Keras does not list it either
         ],
         "parameters": parameters,
         "trainable_parameters": trainable,

@@ -24,6 +24,9 @@ from .table import Table, read_table, split
 __all__ = ["evaluate", "inspect", "predict"]
 
 _CHUNK = 1 << 20
+_FIT_HINT = (
+    "a table feeds models that take one row of numbers; evaluate others with a script: `bay train ... evaluate.py`"
+)
 
 
 def inspect(request: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
     batch_size = _batch_size(request)
     with _verified(request) as copy:
         loaded = keras_adapter.load(copy, str(request["model"]))
-        _check_width(loaded, len(inputs[0]), table)
+        _check_width(_width(loaded, str(request["model"])), len(inputs[0]), table)
         _check_one_output(loaded, str(request["model"]))
         predictions = [row[0] for row in _answers(loaded, inputs, batch_size, str(request["model"]))]
         loss = keras_adapter.evaluate(loaded, inputs, targets, batch_size)
@@ -90,11 +93,11 @@ def predict(request: dict[str, Any]) -> dict[str, Any]:
     batch_size = _batch_size(request)
     with _verified(request) as copy:
         loaded = keras_adapter.load(copy, str(request["model"]))
-        width = _width(loaded)
+        width = _width(loaded, str(request["model"]))
         inputs, targets = table.rows, None
         if table.width == width + 1:
             inputs, targets = split(table, request.get("target", "first"))
-        _check_width(loaded, len(inputs[0]), table, or_target=True)
+        _check_width(width, len(inputs[0]), table, or_target=True)
         answers = _answers(loaded, inputs[start:stop], batch_size, str(request["model"]))
     return {
         "rows": [start, stop],
@@ -121,7 +124,8 @@ def _answers(loaded: keras_adapter.Loaded, inputs: list[list[float]], batch_size
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
     try:
-        file = open(path, "rb")  # noqa: SIM115 - an error while it is used is not an error of opening it
+        # Not to be held up by a pipe that nobody writes to. An error while it is used is none of opening it.
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     except OSError as error:
         raise Refused("cannot be read: {}".format(error.strerror), path, "check the path") from error
     with file:
@@ -147,8 +151,12 @@ def _verified(request: dict[str, Any]) -> Iterator[str]:
     path, expected = str(request["model"]), str(request["sha256"])
     with tempfile.TemporaryDirectory(prefix="bay-model-") as folder:
         copy = os.path.join(folder, "model.keras")
-        with _opened(path) as file, open(copy, "xb") as target:
-            found, _ = _hash(file, target)
+        try:
+            with _opened(path) as file, open(copy, "xb") as target:
+                found, _ = _hash(file, target)
+        except OSError as error:
+            what = "cannot be copied for loading: {}".format(error.strerror)
+            raise Refused(what, path, "free some space in " + tempfile.gettempdir()) from error
         if found != expected:
             what = "the file has changed: expected sha256 {}, got {}".format(expected[:16], found[:16])
             raise Refused(what, path, "only a file that a run recorded is loaded; run the training again")
@@ -158,26 +166,22 @@ def _verified(request: dict[str, Any]) -> Iterator[str]:
 # --- shapes ---
 
 
-def _width(loaded: keras_adapter.Loaded) -> int:
+def _width(loaded: keras_adapter.Loaded, path: str) -> int:
     """Return how many numbers the model takes per row."""
     if len(loaded.inputs) != 1:
-        raise Refused(
-            "the model takes {} inputs; a table can feed one".format(len(loaded.inputs)), "", "a model with one input"
-        )
-    sizes = loaded.inputs[0]
-    if any(size is None for size in sizes):
-        shown = ", ".join("any" if size is None else str(size) for size in sizes)
-        raise Refused("the model takes inputs of open shape ({})".format(shown), "", "a model with a fixed input shape")
-    return math.prod(size for size in sizes if size is not None)
+        raise Refused("the model takes {} inputs; a table can feed one".format(len(loaded.inputs)), path, _FIT_HINT)
+    sizes = [size for size in loaded.inputs[0] if size is not None]
+    if len(sizes) < len(loaded.inputs[0]):
+        shown = ", ".join("any" if size is None else str(size) for size in loaded.inputs[0])
+        raise Refused("the model takes inputs of open shape ({})".format(shown), path, _FIT_HINT)
+    return math.prod(sizes)
 
 
-def _check_width(loaded: keras_adapter.Loaded, got: int, table: Table, *, or_target: bool = False) -> None:
-    width = _width(loaded)
+def _check_width(width: int, got: int, table: Table, *, or_target: bool = False) -> None:
     if got != width:
         more = ", or {} with the target".format(width + 1) if or_target else ""
         what = "the model takes {} input columns{}; the table has {}".format(width, more, got)
-        hint = "check --target and the columns of the table"
-        raise Refused(what, table.path + ":1", hint)
+        raise Refused(what, table.path + ":1", "check --target and the columns of the table")
 
 
 def _check_one_output(loaded: keras_adapter.Loaded, path: str) -> None:

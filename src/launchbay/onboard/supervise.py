@@ -45,14 +45,22 @@ def run(request: Dict[str, Any]) -> Dict[str, Any]:
     except OSError as error:
         write_json(os.path.join(folder, "result.json"), {"state": "failed", "exit_code": 127, "signal": None})
         raise Refused("the script could not be started: {}".format(error)) from error
-    request["channel"].write(json.dumps({"v": 1, "ok": True, "result": {"pid": os.getpid()}}) + "\n")
-    request["channel"].close()
+    answer(request["channel"], {"v": 1, "ok": True, "result": {"pid": os.getpid()}})
     result = watch.wait()
     result["artifacts"], result["logdirs"] = artifacts.find_artifacts(request["work"], before)
     own = os.times()
     result["supervisor_cpu_seconds"] = round(own.user + own.system, 3)
     write_json(os.path.join(folder, "result.json"), result)
     return result
+
+
+def answer(channel: Any, value: Dict[str, Any]) -> None:
+    """Tell our starter, unless it is dead by now: the script goes on either way."""
+    with contextlib.suppress(BrokenPipeError):
+        channel.write(json.dumps(value) + "\n")
+        channel.flush()
+    with contextlib.suppress(BrokenPipeError):
+        channel.close()
 
 
 class _Watch:
@@ -150,7 +158,7 @@ class _Watch:
         return {
             "state": state,
             "exit_code": code,
-            "signal": signal.Signals(number).name if signaled else None,
+            "signal": _signal_name(number) if signaled else None,
             "timed_out": self.timed_out,
             "seconds": round(seconds, 3),
             "cpu_seconds": round(self.cpu_s, 3),
@@ -158,6 +166,13 @@ class _Watch:
             "gpu": self.gpu.result(),
             "ended_at": time.time(),
         }
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have a number only
+        return "SIG{}".format(number)
 
 
 def children() -> List[int]:

@@ -13,7 +13,7 @@ _TENSORFLOW = (
 _HINTS = (
     (r"No module named '(?P<name>tensorboard|tensorflow)'", _TENSORFLOW),
     (
-        r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'",
+        r"ModuleNotFoundError: No module named '(?P<name>\w+)[\w.]*'",
         "install it in the instance: bay exec {instance} -- pip install {name}",
     ),
     (

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def submit_run(bay: Bay, instance: Instance, spec: RunSpec) -> Run:
         operation = journal.begin("train", identity, {"instance": instance.name, "script": str(script)})
         try:
             with journal.step(operation, "prepare"):
-                _prepare(draft, spec, script)
+                _prepare(draft, spec, script, home=bay.home.root)
                 write_run(draft, _record(bay, instance, spec, script))
                 bay.home.runs.mkdir(parents=True, exist_ok=True)
                 draft.rename(final)
@@ -92,38 +92,42 @@ def _check(spec: RunSpec) -> Path:
     if not script.exists():
         near = sorted(path.name for path in script.parent.glob("*.py"))[:5] if script.parent.is_dir() else []
         raise NotFound(f"there is no script {spec.script}", hint=", ".join(near) or "a path from the current folder")
+    if spec.timeout_s is not None and spec.timeout_s <= 0:
+        raise UsageError(f"a time limit must be more than 0, got {spec.timeout_s:g} s", hint="--timeout 90s, 15m or 8h")
     if spec.data is not None and not spec.data.is_dir():
         raise NotFound(f"there is no data folder {spec.data}", hint="bay fetch URL -o DIR")
     return script
 
 
-def _prepare(draft: Path, spec: RunSpec, script: Path) -> None:
+def _prepare(draft: Path, spec: RunSpec, script: Path, *, home: Path) -> None:
     """Copy the script's folder and link its data. The data itself is not copied: it may be large, and is the person's."""
     data = spec.data.expanduser().resolve() if spec.data else None
-    _refuse_too_large(script.parent, data)
+    # our own home may lie in the folder, and the copy with it: it would be copied into itself
+    apart = {home.resolve(), *([data, script.parent.resolve() / "data"] if data else [])}
+    _refuse_too_large(script.parent, apart)
     draft.mkdir(parents=True)
 
     def leave_out(folder: str, names: list[str]) -> set[str]:
-        return {name for name in names if _left_out(Path(folder) / name, script.parent, data)}
+        return {name for name in names if _left_out(Path(folder) / name, apart)}
 
     shutil.copytree(script.parent, draft / "work", symlinks=True, ignore=leave_out)
     if data is not None:
         (draft / "work" / "data").symlink_to(data)
 
 
-def _left_out(path: Path, top: Path, data: Path | None) -> bool:
-    """Say whether a path stays behind: caches, environments, sockets, and with --data whatever `data/` was there."""
+def _left_out(path: Path, apart: Collection[Path]) -> bool:
+    """Say whether a path stays behind: caches, environments, sockets, our home; with --data, whatever `data/` was there."""
     if path.name in _NEVER_COPIED or (path / "pyvenv.cfg").exists():
         return True
-    if data is not None and (path.resolve() == data or (path.parent == top and path.name == "data")):
+    if path.resolve() in apart or path.parent.resolve() / path.name in apart:
         return True
     return not (path.is_dir() or path.is_file() or path.is_symlink())
 
 
-def _refuse_too_large(top: Path, data: Path | None) -> None:
+def _refuse_too_large(top: Path, apart: Collection[Path]) -> None:
     total = 0
     for folder, folders, files in os.walk(top):
-        folders[:] = [name for name in folders if not _left_out(Path(folder) / name, top, data)]
+        folders[:] = [name for name in folders if not _left_out(Path(folder) / name, apart)]
         for name in files:
             with contextlib.suppress(OSError):
                 total += os.lstat(os.path.join(folder, name)).st_size

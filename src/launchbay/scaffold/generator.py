@@ -45,5 +45,8 @@ def _curve(value: float) -> float:
 
 
 def _normal(chance: random.Random) -> float:
-    """Return a nearly normal number of mean 0 and variance 1: the sum of twelve uniform ones (Irwin-Hall), less 6."""
-    return sum(chance.random() for _ in range(12)) - 6
+    """Return a nearly normal number of mean 0 and variance 1: twelve uniform ones, less 6 (Irwin-Hall)."""
+    total = -6.0
+    for _ in range(12):
+        total += chance.random()  # not sum(), which rounds otherwise since Python 3.12
+    return total

@@ -21,6 +21,7 @@ from launchbay.jsonable import fields_of
 __all__ = [
     "Artifact",
     "Run",
+    "damaged_runs",
     "find_model_run",
     "find_run",
     "list_runs",
@@ -202,6 +203,12 @@ def _readable(home: Home, names: Iterable[str]) -> Iterator[Run]:
             yield read_run(home.runs / name)
         except (FileNotFoundError, NotADirectoryError, StateError, KeyError):
             continue
+
+
+def damaged_runs(home: Home) -> Sequence[Path]:
+    """Return the folders of runs that cannot be read, and what else lies among them."""
+    readable = {run.id for run in list_runs(home)}
+    return [home.runs / name for name in _names(home) if name not in readable]
 
 
 def find_run(home: Home, reference: str) -> Run:

@@ -1,0 +1,201 @@
+"""Exit codes, messages, and a closed pipe."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from launchbay.cli import commands
+from launchbay.cli.parser import build_parser
+from launchbay.errors import BuildError, Conflict, LaunchbayError, NotFound, ScriptFailed, StateError, UnsafeModel, UsageError
+from launchbay.lifecycle.bay import Bay
+from launchbay.planning.fleet import Instance
+from tests.cli.conftest import Said
+
+Says = Callable[..., Said]
+
+
+def verbs() -> list[tuple[str, ...]]:
+    """Every verb, and every action of those that have some."""
+    found: list[tuple[str, ...]] = []
+    for verb, parser in children(build_parser()).items():
+        actions = children(parser)
+        found += [(verb, action) for action in actions] or [(verb,)]
+    return found
+
+
+def children(parser: object) -> dict[str, object]:
+    for action in parser._actions:  # type: ignore[attr-defined]  # noqa: SLF001 - argparse has no public way to list them
+        if getattr(action, "choices", None) and action.dest in ("verb", "action"):
+            return dict(action.choices)
+    return {}
+
+
+VERBS = verbs()
+
+
+def ids(words: tuple[str, ...]) -> str:
+    return " ".join(words)
+
+
+def test_the_table_of_verbs_is_whole() -> None:
+    assert {" ".join(words) for words in VERBS} == set(commands._COMMANDS)  # noqa: SLF001
+    assert len(VERBS) >= 26
+
+
+@pytest.mark.parametrize("words", VERBS, ids=ids)
+def test_every_verb_shows_an_example(says: Says, words: tuple[str, ...]) -> None:
+    said = says(*words, "--help")
+    assert (said.code, said.err) == (0, "")
+    example = said.out.partition("example:\n")[2]
+    assert f"bay {' '.join(words)}" in example
+    assert "--json" in said.out
+
+
+@pytest.mark.parametrize("words", VERBS, ids=ids)
+def test_every_example_can_be_typed(words: tuple[str, ...]) -> None:
+    parser: object = build_parser()
+    for word in words:
+        parser = children(parser)[word]
+    for line in str(parser.epilog).splitlines()[1:]:  # type: ignore[attr-defined]
+        typed = line.partition("  #")[0].split()
+        assert typed[0] == "bay"
+        before = typed[1 : typed.index("--")] if "--" in typed else typed[1:]
+        assert build_parser().parse_args(before).verb == words[0]
+
+
+def test_help_and_version(says: Says) -> None:
+    said = says("--help")
+    assert said.code == 0
+    assert "bay launch tensorflow -n 3 --name exp" in said.out
+    for words in VERBS:
+        assert words[-1] in said.out
+    assert says("--version").out.startswith("bay ")
+
+
+# --- exit codes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "VERB"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["image"], "build|show|verify|remove"),
+        (["ps", "--wrong"], "--wrong"),
+        (["launch", "x", "-n", "three"], "invalid int value: 'three'"),
+        (["ps", "--", "x"], "'bay ps' takes nothing after '--'"),
+        (["--provider", "moon", "ps"], "invalid choice: 'moon'"),
+        (["launch", "tensorflow", "-n", "0"], "count must be 1 to 1000, got 0"),
+        (["launch", "tensorflow", "-n", "-1"], "count must be 1 to 1000, got -1"),
+        (["launch", "tensorflow", "-n", "100000"], "count must be 1 to 1000, got 100000"),
+        (["launch", "tensorflow", "--name=-a"], "a fleet name must be"),
+        (["launch", "tensorflow", "--name", ""], "a fleet name must be"),
+        (["--provider", "ec2", "ps"], "--provider ec2 comes with a later version"),
+        (["ps", "--provider", "twin"], "--provider twin comes with a later version"),
+        (["train", "a", "b", "c"], "train takes an instance and a script"),
+        (["train", "exp-1", "x.py", "--timeout", "soon"], "a duration must look like"),
+        (["launch", "./none.yaml"], "none.yaml"),
+        (["cp", "a", "b"], "exactly one side must be INSTANCE:PATH"),
+    ],
+)
+def test_wrong_usage_is_2(
+    says: Says, arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = says(*arguments)
+    assert (said.code, said.out) == (2, "")
+    assert words in said.err
+    assert "Traceback" not in said.err
+    assert not (tmp_path / "bay").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["launch", "tensorflw"], "did you mean tensorflow"),
+        (["verify", "exp"], "there is no instance or fleet named 'exp'"),
+        (["exec", "exp", "--", "true"], "there is no instance or fleet named 'exp'"),
+        (["terminate", "exp", "-y"], "there is no instance or fleet named 'exp'"),
+        (["logs", "latest"], "there is no run 'latest'"),
+        (["image", "show", "tensorflw"], "did you mean tensorflow"),
+        (["cp", "exp-1:a", "b"], "there is no instance or fleet named 'exp-1'"),
+    ],
+)
+def test_what_a_person_can_mend_is_1(
+    says: Says, arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = says(*arguments)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("bay: ")
+    assert words in said.err
+    assert "Traceback" not in said.err
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.setitem(commands._COMMANDS, "ps", fail)  # noqa: SLF001
+
+
+@pytest.mark.parametrize("error", [NotFound, Conflict, BuildError, ScriptFailed, UnsafeModel, StateError, LaunchbayError])
+def test_known_errors_are_one_message(says: Says, monkeypatch: pytest.MonkeyPatch, error: type[LaunchbayError]) -> None:
+    fail_with(monkeypatch, error("it broke", where="bay.yaml:3", hint="bay doctor"))
+    said = says("ps")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "bay: it broke (bay.yaml:3)\n  Try: bay doctor\n"
+
+
+def test_a_wrong_file_is_2_as_a_wrong_option_is(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, UsageError("count must be more"))
+    assert says("ps").code == 2
+
+
+def test_a_bug_keeps_its_traceback_and_is_3(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, ZeroDivisionError("division by zero"))
+    said = says("ps")
+    assert said.code == 3
+    assert "Traceback" in said.err
+    assert "ZeroDivisionError: division by zero" in said.err
+    assert "this is a bug in Launchbay" in said.err
+
+
+def test_an_interrupt_is_130(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, KeyboardInterrupt())
+    said = says("ps")
+    assert (said.code, said.err) == (130, "\nbay: interrupted\n")
+
+
+def test_what_the_system_refuses_is_told_and_no_bug(says: Says, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("LAUNCHBAY_HOME", str(tmp_path / "file" / "bay"))
+    said = says("launch", "tensorflow")
+    assert said.code == 1
+    assert "Not a directory" in said.err
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(("command", "code"), [("exit 7", 7), ("true", 0), ("kill -15 $$", 143), ("exit 3", 3)])
+def test_exec_passes_the_commands_code_on(says: Says, two: list[Instance], command: str, code: int) -> None:
+    assert says("exec", two[0].name, "--", "sh", "-c", command).code == code
+
+
+# --- pipes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ps"], ["images", "--json"], ["doctor"], ["launch", "--help"]])
+def test_a_reader_that_went_away_is_no_error(bay: Bay, bay_command: list[str], arguments: list[str]) -> None:
+    assert not bay.home.root.exists()
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run([*bay_command, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,182 @@
+"""What a run made, told by content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import socket
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from launchbay.onboard.artifacts import find_artifacts, model_format, snapshot
+
+HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(32)
+SAFETENSORS = (16).to_bytes(8, "little") + b'{"a":1}         ' + bytes(8)
+
+
+def write(path: Path, content: bytes = b"x", *, age_s: float = 0.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    age(path, age_s)
+    return path
+
+
+def age(path: Path, age_s: float) -> None:
+    now = path.stat().st_mtime
+    os.utime(path, (now - age_s, now - age_s))
+
+
+def write_zip(path: Path, *names: str, age_s: float = 0.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "{}")
+    return write(path, path.read_bytes(), age_s=age_s)
+
+
+def keras(path: Path, *, age_s: float = 0.0) -> Path:
+    return write_zip(path, "metadata.json", "config.json", "model.weights.h5", age_s=age_s)
+
+
+def found(folder: Path) -> list[tuple[str, str]]:
+    artifacts, _ = find_artifacts(str(folder), {})
+    return [(item["path"], item["format"]) for item in artifacts]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("model.weights.h5", HDF5, "hdf5"),
+        ("model.keras", HDF5, "hdf5"),  # an old Keras writes HDF5 whatever the file is called
+        ("array.npy", b"\x93NUMPY\x01\x00" + bytes(20), "file"),
+        ("model.safetensors", SAFETENSORS, "safetensors"),
+        ("notes.txt", SAFETENSORS, "file"),
+        ("model.pkl", pickle.dumps([1], protocol=4), "pickle"),
+        ("model.bin", pickle.dumps([1], protocol=2), "pickle"),
+        ("model.onnx", b"\x08\x07", "onnx"),
+        ("model.keras", b"not a zip", "file"),
+        ("model.keras", b"PK\x03\x04 broken", "file"),
+        ("empty.keras", b"", "file"),
+        ("train.py", b"print()", "file"),
+    ],
+)
+def test_a_file_is_what_its_content_says(tmp_path: Path, name: str, content: bytes, kind: str) -> None:
+    assert model_format(str(write(tmp_path / name, content))) == kind
+
+
+def test_zips_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
+    assert model_format(str(keras(tmp_path / "named-otherwise.bin"))) == "keras"
+    assert model_format(str(write_zip(tmp_path / "weights.pt", "weights/data.pkl", "weights/version"))) == "torch"
+    assert model_format(str(write_zip(tmp_path / "data.zip", "a.csv"))) == "file"
+
+
+def test_only_what_the_script_made_or_changed_counts(tmp_path: Path) -> None:
+    for name in ("train.py", "old.keras", "kept.txt"):
+        write(tmp_path / name, age_s=60)
+    before = snapshot(str(tmp_path))
+    keras(tmp_path / "old.keras")
+    write(tmp_path / "out" / "new.txt")
+    write(tmp_path / "__pycache__" / "train.pyc")
+    artifacts, logdirs = find_artifacts(str(tmp_path), before)
+    assert [item["path"] for item in artifacts] == ["old.keras", "out/new.txt"]
+    assert logdirs == []
+
+
+def test_sha256_and_size_are_those_of_the_file(tmp_path: Path) -> None:
+    path = keras(tmp_path / "model.keras")
+    artifacts, _ = find_artifacts(str(tmp_path), {})
+    assert artifacts == [
+        {
+            "path": "model.keras",
+            "format": "keras",
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "bytes": path.stat().st_size,
+        }
+    ]
+
+
+def test_the_best_comes_first(tmp_path: Path) -> None:
+    keras(tmp_path / "checkpoints" / "epoch-9.keras")
+    keras(tmp_path / "checkpoints" / "best.keras", age_s=50)
+    keras(tmp_path / "final.keras", age_s=20)
+    keras(tmp_path / "earlier.keras", age_s=40)
+    write(tmp_path / "a-note.txt")
+    assert [path for path, _ in found(tmp_path)] == [
+        "checkpoints/best.keras",  # named best, wherever it lies and however old
+        "final.keras",  # no checkpoint, the newest
+        "earlier.keras",
+        "checkpoints/epoch-9.keras",
+        "a-note.txt",  # other files after the models
+    ]
+
+
+def test_a_saved_model_is_one_thing_with_one_hash(tmp_path: Path) -> None:
+    for root, age_s in (("a", 0.0), ("b", 10.0)):
+        write(tmp_path / root / "export" / "saved_model.pb", b"graph")
+        write(tmp_path / root / "export" / "variables" / "variables.index", b"index")
+        age(tmp_path / root / "export", age_s)
+    artifacts, _ = find_artifacts(str(tmp_path), {})
+    assert [(item["path"], item["format"], item["bytes"]) for item in artifacts] == [
+        ("a/export", "savedmodel", 10),
+        ("b/export", "savedmodel", 10),
+    ]
+    assert artifacts[0]["sha256"] == artifacts[1]["sha256"]
+    (tmp_path / "b" / "export" / "variables" / "variables.index").rename(
+        tmp_path / "b" / "export" / "variables" / "other"
+    )
+    renamed, _ = find_artifacts(str(tmp_path / "b"), {})
+    assert renamed[0]["sha256"] != artifacts[1]["sha256"]
+
+
+def test_folders_of_event_files_are_log_folders_and_no_artifacts(tmp_path: Path) -> None:
+    for folder in ("logs/train", "logs/validation"):
+        write(tmp_path / folder / "events.out.tfevents.1.host")
+        write(tmp_path / folder / "plugins" / "profile" / "x.pb")
+    write(tmp_path / "logs" / "notes.txt")
+    artifacts, logdirs = find_artifacts(str(tmp_path), {})
+    assert logdirs == ["logs/train", "logs/validation"]
+    assert [item["path"] for item in artifacts] == ["logs/notes.txt"]
+
+
+def test_event_files_beside_the_script_hide_nothing_else(tmp_path: Path) -> None:
+    write(tmp_path / "events.out.tfevents.1.host")
+    keras(tmp_path / "model.keras")
+    artifacts, logdirs = find_artifacts(str(tmp_path), {})
+    assert logdirs == ["."]
+    assert [item["path"] for item in artifacts] == ["model.keras"]
+
+
+def test_links_and_their_data_are_not_artifacts(tmp_path: Path) -> None:
+    data = tmp_path / "elsewhere"
+    write(data / "train.csv")
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "data").symlink_to(data)
+    (work / "latest.keras").symlink_to(data / "train.csv")
+    (work / "broken").symlink_to("nowhere")
+    assert found(work) == []
+
+
+@pytest.mark.timeout(20)
+def test_pipes_and_sockets_stop_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "export" / "saved_model.pb")
+    for folder in (tmp_path, tmp_path / "export"):
+        os.mkfifo(folder / "pipe")
+        monkeypatch.chdir(folder)  # a socket's path is short
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+            listener.bind("socket")
+    write(tmp_path / "a.txt")
+    assert found(tmp_path) == [("export", "savedmodel"), ("a.txt", "file")]
+
+
+def test_of_thousands_of_files_the_models_are_kept(tmp_path: Path) -> None:
+    for number in range(600):
+        write(tmp_path / "out" / f"{number:04}.txt")
+    keras(tmp_path / "zz.keras")
+    artifacts = found(tmp_path)
+    assert artifacts[0] == ("zz.keras", "keras")
+    assert len(artifacts) == 501

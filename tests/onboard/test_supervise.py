@@ -1,0 +1,304 @@
+"""The supervisor on its own: one script watched over to its end, whatever happens around it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launchbay.onboard.process import identify
+
+SUPERVISE = """
+import sys
+from launchbay.onboard import main, supervise
+supervise.GRACE_S = 0.4
+sys.argv = ["onboard", "supervise"]
+sys.exit(main.main())
+"""
+
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, lambda *_: print("no", flush=True))
+print("up", flush=True)
+while True:
+    time.sleep(600)
+"""
+
+BURN = "import time; end = time.process_time() + {seconds}\nwhile time.process_time() < end: pass\n"
+
+ORPHAN = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    while time.process_time() < 0.5:
+        pass
+    open("burned", "w").write(str(os.getpid()))
+    time.sleep(600)
+while not os.path.exists("burned"):
+    time.sleep(0.01)
+"""
+
+
+class Supervised:
+    """A supervisor with its script."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
+        self.folder = folder
+        self.process = process
+
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
+
+    def answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        value: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return value
+
+    def until_log(self, text: str) -> None:
+        until = time.monotonic() + 20
+        while text not in self.log():
+            assert time.monotonic() < until, f"{text!r} never came: {self.log()!r}"
+            time.sleep(0.01)
+
+    def log(self) -> str:
+        path = self.folder / "output.log"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def result(self) -> dict[str, Any]:
+        self.process.wait(30)
+        value: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+        return value
+
+
+@pytest.fixture
+def supervise(tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
+    """Return a function that starts a script under a supervisor whose patience is 0.4 s."""
+    started: list[Supervised] = []
+
+    def start(code: str, *args: str, timeout_s: float | None = None, argv: list[str] | None = None) -> Supervised:
+        folder = tmp_path / f"run-{len(started)}"
+        (folder / "work").mkdir(parents=True)
+        (folder / "work" / "train.py").write_text(code, encoding="utf-8")
+        request = {
+            "v": 1,
+            "folder": str(folder),
+            "work": str(folder / "work"),
+            "argv": argv or [sys.executable, "train.py", *args],
+            "env": {"PYTHONUNBUFFERED": "1", "LAUNCHBAY_RUN": folder.name},
+            "timeout_s": timeout_s,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-c", SUPERVISE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(request).encode())
+        process.stdin.close()
+        started.append(Supervised(folder, process))
+        return started[-1]
+
+    yield start
+    for item in started:
+        item.process.kill()
+        item.process.wait()
+        assert item.process.stdout is not None
+        item.process.stdout.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+# --- ends -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_script_that_is_done(supervise: Callable[..., Supervised]) -> None:
+    run = supervise("import sys; print(sys.argv); print('bad', file=sys.stderr)", "--epochs", "5 6")
+    assert run.answer() == {"v": 1, "ok": True, "result": {"pid": run.process.pid}}
+    result = run.result()
+    assert (result["state"], result["exit_code"], result["signal"], result["timed_out"]) == ("done", 0, None, False)
+    assert run.log() == "['train.py', '--epochs', '5 6']\nbad\n"
+    assert 0 < result["seconds"] < 30
+    assert result["ended_at"] == pytest.approx(time.time(), abs=30)
+    assert result["supervisor_cpu_seconds"] < 5
+    assert run.process.returncode == 0
+
+
+def test_an_exit_code(supervise: Callable[..., Supervised]) -> None:
+    result = supervise("raise SystemExit(3)").result()
+    assert (result["state"], result["exit_code"], result["signal"]) == ("failed", 3, None)
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGSEGV, "SIGSEGV"), (signal.SIGRTMIN + 5, "SIG39")]
+)
+def test_a_signal(supervise: Callable[..., Supervised], number: int, name: str) -> None:
+    result = supervise(f"import os; os.kill(os.getpid(), {int(number)})").result()
+    assert (result["state"], result["exit_code"], result["signal"]) == ("failed", 128 + number, name)
+
+
+def test_a_program_that_cannot_be_started(supervise: Callable[..., Supervised]) -> None:
+    run = supervise("", argv=["/nonexistent/python", "train.py"])
+    answer = run.answer()
+    assert (answer["ok"], run.process.wait(10)) == (False, 1)
+    assert "the script could not be started" in answer["error"]["what"]
+    assert run.result() == {"state": "failed", "exit_code": 127, "signal": None}
+
+
+# --- stopping -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_is_stopped_when_asked(supervise: Callable[..., Supervised], number: int) -> None:
+    run = supervise("import time; print('up'); time.sleep(600)")
+    run.until_log("up")
+    os.kill(run.process.pid, number)
+    result = run.result()
+    assert (result["state"], result["signal"], result["timed_out"]) == ("stopped", "SIGTERM", False)
+
+
+def test_a_script_may_put_its_things_in_order_first(supervise: Callable[..., Supervised]) -> None:
+    code = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('saved'), sys.exit(0)))\n"
+        "print('up')\ntime.sleep(600)\n"
+    )
+    run = supervise(code)
+    run.until_log("up")
+    run.process.terminate()
+    result = run.result()
+    assert (result["state"], result["exit_code"]) == ("stopped", 0)
+    assert run.log() == "up\nsaved\n"
+
+
+def test_one_that_does_not_listen_is_killed(supervise: Callable[..., Supervised]) -> None:
+    run = supervise(STUBBORN)
+    run.until_log("up")
+    began = time.monotonic()
+    run.process.terminate()
+    result = run.result()
+    assert (result["state"], result["signal"]) == ("stopped", "SIGKILL")
+    assert run.log() == "up\nno\n"
+    assert 0.4 <= time.monotonic() - began < 10
+
+
+def test_its_time_is_up(supervise: Callable[..., Supervised]) -> None:
+    result = supervise("import time; time.sleep(600)", timeout_s=0.5).result()
+    assert (result["state"], result["signal"], result["timed_out"]) == ("failed", "SIGTERM", True)
+    assert 0.5 <= result["seconds"] < 10
+
+
+def test_its_time_is_up_and_it_does_not_listen(supervise: Callable[..., Supervised]) -> None:
+    result = supervise(STUBBORN, timeout_s=0.5).result()
+    assert (result["state"], result["signal"], result["timed_out"]) == ("failed", "SIGKILL", True)
+
+
+def test_one_that_ends_in_time_is_not_timed_out(supervise: Callable[..., Supervised]) -> None:
+    result = supervise("", timeout_s=600).result()
+    assert (result["state"], result["timed_out"]) == ("done", False)
+
+
+# --- around it ------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_recorded_before_the_script_starts(supervise: Callable[..., Supervised]) -> None:
+    code = (
+        "import os; print(open('../process.json').read()); print('parent', os.getppid()); import time; time.sleep(0.3)"
+    )
+    run = supervise(code)
+    run.until_log("parent")
+    seen, _, parent = run.log().rpartition("parent")
+    assert json.loads(seen) == identify(run.process.pid)
+    assert int(parent) == run.process.pid
+    assert not (run.folder / "result.json").exists()
+    run.result()
+
+
+def test_a_dead_starter_does_not_take_it_along(supervise: Callable[..., Supervised]) -> None:
+    """The starter may be killed between handing over the request and reading the answer."""
+    run = supervise("import time; time.sleep(0.3); print('finished')")
+    assert run.process.stdout is not None
+    run.process.stdout.close()
+    result = run.result()
+    assert (result["state"], run.log()) == ("done", "finished\n")
+
+
+def test_a_hangup_does_not_reach_it(supervise: Callable[..., Supervised]) -> None:
+    run = supervise("import time; print('up'); time.sleep(0.5); print('finished')")
+    run.until_log("up")
+    os.kill(run.process.pid, signal.SIGHUP)
+    assert run.result()["state"] == "done"
+    assert run.log() == "up\nfinished\n"
+
+
+def test_script_and_supervisor_lead_sessions_of_their_own(supervise: Callable[..., Supervised]) -> None:
+    run = supervise("import os; print(os.getpid(), os.getsid(0), os.getpgid(0), flush=True)")
+    run.result()
+    pid, session, group = map(int, run.log().split())
+    assert pid == session == group != run.process.pid
+
+
+def test_an_orphan_is_counted_and_ended(supervise: Callable[..., Supervised]) -> None:
+    """It left the script's session and its parent is dead: only a subreaper still knows it."""
+    run = supervise(ORPHAN)
+    result = run.result()
+    assert result["state"] == "done"
+    assert not alive(int((run.work / "burned").read_text(encoding="ascii")))
+    assert 0.5 <= result["cpu_seconds"] < 5
+
+
+def test_cpu_and_memory_of_script_and_children_are_counted(supervise: Callable[..., Supervised]) -> None:
+    code = (
+        "import subprocess, sys\n"
+        f"subprocess.run([sys.executable, '-c', {BURN.format(seconds=0.4)!r}])\n"
+        + BURN.format(seconds=0.4)
+        + "block = bytearray(200_000_000)\nblock[::4096] = bytes(len(block[::4096]))\n"
+    )
+    result = supervise(code).result()
+    assert 0.8 <= result["cpu_seconds"] < 4
+    assert 200_000_000 <= result["peak_memory_bytes"] < 350_000_000
+    assert result["gpu"] is None or result["gpu"]["gpus"]
+
+
+def test_waiting_costs_nothing(supervise: Callable[..., Supervised]) -> None:
+    run = supervise("import time; time.sleep(1.5)")
+    run.answer()
+    before = cpu_of(run.process.pid)
+    time.sleep(1)
+    assert cpu_of(run.process.pid) - before <= 0.02
+    run.result()
+
+
+def cpu_of(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_what_the_script_made_is_in_the_result(supervise: Callable[..., Supervised]) -> None:
+    code = (
+        "import os; os.makedirs('logs'); open('logs/events.out.tfevents.1', 'w').close(); open('a.txt', 'w').write('x')"
+    )
+    result = supervise(code).result()
+    assert [item["path"] for item in result["artifacts"]] == ["a.txt"]
+    assert result["logdirs"] == ["logs"]
+
+
+def test_a_pipe_that_the_script_left_does_not_hold_the_end_up(supervise: Callable[..., Supervised]) -> None:
+    result = supervise("import os; os.mkfifo('pipe'); open('a.txt', 'w').close()").result()
+    assert [item["path"] for item in result["artifacts"]] == ["a.txt"]

@@ -1,0 +1,59 @@
+"""What is said about a failure, from a script's last words."""
+
+from __future__ import annotations
+
+import pytest
+
+from launchbay.runs.hints import explain_failure
+
+
+def explain(tail: str = "", *, signal: str | None = None, state: str = "failed") -> str:
+    return explain_failure(tail, signal=signal, state=state, instance="exp-2")
+
+
+@pytest.mark.parametrize(
+    ("tail", "said"),
+    [
+        (
+            "Traceback\nModuleNotFoundError: No module named 'seaborn'\n",
+            "install it in the instance: bay exec exp-2 -- pip install seaborn",
+        ),
+        ("ModuleNotFoundError: No module named 'sklearn.metrics'", "bay exec exp-2 -- pip install sklearn"),
+        (
+            "ImportError: TensorBoard callback\nModuleNotFoundError: No module named 'tensorflow'\n  more\n",
+            "Keras' TensorBoard callback works only with TensorFlow",
+        ),
+        ("ModuleNotFoundError: No module named 'tensorboard'", "the script needs tensorboard"),
+        ("ValueError: Invalid filepath extension for saving. Please add", 'model.save("model.keras")'),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'data/train.csv'", "--data DIR"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: './data'", "--data DIR"),
+        ("MemoryError", "ran out of memory"),
+        ("terminate called: std::bad_alloc", "ran out of memory"),
+        ("OSError: [Errno 28] No space left on device", "the disk is full"),
+    ],
+)
+def test_known_last_words(tail: str, said: str) -> None:
+    assert said in explain(tail)
+    assert "sklearn.metrics" not in explain(tail)
+
+
+def test_unknown_last_words_say_nothing() -> None:
+    assert explain("ValueError: shapes do not match") == ""
+    assert explain("FileNotFoundError: [Errno 2] No such file or directory: 'weights.h5'") == ""
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGILL"])
+def test_a_crash_names_its_signal(name: str) -> None:
+    assert name in explain("Fatal Python error", signal=name)
+
+
+def test_a_kill_is_most_often_the_system_out_of_memory() -> None:
+    assert "SIGKILL" in explain("MemoryError", signal="SIGKILL")
+
+
+def test_a_run_that_was_stopped_needs_no_explanation() -> None:
+    assert explain("ModuleNotFoundError: No module named 'x'", state="stopped", signal="SIGTERM") == ""
+
+
+def test_a_lost_run_is_explained_by_its_supervisor() -> None:
+    assert "supervisor is gone" in explain("anything", state="lost")

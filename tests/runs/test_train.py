@@ -1,0 +1,464 @@
+"""Running a person's script as it is, through the API, with real processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from launchbay.api.runs import explain, list_runs, logs, train
+from launchbay.errors import Conflict, LaunchbayError, NotFound, UsageError
+from launchbay.images.image import Image
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.end import change_power
+from launchbay.onboard.process import identify
+from launchbay.planning.fleet import Instance
+from launchbay.providers.local import end_processes, instance_processes
+from launchbay.runs.train import RunSpec, follow_run, stop_run, submit_run
+from launchbay.store.records import Run, find_run, process_alive, read_run
+from tests.providers.specs import make_instances
+
+SLOW = "import time; print('up', flush=True); time.sleep(600)\n"
+
+
+@pytest.fixture
+def instance(bay: Bay, with_image: Callable[[str], Image]) -> Iterator[Instance]:
+    made = make_instances(bay, with_image("tiny"))[0]
+    yield made
+    end_processes(instance_processes([made.id]))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[[Mapping[str, str]], Path]:
+    """Return a function that writes a project and returns its `train.py`."""
+
+    def write(files: Mapping[str, str]) -> Path:
+        for name, text in files.items():
+            path = tmp_path / "project" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return tmp_path / "project" / "train.py"
+
+    return write
+
+
+Project = Callable[[Mapping[str, str]], Path]
+
+
+def run_it(bay: Bay, instance: Instance, script: Path, **options: object) -> tuple[Run, str]:
+    """Run to the end; return the run and what was streamed."""
+    streamed = bytearray()
+    run = train(bay, instance.name, script, write=streamed.extend, **options)  # type: ignore[arg-type]
+    return run, streamed.decode()
+
+
+def wait_for(run: Run, text: str) -> None:
+    until = time.monotonic() + 20
+    while not (run.log.exists() and text in run.log.read_text(encoding="utf-8")):
+        assert time.monotonic() < until, "the script never said it"
+        time.sleep(0.01)
+
+
+def wait_over(run: Run) -> Run:
+    until = time.monotonic() + 20
+    while not (run := read_run(run.folder)).is_over:
+        assert time.monotonic() < until, "the run never ended"
+        time.sleep(0.02)
+    return run
+
+
+# --- the script unchanged -------------------------------------------------------------------------------------------
+
+
+def test_the_script_finds_everything_where_it_expects_it(
+    bay: Bay, instance: Instance, project: Project, tmp_path: Path
+) -> None:
+    script = project(
+        {
+            "train.py": "import json, os, sys, helper\nfrom package import inner\nimport six\n"
+            "print(json.dumps({'argv': sys.argv, 'cwd': os.getcwd(), 'name': __name__, 'file': __file__,"
+            " 'helper': helper.x, 'inner': inner.y, 'data': open('data/train.csv').read(),"
+            " 'config': open('config.json').read(), 'python': sys.prefix, 'home': os.path.expanduser('~'),"
+            " 'run': os.environ['LAUNCHBAY_RUN'], 'stdin': sys.stdin.read()}))\n",
+            "helper.py": "x = 1\n",
+            "package/__init__.py": "",
+            "package/inner.py": "y = 2\n",
+            "config.json": "{}",
+        }
+    )
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "train.csv").write_text("1,2\n", encoding="utf-8")
+    before = {path: path.stat().st_mtime_ns for path in script.parent.rglob("*")}
+    run, printed = run_it(bay, instance, script, data=tmp_path / "elsewhere", args=["--epochs", "5", "", "a b"])
+    assert (run.state, run.exit_code) == ("done", 0)
+    assert json.loads(printed) == {
+        "argv": ["train.py", "--epochs", "5", "", "a b"],
+        "cwd": str(run.work),
+        "name": "__main__",
+        "file": str(run.work / "train.py"),
+        "helper": 1,
+        "inner": 2,
+        "data": "1,2\n",
+        "config": "{}",
+        "python": str(instance.root / "env"),
+        "home": str(instance.root / "home"),
+        "run": run.id,
+        "stdin": "",
+    }
+    assert {path: path.stat().st_mtime_ns for path in script.parent.rglob("*")} == before
+
+
+def test_the_record_says_what_was_run(bay: Bay, instance: Instance, project: Project, tmp_path: Path) -> None:
+    data = tmp_path / "d"
+    data.mkdir()
+    (data / "train.csv").write_bytes(b"1,2\n")
+    script = project({"train.py": ""})
+    run, _ = run_it(bay, instance, script, data=data, args=["--x"])
+    again = find_run(bay.home, run.id)
+    assert again == run
+    assert (run.instance, run.fleet, run.image, run.digest) == ("exp-1", "exp", "tiny", instance.digest)
+    assert (run.script, list(run.args), run.data) == (str(script), ["--x"], str(data))
+    assert run.data_files == {"train.csv": {"bytes": 4, "sha256": hashlib.sha256(b"1,2\n").hexdigest()}}
+    assert run.created_at == pytest.approx(time.time(), abs=60)
+    assert [item.id for item in list_runs(bay)] == [run.id]
+
+
+def test_data_is_linked_and_replaces_what_was_there(
+    bay: Bay, instance: Instance, project: Project, tmp_path: Path
+) -> None:
+    script = project({"train.py": "print(open('data/a').read())", "data/a": "old", "data/b": "old"})
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a").write_text("new", encoding="utf-8")
+    run, printed = run_it(bay, instance, script, data=tmp_path / "new")
+    assert printed == "new\n"
+    assert os.readlink(run.work / "data") == str(tmp_path / "new")
+    run, printed = run_it(bay, instance, script)
+    assert printed == "old\n"
+    assert not (run.work / "data").is_symlink()
+    run, printed = run_it(bay, instance, script, data=script.parent / "data")
+    assert printed == "old\n"
+    assert os.readlink(run.work / "data") == str(script.parent / "data")
+
+
+def test_what_is_not_the_script_stays_behind(bay: Bay, instance: Instance, project: Project) -> None:
+    files = [
+        ".git/config",
+        "__pycache__/x.pyc",
+        ".venv/pyvenv.cfg",
+        "myenv/pyvenv.cfg",
+        "node_modules/x",
+        "kept/.hidden",
+    ]
+    script = project({"train.py": "", **dict.fromkeys(files, "x")})
+    os.mkfifo(script.parent / "pipe")
+    (script.parent / "link").symlink_to("kept")
+    run, _ = run_it(bay, instance, script)
+    assert {path.name for path in run.work.iterdir()} == {"train.py", "kept", "link"}
+    assert (run.work / "kept" / ".hidden").read_text(encoding="utf-8") == "x"
+
+
+def test_a_home_inside_the_scripts_folder_is_not_copied_into_itself(
+    bay: Bay, instance: Instance, tmp_path: Path
+) -> None:
+    assert bay.home.root.parent == tmp_path
+    (tmp_path / "train.py").write_text("print('fine')", encoding="utf-8")
+    run, printed = run_it(bay, instance, tmp_path / "train.py")
+    assert (run.state, printed) == ("done", "fine\n")
+    assert not (run.work / bay.home.root.name).exists()
+
+
+def test_what_it_made_is_found_by_content_best_first(bay: Bay, instance: Instance, project: Project) -> None:
+    code = (
+        "import os, zipfile\n"
+        "for name in ('checkpoints/last.keras', 'best.bin'):\n"
+        "    os.makedirs(os.path.dirname(name) or '.', exist_ok=True)\n"
+        "    with zipfile.ZipFile(name, 'w') as z:\n"
+        "        z.writestr('config.json', name); z.writestr('metadata.json', '{}')\n"
+        "os.makedirs('logs/train'); open('logs/train/events.out.tfevents.1', 'w').close()\n"
+        "open('notes.txt', 'w').close()\n"
+    )
+    run, _ = run_it(bay, instance, project({"train.py": code, "brought.keras": "x"}))
+    paths = [run.work / "best.bin", run.work / "checkpoints" / "last.keras", run.work / "notes.txt"]
+    assert [item.path for item in run.artifacts] == paths
+    assert [item.format for item in run.artifacts] == ["keras", "keras", "file"]
+    assert [item.is_model for item in run.artifacts] == [True, True, False]
+    assert run.artifacts[0].sha256 == hashlib.sha256(paths[0].read_bytes()).hexdigest()
+    assert list(run.logdirs) == [run.work / "logs" / "train"]
+    shown = run.as_json()
+    assert shown["run"] == run.id
+    assert shown["artifacts"] == paths
+    assert all(path.is_absolute() for path in shown["artifacts"])
+
+
+@pytest.mark.image("tensorflow")
+def test_a_keras_script_as_it_is(bay: Bay, with_image: Callable[[str], Image], project: Project) -> None:
+    code = (
+        "import keras, numpy as np\n"
+        "model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(4, activation='relu'), keras.layers.Dense(1)])\n"
+        "model.compile('adam', 'mse')\n"
+        "x = np.linspace(0, 1, 64).reshape(-1, 1)\n"
+        "model.fit(x, x, epochs=2, verbose=2, validation_data=(x, x), callbacks=[keras.callbacks.TensorBoard('logs')])\n"
+        "model.save('model.keras')\n"
+    )
+    instance = make_instances(bay, with_image("tensorflow"))[0]
+    run, printed = run_it(bay, instance, project({"train.py": code}))
+    assert run.state == "done", printed
+    assert "Epoch 2/2" in printed
+    assert (run.artifacts[0].path.name, run.artifacts[0].format) == ("model.keras", "keras")
+    assert {path.relative_to(run.work).parts[0] for path in run.logdirs} == {"logs"}
+    assert (run.cpu_seconds or 0) > 1
+    assert (run.peak_memory_bytes or 0) > 100_000_000
+
+
+# --- refused --------------------------------------------------------------------------------------------------------
+
+
+def refused(bay: Bay, instance: Instance, spec: RunSpec) -> LaunchbayError:
+    with pytest.raises(LaunchbayError) as caught:
+        submit_run(bay, instance, spec)
+    assert list_runs(bay) == []
+    assert not any(bay.home.tmp.glob("new-run*"))
+    return caught.value
+
+
+def test_a_script_that_is_missing_offers_its_neighbours(bay: Bay, instance: Instance, project: Project) -> None:
+    script = project({"train.py": "", "other.py": ""})
+    error = refused(bay, instance, RunSpec(script=script.with_name("trian.py")))
+    assert isinstance(error, NotFound)
+    assert "there is no script" in error.what
+    assert error.hint == "other.py, train.py"
+
+
+def test_a_folder_is_no_script(bay: Bay, instance: Instance, project: Project) -> None:
+    error = refused(bay, instance, RunSpec(script=project({"train.py": ""}).parent))
+    assert isinstance(error, UsageError)
+    assert "a script must be a file" in error.what
+
+
+def test_data_that_is_missing_or_no_folder(bay: Bay, instance: Instance, project: Project) -> None:
+    script = project({"train.py": ""})
+    for data in (script.with_name("none"), script):
+        error = refused(bay, instance, RunSpec(script=script, data=data))
+        assert error.what == f"there is no data folder {data}"
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0])
+def test_a_time_limit_that_is_none(bay: Bay, instance: Instance, project: Project, seconds: float) -> None:
+    error = refused(bay, instance, RunSpec(script=project({"train.py": ""}), timeout_s=seconds))
+    assert "a time limit must be more than 0" in error.what
+
+
+def test_a_folder_too_large_to_copy(bay: Bay, instance: Instance, project: Project, tmp_path: Path) -> None:
+    script = project({"train.py": "", "data/x": ""})
+    with (script.parent / "data" / "large.bin").open("wb") as file:
+        file.truncate((1 << 30) + 1)
+    error = refused(bay, instance, RunSpec(script=script))
+    assert isinstance(error, UsageError)
+    assert "more than 1 GiB" in error.what
+    assert "--data DIR" in error.hint
+    run, _ = run_it(bay, instance, script, data=script.parent / "data")  # given as data, it is not copied
+    assert run.data_files["large.bin"] == {"bytes": (1 << 30) + 1, "sha256": None}
+    assert tmp_path.exists()
+
+
+def test_a_stopped_instance_trains_nothing(bay: Bay, instance: Instance, project: Project) -> None:
+    change_power(bay, "stop", instance.name)
+    error = refused(bay, bay.provider.observe()[0], RunSpec(script=project({"train.py": ""})))
+    assert isinstance(error, Conflict)
+    assert error.hint == "bay start exp-1"
+
+
+def test_an_instance_whose_python_is_broken(bay: Bay, instance: Instance, project: Project) -> None:
+    link = instance.root / "env" / "bin" / "python"
+    link.unlink()
+    link.write_text("#!/bin/sh\necho 'no libpython' >&2\nexit 1\n", encoding="utf-8")
+    link.chmod(0o755)
+    with pytest.raises(LaunchbayError, match=r"the supervisor gave no answer.*no libpython"):
+        submit_run(bay, instance, RunSpec(script=project({"train.py": ""})))
+    assert not any(bay.home.tmp.glob("new-run*"))
+
+
+# --- how it ends ----------------------------------------------------------------------------------------------------
+
+
+def test_an_exit_code(bay: Bay, instance: Instance, project: Project) -> None:
+    run, printed = run_it(bay, instance, project({"train.py": "print('almost')\nraise SystemExit(3)"}))
+    assert (run.state, run.exit_code, run.signal, printed) == ("failed", 3, None, "almost\n")
+    assert explain(run) == ""
+
+
+def test_a_signal(bay: Bay, instance: Instance, project: Project) -> None:
+    run, _ = run_it(bay, instance, project({"train.py": "import os; os.kill(os.getpid(), 9)"}))
+    assert (run.state, run.exit_code, run.signal) == ("failed", 137, "SIGKILL")
+    assert "out of memory" in explain(run)
+
+
+def test_a_missing_package_is_explained(bay: Bay, instance: Instance, project: Project) -> None:
+    run, printed = run_it(bay, instance, project({"train.py": "import no_such_package"}))
+    assert "ModuleNotFoundError" in printed
+    assert explain(run) == "install it in the instance: bay exec exp-1 -- pip install no_such_package"
+
+
+def test_a_time_limit(bay: Bay, instance: Instance, project: Project) -> None:
+    run, printed = run_it(bay, instance, project({"train.py": SLOW}), timeout_s=0.5)
+    assert (run.state, run.timed_out, run.signal, printed) == ("failed", True, "SIGTERM", "up\n")
+
+
+def test_stopping_a_run(bay: Bay, instance: Instance, project: Project) -> None:
+    run = submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
+    wait_for(run, "up")
+    assert read_run(run.folder).state == "running"
+    stopped = stop_run(bay, run)
+    assert (stopped.state, stopped.signal) == ("stopped", "SIGTERM")
+    assert instance_processes([instance.id]) == []
+    assert stop_run(bay, stopped) == stopped
+    assert explain(stopped) == ""
+
+
+def test_stopping_the_instance_stops_its_runs(bay: Bay, instance: Instance, project: Project) -> None:
+    run = submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
+    wait_for(run, "up")
+    change_power(bay, "stop", instance.name)
+    assert read_run(run.folder).state == "stopped"
+    assert instance_processes([instance.id]) == []
+
+
+def test_a_killed_supervisor_leaves_a_lost_run(bay: Bay, instance: Instance, project: Project) -> None:
+    run = submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
+    wait_for(run, "up")
+    assert run.supervisor is not None
+    os.kill(run.supervisor["pid"], signal.SIGKILL)
+    lost = follow_run(bay, run, lambda _: None, on_interrupt=lambda: "stop")
+    assert (lost.state, lost.exit_code, lost.seconds) == ("lost", None, None)
+    assert "supervisor is gone" in explain(lost)
+
+
+def test_the_supervisor_is_recorded_and_told_from_a_later_process(
+    bay: Bay, instance: Instance, project: Project
+) -> None:
+    run = submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
+    assert run.supervisor is not None
+    assert run.supervisor == identify(run.supervisor["pid"])
+    assert process_alive(run.supervisor)
+    for changed in ({"start": run.supervisor["start"] + 1}, {"boot": "another boot"}, {"pid": 2**22 + 5}):
+        assert not process_alive({**run.supervisor, **changed})
+    stop_run(bay, run)
+
+
+# --- following ------------------------------------------------------------------------------------------------------
+
+
+def test_everything_it_prints_is_streamed_and_kept(bay: Bay, instance: Instance, project: Project) -> None:
+    code = (
+        "import os, sys\n"
+        "for number in range(20000): print(number, 'x' * 40)\n"
+        "sys.stderr.write('to stderr\\n'); sys.stderr.flush(); os.write(1, b'\\xff raw \\x00 bytes, no end')"
+    )
+    streamed = bytearray()
+    run = train(bay, instance.name, project({"train.py": code}), write=streamed.extend)
+    wanted = b"".join(b"%d %s\n" % (number, b"x" * 40) for number in range(20000))
+    wanted += b"to stderr\n\xff raw \x00 bytes, no end"
+    assert bytes(streamed) == wanted
+    assert run.log.read_bytes() == wanted
+    again = bytearray()
+    assert logs(bay, "latest", write=again.extend) == run
+    assert bytes(again) == wanted
+
+
+def test_logs_follow_until_the_end(bay: Bay, instance: Instance, project: Project) -> None:
+    code = "import os, time\nprint('one', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('two')\n"
+    run = train(bay, instance.name, project({"train.py": code}), detach=True)
+    assert run.state == "running"
+    wait_for(run, "one")
+    seen: list[bytes] = []
+
+    def write(chunk: bytes) -> None:
+        seen.append(chunk)
+        (run.work / "go").touch()
+
+    over = logs(bay, run.id, write=write, follow=True)
+    assert (b"".join(seen), over.state) == (b"one\ntwo\n", "done")
+
+
+@pytest.mark.parametrize(("answer", "state"), [("stop", "stopped"), ("detach", "running")])
+def test_ctrl_c_is_asked_about(bay: Bay, instance: Instance, project: Project, answer: str, state: str) -> None:
+    run = submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
+    asked: list[str] = []
+
+    def interrupt(chunk: bytes) -> None:
+        assert chunk
+        raise KeyboardInterrupt
+
+    def on_interrupt() -> str:
+        asked.append(answer if len(asked) else "go on")
+        if len(asked) == 1:
+            bay_clock.interrupt = True
+        return asked[-1]
+
+    class Clock:
+        interrupt = False
+
+        def now(self) -> float:
+            return time.time()
+
+        def sleep(self, seconds: float) -> None:
+            if self.interrupt:
+                self.interrupt = False
+                raise KeyboardInterrupt
+            time.sleep(seconds)
+
+    bay_clock = Clock()
+    over = follow_run(replace(bay, clock=bay_clock), run, interrupt, on_interrupt=on_interrupt)
+    assert (asked, over.state) == (["go on", answer], state)
+    stop_run(bay, run)
+
+
+def test_a_run_survives_the_client_that_started_it(bay: Bay, instance: Instance, project: Project) -> None:
+    code = "import os, time\nprint('up', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('finished')\n"
+    script = project({"train.py": code})
+    client = subprocess.Popen(
+        [sys.executable, "-m", "launchbay", "train", instance.name, str(script)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 20
+    while not list_runs(bay) and time.monotonic() < until:
+        time.sleep(0.02)
+    (run,) = list_runs(bay)
+    wait_for(run, "up")
+    client.kill()
+    assert client.wait() == -9
+    assert read_run(run.folder).state == "running"
+    (run.work / "go").touch()
+    assert wait_over(run).state == "done"
+    assert run.log.read_bytes() == b"up\nfinished\n"
+
+
+def test_a_client_killed_before_the_supervisor_leaves_a_run_that_is_lost(
+    bay: Bay, instance: Instance, project: Project
+) -> None:
+    run, _ = run_it(bay, instance, project({"train.py": ""}))
+    for name in ("process.json", "result.json"):
+        (run.folder / name).unlink()
+    assert read_run(run.folder).state == "starting"  # we, its client, are still at it
+    record = json.loads((run.folder / "record.json").read_text(encoding="utf-8"))
+    record["client"]["start"] -= 1
+    (run.folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    assert read_run(run.folder).state == "lost"
+
+
+def test_many_runs_in_one_instance_at_once(bay: Bay, instance: Instance, project: Project) -> None:
+    script = project({"train.py": "import sys; print(sys.argv[1])"})
+    runs = [submit_run(bay, instance, RunSpec(script=script, args=(str(number),))) for number in range(4)]
+    over = [wait_over(run) for run in runs]
+    assert [run.log.read_text(encoding="utf-8") for run in over] == ["0\n", "1\n", "2\n", "3\n"]
+    assert [run.id for run in list_runs(bay)] == [run.id for run in runs]
