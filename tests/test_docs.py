@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 from pathlib import Path
 
 import pytest
 
-from launchbay.cli.parser import build_parser
+from launchbay.cli.parser import build_parser, parse
 from launchbay.images.recipe import RECIPE_FIELDS
 from launchbay.settings import SETTINGS
 from launchbay.spec.project import PROJECT_FIELDS
@@ -69,12 +68,12 @@ def test_no_link_is_dead(page: Path) -> None:
     assert markdown.dead_links(page) == []
 
 
-def refusal(parser: argparse.ArgumentParser, args: tuple[str, ...]) -> str:
-    """Return what the parser says against a command, nothing when it takes it."""
+def refusal(args: tuple[str, ...]) -> str:
+    """Return what is said against a command, nothing when it is understood."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-            parser.parse_args(list(args))
+            parse(args)
     except SystemExit as end:
         return said.getvalue() if end.code else ""
     return ""
@@ -82,10 +81,7 @@ def refusal(parser: argparse.ArgumentParser, args: tuple[str, ...]) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_command_shown_is_understood(page: Path) -> None:
-    parser = build_parser()
-    refused = {
-        f"{command.where}: {command.text}": refusal(parser, command.args) for command in markdown.bay_commands(page)
-    }
+    refused = {f"{command.where}: {command.text}": refusal(command.args) for command in markdown.bay_commands(page)}
     assert {command: said for command, said in refused.items() if said} == {}
 
 

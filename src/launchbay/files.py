@@ -104,9 +104,22 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False, inherit: bool
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a file or folder, also one that was sealed read-only; one that is not there is fine."""
+    """Remove a file or folder, also one that was sealed read-only; one that is not there is fine.
+
+    Several processes may remove the same one at once, as two sweeps of the trash do.
+    """
+    for _ in range(_ROUNDS):
+        with contextlib.suppress(FileNotFoundError):  # somebody else got there first: look what is left
+            return _remove_once(path)
+    return _remove_once(path)
+
+
+_ROUNDS = 100
+
+
+def _remove_once(path: Path) -> None:
     if path.is_symlink() or path.is_file():
-        path.unlink()
+        path.unlink(missing_ok=True)
     elif path.exists():
         try:
             shutil.rmtree(path)

@@ -159,7 +159,7 @@ def test_a_launch_prints_its_clock(says: Says, tiny: str) -> None:
     clock = next(line for line in lines if line.startswith("  clock"))
     assert all(word in clock for word in ("plan ", "create ", "verify "))
     assert "first import" not in clock
-    assert "launch exp: 3 of 3 instances" in said.err
+    assert said.err == ""  # no terminal, and nothing took long enough to be told about
     again = says("launch", tiny, "-n", "3", "--name", "exp")
     assert again.code == 0
     assert again.out.startswith("exp stands already: exp-1 to exp-3; nothing to launch.\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from launchbay.errors import LaunchbayError, NotFound, UsageError
-from launchbay.files import explain_os_error, remove_tree, sha256_file
+from launchbay.files import explain_os_error, locked, remove_tree, sha256_file
 from launchbay.home import new_id
 from launchbay.lifecycle.bay import Bay, connect, python_of
 from launchbay.onboard.process import identify
@@ -61,7 +61,8 @@ def submit_run(bay: Bay, instance: Instance, spec: RunSpec) -> Run:
     with open_journal(bay.home.journal, bay.clock) as journal:
         operation = journal.begin("train", identity, {"instance": instance.name, "script": str(script)})
         try:
-            with journal.step(operation, "prepare"):
+            # the lock tells every sweep that drafts are not left over, but being made
+            with journal.step(operation, "prepare"), locked(bay.home.lock("create"), shared=True):
                 _prepare(draft, spec, script, home=bay.home.root)
                 write_run(draft, _record(bay, instance, spec, script))
                 bay.home.runs.mkdir(parents=True, exist_ok=True)
