@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,7 +49,7 @@ def bay(home: Home, reporter: RecordingReporter) -> Bay:
 
 
 @pytest.fixture(scope="session")
-def image_store() -> Iterator[Callable[[str], Image]]:
+def image_store() -> Callable[[str], Image]:
     """Return a function that builds an image once, in a store that is kept between runs of the tests.
 
     Names are those of the built-in recipes, and "tiny".
@@ -63,7 +63,7 @@ def image_store() -> Iterator[Callable[[str], Image]]:
     def build(name: str) -> Image:
         return ensure_image(store, str(recipe) if name == "tiny" else name)[0]
 
-    yield build
+    return build
 
 
 @pytest.fixture

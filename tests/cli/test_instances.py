@@ -58,7 +58,9 @@ def test_a_stopped_one(says: Says, two: list[Instance]) -> None:
 def test_a_shell_on_a_terminal(two: list[Instance], bay_command: list[str]) -> None:
     with on_terminal([*bay_command, "shell", "exp-1"], environ={"SHELL": "/bin/sh", "PS1": "ready> "}) as terminal:
         terminal.until("ready>")
-        terminal.type("echo \"I am $LAUNCHBAY_INSTANCE_NAME in $PWD\"; tty; python -c 'import sys; print(sys.prefix)'\n")
+        terminal.type(
+            "echo \"I am $LAUNCHBAY_INSTANCE_NAME in $PWD\"; tty; python -c 'import sys; print(sys.prefix)'\n"
+        )
         terminal.until(f"I am exp-1 in {two[0].root / 'work'}")
         terminal.until(str(two[0].root / "env"))
         assert "/dev/pts/" in terminal.shown
@@ -113,7 +115,9 @@ def test_a_colon_in_a_path_of_ours_is_no_instance(says: Says, two: list[Instance
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_terminate_is_refused_where_nobody_can_agree(says: Says, bay: Bay, two: list[Instance], options: list[str]) -> None:
+def test_terminate_is_refused_where_nobody_can_agree(
+    says: Says, bay: Bay, two: list[Instance], options: list[str]
+) -> None:
     said = says("terminate", "exp", *options)
     assert (said.code, said.out) == (2, "")
     assert "Terminating exp-1, exp-2 (2) with their homes needs your consent" in said.err

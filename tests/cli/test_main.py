@@ -11,7 +11,16 @@ import pytest
 
 from launchbay.cli import commands
 from launchbay.cli.parser import build_parser
-from launchbay.errors import BuildError, Conflict, LaunchbayError, NotFound, ScriptFailed, StateError, UnsafeModel, UsageError
+from launchbay.errors import (
+    BuildError,
+    Conflict,
+    LaunchbayError,
+    NotFound,
+    ScriptFailed,
+    StateError,
+    UnsafeModel,
+    UsageError,
+)
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance
 from tests.cli.conftest import Said
@@ -144,7 +153,9 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     monkeypatch.setitem(commands._COMMANDS, "ps", fail)  # noqa: SLF001
 
 
-@pytest.mark.parametrize("error", [NotFound, Conflict, BuildError, ScriptFailed, UnsafeModel, StateError, LaunchbayError])
+@pytest.mark.parametrize(
+    "error", [NotFound, Conflict, BuildError, ScriptFailed, UnsafeModel, StateError, LaunchbayError]
+)
 def test_known_errors_are_one_message(says: Says, monkeypatch: pytest.MonkeyPatch, error: type[LaunchbayError]) -> None:
     fail_with(monkeypatch, error("it broke", where="bay.yaml:3", hint="bay doctor"))
     said = says("ps")
@@ -172,7 +183,9 @@ def test_an_interrupt_is_130(says: Says, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (said.code, said.err) == (130, "\nbay: interrupted\n")
 
 
-def test_what_the_system_refuses_is_told_and_no_bug(says: Says, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_the_system_refuses_is_told_and_no_bug(
+    says: Says, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("LAUNCHBAY_HOME", str(tmp_path / "file" / "bay"))
     said = says("launch", "tensorflow")

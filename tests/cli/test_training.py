@@ -21,8 +21,12 @@ from tests.cli.terminal import on_terminal
 Says = Callable[..., Said]
 
 SLOW = "import time\nprint('up', flush=True)\ntime.sleep(600)\n"
-UNTIL_GO = "import os, time\nprint('up', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('finished')\n"
-STUBBORN = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)\n"
+UNTIL_GO = (
+    "import os, time\nprint('up', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('finished')\n"
+)
+STUBBORN = (
+    "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)\n"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -191,7 +195,10 @@ def test_a_second_ctrl_c_stops(bay: Bay, bay_command: list[str], script: Script)
 
 def client(bay_command: list[str], script: str) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [*bay_command, "train", "exp-1", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*bay_command, "train", "exp-1", script],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
@@ -246,7 +253,9 @@ def test_a_run_survives_a_reader_that_went_away(bay: Bay, bay_command: list[str]
     process.stderr.close()
 
 
-def test_following_a_log_is_left_with_ctrl_c_and_the_run_goes_on(bay: Bay, bay_command: list[str], script: Script, says: Says) -> None:
+def test_following_a_log_is_left_with_ctrl_c_and_the_run_goes_on(
+    bay: Bay, bay_command: list[str], script: Script, says: Says
+) -> None:
     says("train", "exp-1", script(UNTIL_GO), "--detach")
     run = only_run(bay)
     with on_terminal([*bay_command, "logs", run.id, "-f"]) as terminal:

@@ -82,9 +82,9 @@ class ConsoleReporter:
         if self._progress is None:
             self._progress = Progress(
                 SpinnerColumn(finished_text="[green]✓"),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
-                TextColumn("{task.fields[words]}"),
+                TextColumn("{task.fields[words]}", markup=False),
                 TimeRemainingColumn(compact=True, elapsed_when_finished=True),
                 console=Console(file=self._stream),
             )

@@ -61,7 +61,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if after is not None:
         if field is None:
             parser.error(f"'bay {namespace.verb}' takes nothing after '--'")
-        setattr(namespace, field, after)
+        typed = getattr(namespace, field) or []
+        # `exec NAME git checkout -- FILE`: these dashes are the command's own
+        setattr(namespace, field, [*typed, "--", *after] if typed else after)
     return namespace
 
 

@@ -232,10 +232,7 @@ def run_text(run: Run, hint: str = "") -> str:
     if run.seconds is not None and run.cpu_seconds is not None:
         memory = f", peak memory {format_bytes(run.peak_memory_bytes)}" if run.peak_memory_bytes else ""
         lines[0] += f" after {format_duration(run.seconds)} ({format_duration(run.cpu_seconds)} CPU{memory})"
-    for gpu, use in enumerate((run.gpu or {}).get("gpus", [])):
-        lines.append(
-            f"  gpu {gpu}    {use['mean_percent']} % on average, peak memory {format_bytes(use['peak_memory_bytes'])}"
-        )
+    lines += [f"  gpu {gpu}    {_gpu_use(use)}" for gpu, use in enumerate((run.gpu or {}).get("gpus", []))]
     lines += [
         f"  model   {item.path} ({item.format}, {format_bytes(item.bytes)})" for item in run.artifacts if item.is_model
     ][:5]
@@ -305,7 +302,7 @@ def evaluation_text(result: Evaluation) -> str:
     """Say how good a model is on data."""
     values = (("mse", result.mse), ("rmse", result.rmse), ("mae", result.mae), ("r2", result.r2), ("loss", result.loss))
     rows = "\n".join(f"  {name:6} {'unknown' if value is None else f'{value:.4f}'}" for name, value in values)
-    return f"{result.rows} rows\n{rows}"
+    return "\n".join([f"{result.rows} rows", rows, *(f"  note   {note}" for note in result.notes)])
 
 
 def predictions_text(result: Predictions) -> str:
@@ -316,7 +313,8 @@ def predictions_text(result: Predictions) -> str:
         shown = ", ".join(f"{value:.4f}" for value in (row if isinstance(row, Sequence) else [row]))
         target = f"{result.targets[index]:.4f}" if result.targets is not None else ""
         rows.append((str(result.first_row + index), shown, *([target] if truth else [])))
-    return table(("ROW", "PREDICTION", *(["TARGET"] if truth else [])), rows, right=(0, 1, 2))
+    head = ("ROW", "PREDICTION", *(["TARGET"] if truth else []))
+    return "\n".join([table(head, rows, right=(0, 1, 2)), *(f"note  {note}" for note in result.notes)])
 
 
 def checks_text(checks: Sequence[Check]) -> str:
@@ -327,6 +325,14 @@ def checks_text(checks: Sequence[Check]) -> str:
         for check in checks
     ]
     return "\n".join(lines)
+
+
+def _gpu_use(use: Mapping[str, Any]) -> str:
+    """Say how a GPU was used; a script may be over before the first sample."""
+    if use["mean_percent"] is None:
+        return "use unknown"
+    memory = f", peak memory {format_bytes(use['peak_memory_bytes'])}" if use["peak_memory_bytes"] else ""
+    return f"{use['mean_percent']} % on average{memory}"
 
 
 def _shape(shape: Any) -> str:

@@ -1,0 +1,108 @@
+"""What can be typed, and where. Messages, exit codes and the examples in every help are held by `test_main`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from launchbay.cli.parser import parse
+
+
+@pytest.mark.parametrize("words", [["ps"], ["image", "build", "x"], ["train"], ["model", "show", "latest"]])
+def test_common_options_stand_before_or_after_the_verb(words: list[str]) -> None:
+    options = ["--json", "-y", "--provider", "twin"]
+    plain = parse(words)
+    assert (plain.json, plain.yes, plain.provider) == (False, False, None)
+    for typed in ([*options, *words], [*words, *options], [words[0], *options, *words[1:]]):
+        given = parse(typed)
+        assert (given.json, given.yes, given.provider) == (True, True, "twin"), typed
+
+
+def test_the_last_word_on_an_option_counts() -> None:
+    assert parse(["--provider", "ec2", "ps", "--provider", "local"]).provider == "local"
+    assert parse(["--json", "ps", "--provider", "local"]).json is True
+
+
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        (["exec", "exp-1", "--", "pip", "install", "--json", "-y", "x"], ["pip", "install", "--json", "-y", "x"]),
+        (["exec", "exp-1", "--json", "--", "sh", "-c", "a -- b"], ["sh", "-c", "a -- b"]),
+        (["exec", "exp-1", "--", "git", "checkout", "--", "a"], ["git", "checkout", "--", "a"]),
+        (["exec", "exp-1", "git", "checkout", "--", "a"], ["git", "checkout", "--", "a"]),
+        (["exec", "exp-1", "nvidia-smi"], ["nvidia-smi"]),
+        (["exec", "exp-1", "--"], []),
+        (["exec", "exp-1"], []),
+    ],
+)
+def test_a_command_comes_through_as_typed(typed: list[str], command: list[str]) -> None:
+    given = parse(typed)
+    assert (given.name, given.command) == ("exp-1", command)
+    assert not given.yes
+
+
+def test_a_scripts_arguments_are_not_ours() -> None:
+    given = parse(
+        ["train", "exp-1", "train.py", "--data", "d", "--timeout", "8h", "--", "--data", "e", "-h", "--", "x"]
+    )
+    assert (given.names, given.data, given.timeout) == (["exp-1", "train.py"], "d", "8h")
+    assert given.args == ["--data", "e", "-h", "--", "x"]
+
+
+def test_no_dashes_and_nothing_after_them_are_told_apart() -> None:
+    """Without dashes the arguments of bay.yaml count; with them and nothing after, there are none."""
+    assert parse(["train"]).args is None
+    assert parse(["train", "--"]).args == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["dance"], "invalid choice: 'dance'"),
+        (["--", "ps"], "VERB"),
+        (["ps", "--"], "'bay ps' takes nothing after '--'"),
+        (["exec"], "INSTANCE"),
+        (["exec", "exp-1", "ls", "-l"], "unrecognized arguments: -l"),
+        (["evaluate", "latest"], "--data"),
+        (["predict", "latest"], "--data"),
+        (["demo", "--epochs", "many"], "invalid int value: 'many'"),
+    ],
+)
+def test_wrong_words_say_what_is_wrong(typed: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(typed)
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert said in err
+
+
+@pytest.mark.parametrize("verb", ["image", "model"])
+def test_a_verb_with_actions_shows_an_example_too(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse([verb, "--help"])
+    assert ended.value.code == 0
+    assert f"example:\n  bay {verb} " in capsys.readouterr().out
+
+
+def test_defaults_are_those_that_the_help_states() -> None:
+    assert parse(["fetch", "x"]).output == "data"
+    assert parse(["evaluate", "m", "--data", "d"]).batch_size == 128
+    assert parse(["predict", "m", "--data", "d"]).target == "first"
+    assert parse(["init"]).folder == "."
+    assert parse(["demo"]).epochs == 500
+
+
+def test_help_loads_nothing_but_the_parser() -> None:
+    code = (
+        "import sys\nfrom launchbay.cli.main import main\nassert main(['launch', '--help']) == 0\n"
+        "print(*sorted(name for name in sys.modules if name.startswith(('launchbay.', 'rich', 'yaml', 'plotext'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].split() == [
+        "launchbay.cli",
+        "launchbay.cli.main",
+        "launchbay.cli.parser",
+        "launchbay.errors",
+    ]
