@@ -33,7 +33,7 @@ class Terminal:
         return self.shown
 
     def type(self, text: str) -> None:
-        """Type on it; ``\\x03`` is Ctrl-C."""
+        r"""Type on it; ``\\x03`` is Ctrl-C."""
         os.write(self.master, text.encode())
 
     def end(self) -> int:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import launchbay
 from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.identity import Difference
+from launchbay.lifecycle.verify import Verification
 from launchbay.planning.fleet import Instance
 from tests.cli.conftest import Said
 from tests.cli.terminal import on_terminal
@@ -204,17 +208,13 @@ def test_verify_says_that_all_is_well(says: Says, two: list[Instance]) -> None:
 
 def test_a_gpu_out_of_reach_is_exit_1(says: Says, two: list[Instance], monkeypatch: pytest.MonkeyPatch) -> None:
     """All are alike, and what was paid for cannot be used: that is no success."""
-    from dataclasses import replace
+    real = launchbay.verify
+    odd = Difference(instance=two[0].name, kind="gpu", what="the driver shows 1 GPU(s), tensorflow can use 0")
 
-    from launchbay.api import fleet
-    from launchbay.lifecycle.identity import Difference
+    def without(bay: Bay, name: str) -> Verification:
+        return replace(real(bay, name), gpu_proven=False, differences=[odd])
 
-    assert two
-    real = fleet.verify_instances
-    odd = Difference(instance="exp-1", kind="gpu", what="the driver shows 1 GPU(s), tensorflow can use 0")
-    monkeypatch.setattr(
-        fleet, "verify_instances", lambda *a, **k: replace(real(*a, **k), gpu_proven=False, differences=[odd])
-    )
+    monkeypatch.setattr(launchbay, "verify", without)
     said = says("verify", "exp")
     assert said.code == 1
     assert "identical, and every file" in said.out

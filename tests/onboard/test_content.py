@@ -163,7 +163,7 @@ def remove_command(environment: Environment) -> None:
 
 def point_elsewhere(environment: Environment) -> None:
     (environment.root / "bin" / "python").unlink()
-    (environment.root / "bin" / "python").symlink_to("/tmp/python")
+    (environment.root / "bin" / "python").symlink_to("/usr/bin/false")
 
 
 def edit_module_and_record(environment: Environment) -> None:
