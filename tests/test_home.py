@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launchbay.home import Home, find_home, new_id, random_letters
+from launchbay.home import Home, find_home, new_id, new_ids, random_letters
 
 
 def test_everything_lies_below_the_home(tmp_path: Path) -> None:
@@ -58,6 +58,10 @@ def test_an_id_says_when_it_was_made() -> None:
 
 def test_ids_of_one_instant_differ() -> None:
     assert len({new_id("i", 1_800_000_000.0) for _ in range(500)}) > 490
+
+
+def test_a_thousand_ids_drawn_at_once_are_a_thousand() -> None:
+    assert len(set(new_ids("i", 1_800_000_000.25, 1000))) == 1000
 
 
 def test_letters_can_be_read_aloud() -> None:

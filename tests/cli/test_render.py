@@ -210,7 +210,7 @@ def test_a_launch() -> None:
         built_now=False,
     )
     text = render.launch_text(launch)
-    assert text.startswith("1 of 3 launched: exp-1 to exp-3\n")
+    assert text.startswith("1 of 3 launched: exp-3\n")
     assert "(tensorflow 2.21.0, keras 3.15.0, Python 3.13.1)" in text
     assert "3 fingerprint(s), identical" in text
     assert "bay train exp-1 train.py" in text
@@ -346,7 +346,7 @@ def test_what_comes_next_after_a_run() -> None:
     other = replace(model, path=Path("/w/notes.txt"), format="file")
     text = render.run_text(replace(DONE, artifacts=(model, other), logdirs=(Path("/w/logs"),)))
     assert "  model   /w/model.keras (keras, 1.0 kB)\n  logs    /w/logs\n" in text
-    assert text.endswith("  next    bay curves r-1    bay evaluate r-1 --data data/test.csv")
+    assert text.endswith("  next    bay curves r-1    bay evaluate r-1 --data CSV")
     assert "notes.txt" not in text
 
 

@@ -68,7 +68,7 @@ def test_done(says: Says, bay: Bay, script: Script) -> None:
     assert said.code == 0
     assert said.out.startswith(f"hello\n{run.id}: done after ")
     assert f"  model   {run.work}/model.bin (hdf5, 8 B)" in said.out
-    assert f"bay evaluate {run.id} --data data/test.csv" in said.out
+    assert f"bay evaluate {run.id} --data CSV" in said.out
     assert f"{run.id} runs {run.script} in exp-1; it goes on if this terminal closes" in said.err
 
 

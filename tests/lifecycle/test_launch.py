@@ -321,6 +321,22 @@ def test_a_name_that_could_mean_another_fleets_instance_is_refused(
     assert unfinished(bay) == []
 
 
+def test_such_a_name_is_refused_while_the_other_is_only_being_launched(bay: Bay, tiny: str) -> None:
+    outside, refused = witness(bay), []
+
+    def launch_the_other() -> None:
+        for name, count in (("exp-2", 1), ("other", 1)):
+            try:
+                launch_fleet(bay, tiny, count=count, name=name)
+            except Conflict as error:
+                refused.append(error.what)
+
+    outside.creating = launch_the_other
+    launch_fleet(replace(bay, provider=outside), tiny, count=2, name="exp")
+    assert refused == ["a launch of 'exp' that is under way, or was cut off, means the same names"]
+    assert sorted(names(bay)) == ["exp-1", "exp-2", "other-1"]
+
+
 def test_names_that_only_look_alike_live_side_by_side(bay: Bay, tiny: str) -> None:
     for name in ("exp", "exp-4", "EXP", "x" * 63):
         launch_fleet(bay, tiny, count=2, name=name)

@@ -17,9 +17,11 @@ import pytest
 from launchbay.onboard.process import identify
 
 SUPERVISE = """
-import sys
+import sys, time
 from launchbay.onboard import main, supervise
 supervise.GRACE_S = 0.4
+write, slowness = supervise.write_json, float(sys.argv[1])
+supervise.write_json = lambda *args: (time.sleep(slowness), write(*args))
 sys.argv = ["onboard", "supervise"]
 sys.exit(main.main())
 """
@@ -86,7 +88,9 @@ def supervise(tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
     """Return a function that starts a script under a supervisor whose patience is 0.4 s."""
     started: list[Supervised] = []
 
-    def start(code: str, *args: str, timeout_s: float | None = None, argv: list[str] | None = None) -> Supervised:
+    def start(
+        code: str, *args: str, timeout_s: float | None = None, argv: list[str] | None = None, slow_disk_s: float = 0.0
+    ) -> Supervised:
         folder = tmp_path / f"run-{len(started)}"
         (folder / "work").mkdir(parents=True)
         (folder / "work" / "train.py").write_text(code, encoding="utf-8")
@@ -99,7 +103,7 @@ def supervise(tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
             "timeout_s": timeout_s,
         }
         process = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISE],
+            [sys.executable, "-c", SUPERVISE, str(slow_disk_s)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -221,7 +225,7 @@ def test_it_is_recorded_before_the_script_starts(supervise: Callable[..., Superv
     code = (
         "import os; print(open('../process.json').read()); print('parent', os.getppid()); import time; time.sleep(0.3)"
     )
-    run = supervise(code)
+    run = supervise(code, slow_disk_s=0.3)
     run.until_log("parent")
     seen, _, parent = run.log().rpartition("parent")
     assert json.loads(seen) == identify(run.process.pid)

@@ -67,7 +67,11 @@ def test_a_field_knows_its_line() -> None:
         ("\njust words\n", "must hold 'field: value' lines", "x.yaml:2"),
         ("name: a\n? [b, c]\n: d\n", "a field's name must be a plain word", "x.yaml:2"),
         ("name: a\n{b: c}: d\n", "a field's name must be a plain word", "x.yaml:2"),
-        ("count: 3\npython: 3.11\n", 'python must be a text in quotes (such as "3.11"), got 3.11', "x.yaml:2"),
+        (
+            "count: 3\npython: 3.11\n",
+            'python must be a text in quotes (such as "3.11"; unquoted, YAML reads 3.10 as 3.1), got 3.11',
+            "x.yaml:2",
+        ),
         ("python: 3.10\n", "python must be a text in quotes", "x.yaml:1"),
         ("name: no\n", 'name must be a text in quotes (such as "False"), got False', "x.yaml:1"),
         ("name: [a]\n", "name must be a text in quotes", "x.yaml:1"),

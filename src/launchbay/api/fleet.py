@@ -125,9 +125,10 @@ def _split_place(bay: Bay, text: str) -> tuple[Instance, str] | None:
 
 def stop(bay: Bay, name: str) -> Ended:
     """Stop a fleet or an instance (all that runs in it ends, its files stay), or a run."""
-    if name.startswith("run-"):
-        run = stop_run(bay, find_run(bay.home, name))
-        return Ended(verb="stop", names=[run.id], processes_ended=1)
+    if name.startswith("run-") or name == "latest":
+        run = find_run(bay.home, name)
+        ended = 0 if run.is_over else 1
+        return Ended(verb="stop", names=[stop_run(bay, run).id], processes_ended=ended)
     return change_power(bay, "stop", name)
 
 

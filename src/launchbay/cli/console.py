@@ -34,6 +34,7 @@ class ConsoleReporter:
         self._tasks: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}
         self._said: dict[str, float] = {}
+        self._words: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def event(self, event: Event) -> None:
@@ -66,14 +67,16 @@ class ConsoleReporter:
         began = self._began.setdefault(event.task, now)
         said = self._said.get(event.task, began if event.unit else 0.0)
         is_due = now - said >= _PLAIN_EVERY_S
-        if is_due or (event.finished and (event.task in self._said or not event.unit)):
-            self._said[event.task] = now
-            words = _words(event, now - began)
+        words = _words(event, now - began)
+        is_news = words != self._words.get(event.task)
+        if (is_due and is_news) or (event.finished and (event.task in self._said or not event.unit)):
+            self._said[event.task], self._words[event.task] = now, words
             self._stream.write(f"{event.task}: {words}\n" if words else f"{event.task} ...\n")
             self._stream.flush()
         if event.finished:
             self._began.pop(event.task)
             self._said.pop(event.task, None)
+            self._words.pop(event.task, None)
 
     def _draw(self, event: Event) -> None:
         from rich.console import Console  # 50 ms, and only those who wait for something pay it

@@ -120,13 +120,12 @@ def clock_text(clock: Mapping[str, float | None]) -> str:
 def launch_text(launch: Launch) -> str:
     """Say what a launch brought."""
     names = [item.name for item in launch.instances]
-    span = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
     image = launch.image
     what = ", ".join(f"{name} {version}" for name, version in image.frameworks.items()) or "no framework"
     if not launch.created:
-        first = f"{launch.fleet} stands already: {span}; nothing to launch."
+        first = f"{launch.fleet} stands already: {_span(names)}; nothing to launch."
     else:
-        first = f"{len(launch.created)} of {len(names)} launched: {span}"
+        first = f"{len(launch.created)} of {len(names)} launched: {_span(launch.created)}"
     proof = "identical" if launch.identical else f"NOT identical; `bay verify {launch.fleet}` says what differs"
     return "\n".join(
         [
@@ -233,15 +232,15 @@ def run_text(run: Run, hint: str = "") -> str:
         memory = f", peak memory {format_bytes(run.peak_memory_bytes)}" if run.peak_memory_bytes else ""
         lines[0] += f" after {format_duration(run.seconds)} ({format_duration(run.cpu_seconds)} CPU{memory})"
     lines += [f"  gpu {gpu}    {_gpu_use(use)}" for gpu, use in enumerate((run.gpu or {}).get("gpus", []))]
-    lines += [
-        f"  model   {item.path} ({item.format}, {format_bytes(item.bytes)})" for item in run.artifacts if item.is_model
-    ][:5]
+    models = [item for item in run.artifacts if item.is_model]
+    lines += [f"  model   {item.path} ({item.format}, {format_bytes(item.bytes)})" for item in models[:1]]
+    lines += [f"          and {len(models) - 1} more, in {run.work}"] if len(models) > 1 else []
     lines += [f"  logs    {folder}" for folder in run.logdirs][:5]
     if hint:
         lines.append(f"  hint    {hint}")
     if run.state == "done":
         steps = [f"bay curves {run.id}"] if run.logdirs else []
-        steps += [f"bay evaluate {run.id} --data data/test.csv"] if any(item.is_model for item in run.artifacts) else []
+        steps += [f"bay evaluate {run.id} --data CSV"] if any(item.is_model for item in run.artifacts) else []
         lines += ["  next    " + "    ".join(steps)] if steps else []
     elif run.is_over:
         lines.append(f"  next    bay logs {run.id}")
@@ -333,6 +332,11 @@ def _gpu_use(use: Mapping[str, Any]) -> str:
         return "use unknown"
     memory = f", peak memory {format_bytes(use['peak_memory_bytes'])}" if use["peak_memory_bytes"] else ""
     return f"{use['mean_percent']} % on average{memory}"
+
+
+def _span(names: Sequence[str]) -> str:
+    """Name a few, or the first and the last of many."""
+    return ", ".join(names) if len(names) < 3 else f"{names[0]} to {names[-1]}"
 
 
 def _shape(shape: Any) -> str:

@@ -117,7 +117,7 @@ class _Launching:
         """Make what is missing and prove it; return (instances, names made now, proof). A failure undoes it."""
         observed = self.bay.provider.observe()
         resumed = self._find_cut_off()
-        operation = resumed or self._begin(observed, unnamed=unnamed)
+        operation = resumed or self._begin(unnamed=unnamed)
         try:
             token = token_for(operation.id, self.wish)
             plan = plan_launch(self.wish, observed, ids=operation.wish["ids"], token=token)
@@ -127,6 +127,10 @@ class _Launching:
                     self._create(operation, plan, action)
             self.watch.lap("create")
             instances = self._standing()
+            if len(instances) != self.wish.count:
+                raise LaunchbayError(
+                    f"{len(instances)} instances stand where {self.wish.count} were meant", hint="bay doctor"
+                )
             created = [name for action in plan.actions if action.verb == "create" for name in action.names]
             mine = set(operation.wish["ids"]) if resumed else set(created)
             proof = self._verify(operation, instances, mine)
@@ -150,14 +154,21 @@ class _Launching:
                 )
         return unfinished[-1] if unfinished else None
 
-    def _begin(self, observed: Sequence[Instance], *, unnamed: bool) -> Operation:
+    def _begin(self, *, unnamed: bool) -> Operation:
         """Write down what is meant, ids included, once it is clear that nothing stands against it."""
         wish = self.wish
         names = instance_names(wish.fleet, wish.count)
         ids = dict(zip(names, new_ids("i", self.bay.clock.now(), wish.count), strict=True))
-        plan_launch(wish, observed, ids=ids, token="")
         meant = {"count": wish.count, "image": wish.image, "digest": wish.digest, "ids": ids, "unnamed": unnamed}
-        return self.journal.begin("launch", wish.fleet, meant)
+        with locked(self.bay.home.lock("names")):  # a fleet's own lock does not keep `exp` and `exp-1` apart
+            plan_launch(wish, self.bay.provider.observe(), ids=ids, token="")
+            for other in self.journal.unfinished("launch"):
+                if {wish.fleet, *names} & {other.subject, *other.wish["ids"]}:
+                    raise Conflict(
+                        f"a launch of {other.subject!r} that is under way, or was cut off, means the same names",
+                        hint=f"another --name, or `bay terminate {other.subject}` first",
+                    )
+            return self.journal.begin("launch", wish.fleet, meant)
 
     def _create(self, operation: Operation, plan: Plan, action: Action) -> None:
         """Make the missing instances, unless the world moved since the plan was made."""
@@ -211,6 +222,13 @@ class _Launching:
         self.bay.provider.delete(mine)
         self.journal.attempt(operation, "result", "undo", {"names": names})
         self.journal.end(operation, "failed")
+
+    def _all_standing(self) -> Sequence[Instance]:
+        """Return the fleet as observed, which must be all of it: what was created is not yet what is there."""
+        instances = self._standing()
+        if len(instances) != self.wish.count:
+            raise LaunchbayError(f"{len(instances)} of {self.wish.count} instances stand", hint="bay doctor")
+        return instances
 
     def _standing(self) -> Sequence[Instance]:
         return [item for item in self.bay.provider.observe() if item.fleet == self.wish.fleet]

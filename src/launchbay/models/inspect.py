@@ -70,7 +70,11 @@ def detect_format(path: Path) -> str | None:
         if path.is_dir():
             return _folder_format(path)
         if not path.exists():
-            raise NotFound("there is no such file", where=str(path), hint="`bay models` lists the models of your runs")
+            raise NotFound(
+                "there is no such file",
+                where=str(path),
+                hint="`bay runs`; a run stands for its best model",
+            )
         if not path.is_file():
             raise UserError("not a regular file", where=str(path))
         with path.open("rb") as file:

@@ -34,7 +34,7 @@ class Document:
         if value is None:
             return default
         if not isinstance(value, str):
-            raise self._wrong(field, f'a text in quotes (such as "{value}")', value)
+            raise self._wrong(field, _quoted(value), value)
         return value
 
     def integer(self, field: str, default: int) -> int:
@@ -83,6 +83,11 @@ class Document:
 
     def _wrong(self, field: str, expected: str, got: Any) -> UsageError:
         return UsageError(f"{field} must be {expected}, got {got!r}", where=self.where(field))
+
+
+def _quoted(value: Any) -> str:
+    trap = "; unquoted, YAML reads 3.10 as 3.1" if isinstance(value, float) else ""
+    return f'a text in quotes (such as "{value}"{trap})'
 
 
 def read_document(path: Path) -> Document:

@@ -175,7 +175,8 @@ def _try_to_connect(path: Path) -> tuple[sqlite3.Connection | None, str]:
         return _connect(path), ""
     except (sqlite3.DatabaseError, ValueError) as error:  # text that is not UTF-8 any more is a ValueError
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _NOT_ITS_FAULT:
-            raise StateError(f"the journal cannot be opened: {error}", where=str(path), hint="bay doctor") from error
+            hint = "free some space if the disk is full; `bay doctor` says what else there is"
+            raise StateError(f"the journal cannot be opened: {error}", where=str(path), hint=hint) from error
         return None, str(error)
 
 

@@ -89,6 +89,12 @@ class LocalTransport:
             raise NotFound(
                 f"the instance has no command {argv[0]!r}", hint="`bay exec INSTANCE -- pip install ...` adds one"
             )
+        own = os.path.join(self.environment.get("VIRTUAL_ENV", ""), "bin")
+        if argv[0].startswith("python") and own != "bin" and os.path.dirname(program) != own:
+            # the machine's own Python would answer in its place, with other packages, and nobody would notice
+            raise NotFound(
+                f"the instance's own {argv[0]} is gone", where=own, hint="terminate the instance, launch it again"
+            )
         return [program, *argv[1:]]
 
 
