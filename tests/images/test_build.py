@@ -62,7 +62,7 @@ def test_no_file_of_an_image_is_a_file_of_something_else(tiny_image: Image) -> N
 
 def test_no_link_of_an_image_leads_back_to_where_it_was_made(tiny_image: Image) -> None:
     targets = {os.readlink(path) for path in paths(tiny_image.folder) if path.is_symlink()}
-    assert not any("/tmp/build-" in target for target in targets)
+    assert not any("tmp/build-" in target for target in targets)
 
 
 def test_every_module_is_compiled_with_the_paths_of_the_image(tiny_image: Image) -> None:
@@ -97,7 +97,7 @@ def test_the_images_own_python_runs_what_is_in_it(tiny_image: Image) -> None:
 def test_an_image_has_pip_and_uv_as_commands(tiny_image: Image) -> None:
     assert {"pip", "uv"} <= set(list_commands(tiny_image.folder))
     assert (tiny_image.folder / "command.sh").stat().st_mode & stat.S_IXUSR
-    assert "/tmp/build-" not in (tiny_image.folder / "command.sh").read_text()
+    assert "tmp/build-" not in (tiny_image.folder / "command.sh").read_text()
 
 
 def test_an_untouched_image_verifies(tiny_image: Image) -> None:

@@ -126,11 +126,7 @@ class _Launching:
                 if action.verb == "create":
                     self._create(operation, plan, action)
             self.watch.lap("create")
-            instances = self._standing()
-            if len(instances) != self.wish.count:
-                raise LaunchbayError(
-                    f"{len(instances)} instances stand where {self.wish.count} were meant", hint="bay doctor"
-                )
+            instances = self._all_standing()
             created = [name for action in plan.actions if action.verb == "create" for name in action.names]
             mine = set(operation.wish["ids"]) if resumed else set(created)
             proof = self._verify(operation, instances, mine)
