@@ -130,7 +130,7 @@ class Peers:
         ]
         return made + self._measure([*uv, "pip", "sync", *options, self.image.folder / "lock.txt"])
 
-    def pip(self) -> tuple[str, Sample]:
+    def pip(self) -> Sample:
         """Make one with pip from a local folder of wheels, which is filled (untimed) the first time; minutes."""
         wheels = self._wheelhouse()
         base, folder = os.path.realpath(self.image.python_path), self._new("pip", 0)
@@ -147,8 +147,7 @@ class Peers:
             "--find-links",
             wheels,
         ]
-        took = made + self._measure([*install, "--require-hashes", "-r", self.image.folder / "lock.txt"])
-        return "venv + pip install, local wheels", took
+        return made + self._measure([*install, "--require-hashes", "-r", self.image.folder / "lock.txt"])
 
     def _wheelhouse(self) -> Path:
         wheels = self.place.home.root / "wheels" / self.image.digest[:16]

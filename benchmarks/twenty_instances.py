@@ -26,6 +26,8 @@ from launchbay.images.image import Image
 
 TARGET_S = 1.2
 BAY = "bay launch"
+UV = "uv venv + uv pip sync, hard links, warm cache"
+PIP = "venv + pip install, local wheels"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,7 @@ def main() -> int:
     parser.add_argument(
         "--pip",
         action=argparse.BooleanOptionalAction,
-        default="LAUNCHBAY_PROVE" in os.environ,
-        help="time one environment made by pip as well: minutes (default: only in `make prove`)",
+        help="time one environment made by pip as well: minutes (default: only in `make prove`, unless --quick)",
     )
     parser.add_argument(
         "--from-nothing",
@@ -87,11 +88,11 @@ def _measure(place: Place, image: Image, given: argparse.Namespace, rounds: int,
     ours = [sample.wall_s for sample in samples[BAY]]
     rows = [_row(name, found, ours, "") for name, found in samples.items()]
     print("one at a time, then multiplied:")
-    single: dict[str, Callable[[int], Sample]] = {"uv venv + uv pip sync, hard links, warm cache": peers.uv}
+    single: dict[str, Callable[[int], Sample]] = {UV: peers.uv}
     if not given.quick:
         single["venv --system-site-packages, as typed, own pip"] = peers.venv_with_pip
     alone = take_turns(single, 1 if given.quick else 3)
-    if given.pip:
+    if given.pip if given.pip is not None else "LAUNCHBAY_PROVE" in os.environ and not given.quick:
         alone |= _pip_once(peers)
     rows += [_extrapolate(name, found, given.count, ours) for name, found in alone.items()]
     print(f"\n{_table(rows, given.count)}\n")
@@ -119,12 +120,12 @@ def _measure(place: Place, image: Image, given: argparse.Namespace, rounds: int,
 
 def _pip_once(peers: Peers) -> dict[str, list[Sample]]:
     try:
-        name, sample = peers.pip()
+        sample = peers.pip()
     except Unavailable as reason:
         print(f"  pip: not measured: {reason}")
         return {}
-    print(f"  {name}: {sample.wall_s:.1f} s")
-    return {name: [sample]}
+    print(f"  {PIP}: {sample.wall_s:.1f} s")
+    return {PIP: [sample]}
 
 
 def _row(method: str, samples: Sequence[Sample], ours: Sequence[float], extrapolated: str) -> Row:
@@ -172,7 +173,7 @@ def _from_nothing(
     command = [*place.bay, "launch", reference, "-n", str(given.count), "--name", place.name("nothing")]
     took = measure(command, environ=environ)
     print(f"  bay launch, image built now: {took.wall_s:.1f} s wall, {took.cpu_s:.1f} s CPU (once)")
-    others = {row.method: row.wall_s.median / took.wall_s for row in rows if row.extrapolated}
+    others = {row.method: row.wall_s.median / took.wall_s for row in rows if row.method in (UV, PIP)}
     for method, ratio in others.items():
         print(f"  {method}: {ratio:.2f} x that (extrapolated; needs no image)")
     return {"bay_launch": took, "others_over_ours": others, "package_cache": "warm"}
