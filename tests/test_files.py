@@ -345,8 +345,8 @@ def test_discarding_again_after_a_kill_clears_what_was_left(tmp_path: Path) -> N
     [
         (errno.ENOSPC, "the disk is full while building tiny; nothing half-made was left", "free some space"),
         (errno.EDQUOT, "the disk is full while building tiny; nothing half-made was left", "free some space"),
-        (errno.EACCES, "no permission to write while building tiny", "set LAUNCHBAY_HOME to a folder you own"),
-        (errno.EROFS, "no permission to write while building tiny", "set LAUNCHBAY_HOME to a folder you own"),
+        (errno.EACCES, "no permission while building tiny", "see who owns it; LAUNCHBAY_HOME chooses another home"),
+        (errno.EROFS, "no permission while building tiny", "see who owns it; LAUNCHBAY_HOME chooses another home"),
         (errno.EIO, "Input/output error while building tiny", ""),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from launchbay.errors import UsageError
 from launchbay.home import Home, find_home, new_id, new_ids, random_letters
 
 
@@ -71,3 +72,15 @@ def test_letters_can_be_read_aloud() -> None:
 
 def test_the_home_of_the_tests_is_not_the_persons(home: Home) -> None:
     assert os.environ["LAUNCHBAY_HOME"] == str(home.root)
+
+
+@pytest.mark.parametrize("name", ["with space", "tab\there"])
+def test_a_home_that_pip_could_not_use_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="without spaces"):
+        find_home({"LAUNCHBAY_HOME": str(tmp_path / name)})
+
+
+def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    with pytest.raises(UsageError, match="must be a folder"):
+        find_home({"LAUNCHBAY_HOME": str(tmp_path / "home")})

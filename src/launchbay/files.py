@@ -154,6 +154,9 @@ def discard(path: Path, trash: Path) -> None:
 def explain_os_error(error: OSError, doing: str) -> UserError:
     """Turn the operating system's refusal into a message that says what, where and what next."""
     where = str(error.filename or "")
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        where, _, why = error.args[0][0]  # of all that could not be copied, the first
+        return UserError(f"cannot copy while {doing}: {why}", where=str(where))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(
             f"the disk is full while {doing}; nothing half-made was left",
@@ -161,7 +164,6 @@ def explain_os_error(error: OSError, doing: str) -> UserError:
             hint="free some space (`bay images` shows sizes), then the same command again",
         )
     if error.errno == errno.EROFS or isinstance(error, PermissionError):
-        return UserError(
-            f"no permission to write while {doing}", where=where, hint="set LAUNCHBAY_HOME to a folder you own"
-        )
+        hint = "see who owns it; LAUNCHBAY_HOME chooses another home"
+        return UserError(f"no permission while {doing}", where=where, hint=hint)
     return UserError(f"{error.strerror or error} while {doing}", where=where)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from launchbay.errors import UsageError
+
 __all__ = ["Home", "find_home", "new_id", "new_ids", "random_letters"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: 32 letters, none like another
@@ -61,11 +63,25 @@ class Home:
 
 
 def find_home(environ: Mapping[str, str]) -> Home:
-    """Return `$LAUNCHBAY_HOME`, else `$XDG_DATA_HOME/launchbay`, else `~/.local/share/launchbay`."""
+    """Return `$LAUNCHBAY_HOME`, else `$XDG_DATA_HOME/launchbay`, else `~/.local/share/launchbay`.
+
+    Raises UsageError for a path that cannot be a home.
+    """
     if chosen := environ.get("LAUNCHBAY_HOME"):
-        return Home(Path(chosen).expanduser().absolute())
-    data = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME") or "~", ".local", "share")
-    return Home(Path(data).expanduser().absolute() / "launchbay")
+        root = Path(chosen).expanduser().absolute()
+    else:
+        data = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME") or "~", ".local", "share")
+        root = Path(data).expanduser().absolute() / "launchbay"
+    if any(letter.isspace() for letter in str(root)):
+        # pip and uv take a constraint file's path as a list, split at spaces: every install would fail
+        raise UsageError(
+            "the home must be a path without spaces", where=str(root), hint="set LAUNCHBAY_HOME to another folder"
+        )
+    if root.exists() and not root.is_dir():
+        raise UsageError(
+            "the home must be a folder, and there is a file", where=str(root), hint="set LAUNCHBAY_HOME to a folder"
+        )
+    return Home(root)
 
 
 def new_id(prefix: str, now: float) -> str:

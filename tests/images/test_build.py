@@ -293,6 +293,18 @@ def test_a_package_that_is_not_what_it_says_is_refused(
     assert left_behind() == [f"images/{image.digest}"]
 
 
+def test_a_fresh_image_is_sealed_and_shares_no_file_with_the_cache(
+    bay: Bay, index: Index, recipe: Recipe, tmp_path: Path
+) -> None:
+    assert index.url
+    image, _ = ensure_image(bay, recipe("alpha"))
+    everything = [image.folder, *paths(image.folder)]
+    assert not any(path.stat().st_mode & WRITE_BITS for path in everything if not path.is_symlink())
+    inodes = {path.stat().st_ino for path in paths(tmp_path / "uv-cache") if path.is_file()}
+    assert len(inodes) > 4
+    assert [path for path in paths(image.folder) if path.is_file() and path.stat().st_ino in inodes] == []
+
+
 def test_publishing_is_one_step(stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch) -> None:
     made = stage("alpha")
     seal(made, {"name": "small"})

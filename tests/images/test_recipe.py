@@ -127,7 +127,7 @@ def test_a_file_on_the_web_is_left_to_the_resolver(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what", "line"),
     [
-        ("description: d\npython: 3.11\npackages: [six]\n", 'python must be a text in quotes (such as "3.11")', 2),
+        ("description: d\npython: 3.11\npackages: [six]\n", 'python must be a text in quotes (such as "3.11"', 2),
         ('python: "3"\npackages: [six]\n', "python must be a minor version such as \"3.11\", got '3'", 1),
         ('python: "3.11.4"\npackages: [six]\n', "python must be a minor version", 1),
         ("packages: [six]\nextends: pytorchh\n", "extends must name a built-in recipe (jax, ", 2),

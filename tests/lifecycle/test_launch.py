@@ -338,9 +338,15 @@ def test_such_a_name_is_refused_while_the_other_is_only_being_launched(bay: Bay,
 
 
 def test_names_that_only_look_alike_live_side_by_side(bay: Bay, tiny: str) -> None:
-    for name in ("exp", "exp-4", "EXP", "x" * 63):
+    for name in ("exp", "exp-4", "EXP", "x" * 61):
         launch_fleet(bay, tiny, count=2, name=name)
     assert len(names(bay)) == 8
+
+
+def test_a_name_is_short_enough_for_those_of_its_instances(bay: Bay, tiny: str) -> None:
+    with pytest.raises(UsageError, match="at most 63 letters"):
+        launch_fleet(bay, tiny, count=2, name="x" * 62)
+    assert names(bay) == []
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a_b", "a b", "a/b", "../a", "ä", "x" * 64, "a\n", "a.b"])

@@ -74,8 +74,10 @@ def test_a_half_made_one_is_never_observed_and_swept(bay: Bay, image: Image, hom
         (home.tmp / name / "env").mkdir(parents=True)
     (home.tmp / "build-abc").mkdir()
     assert [item.name for item in bay.provider.observe()] == ["exp-1"]
-    assert sorted(bay.provider.sweep()) == ["i-exp-8.1", "new-i-exp-7"]
-    assert sorted(path.name for path in home.tmp.iterdir()) == ["build-abc", "trash"]
+    (home.tmp / "build-def").mkdir()
+    with locked(home.lock("image-def")):  # somebody is building this one
+        assert sorted(bay.provider.sweep()) == ["build-abc", "i-exp-8.1", "new-i-exp-7"]
+    assert sorted(path.name for path in home.tmp.iterdir()) == ["build-def", "trash"]
 
 
 def test_sweep_leaves_the_draft_of_a_launch_under_way(bay: Bay, home: Home) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from launchbay.errors import LaunchbayError, StateError, UserError
+from launchbay.files import locked
 from launchbay.store.journal import SCHEMA_VERSION, Journal, open_journal
 from launchbay.testing import VirtualClock
 
@@ -286,6 +287,26 @@ def test_a_damaged_journal_is_mended_once_whoever_finds_it(path: Path) -> None:
     assert [item.name for item in path.parent.glob("*damaged*")] == ["state.db.damaged-1"]
     with opened(path) as journal:
         assert len(journal.entries()) == 4 * 3 * 4, "what one command wrote was set aside by another"
+
+
+def test_who_finds_damage_waits_for_who_is_mending_it(path: Path, good: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"garbage" * 1000)
+    lock = path.parent / "locks" / "journal.lock"
+    with locked(lock):
+        other = subprocess.Popen([sys.executable, "-c", WRITE, str(path), "other", "1"])
+        while not is_open(lock, other.pid):
+            assert other.poll() is None, "it did not wait"
+        path.write_bytes(good)  # mended
+    assert other.wait() == 0
+    assert list(path.parent.glob("*damaged*")) == []
+    assert use(path) == ([], 120 * 3 + 80 + 4)
+
+
+def is_open(path: Path, pid: int) -> bool:
+    with contextlib.suppress(OSError):  # it may end meanwhile
+        return any(os.readlink(item) == str(path) for item in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def flip(path: Path, good: bytes, position: int, value: int) -> str:

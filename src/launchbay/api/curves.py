@@ -18,7 +18,7 @@ def curves(bay: Bay, run: Sequence[str], *, output: str | Path | None = None) ->
     sources: dict[str, Sequence[Path]] = {}
     for reference in run or ["latest"]:
         path = Path(reference)
-        if path.is_dir():
+        if reference and path.is_dir():
             sources[reference] = [path]
         else:
             found = find_run(bay.home, reference)

@@ -245,9 +245,9 @@ def _ask_about_run() -> str:
     """Ask once what Ctrl-C is to mean; a second one, or nobody there to answer, means stop."""
     if not sys.stdin.isatty():
         return "stop"
-    sys.stderr.write("\nThe run goes on without this terminal. [s]top it, [d]etach, or [c]ontinue to watch? ")
-    sys.stderr.flush()
     try:
+        sys.stderr.write("\nThe run goes on without this terminal. [s]top it, [d]etach, or [c]ontinue to watch? ")
+        sys.stderr.flush()
         answer = sys.stdin.readline().strip().lower()
     except KeyboardInterrupt:
         return "stop"

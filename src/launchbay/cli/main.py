@@ -23,6 +23,7 @@ _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `bay` and return its exit code."""
+    _open_closed_streams()
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
@@ -57,6 +58,13 @@ def _run(arguments: Sequence[str]) -> int:
     from launchbay.cli.commands import run  # a `--help` has answered by now and never pays for this
 
     return run(namespace)
+
+
+def _open_closed_streams() -> None:
+    """Put nothing in the place of a stream that whoever started us had closed (cron and service managers do)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - it stays open as long as we live
 
 
 if __name__ == "__main__":

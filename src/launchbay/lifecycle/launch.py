@@ -60,7 +60,7 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
     """
     check_count(count)
     if name is not None:
-        check_fleet_name(name)
+        check_fleet_name(name, count=count)
     watch = _Stopwatch()
     image, built = ensure_image(bay, reference)
     if built:
@@ -68,16 +68,21 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
     with open_journal(bay.home.journal, bay.clock) as journal:
         for note in journal.notes:
             bay.reporter.note(note)
-        fleet = name or _find_name(bay, journal, image, count)
-        with locked(bay.home.lock(f"fleet-{fleet}"), wait=False) as free:
-            if not free:
+        busy: set[str] = set()
+        while True:
+            fleet = name or _find_name(bay, journal, image, count, busy)
+            with locked(bay.home.lock(f"fleet-{fleet}"), wait=False) as free:
+                if free:
+                    wish = FleetWish(fleet=fleet, count=count, image=image.name, digest=image.digest)
+                    launching = _Launching(bay, journal, wish, image, watch)
+                    instances, created, proof = launching.converge(unnamed=name is None)
+                    break
+            if name is not None:
                 raise Conflict(
                     f"another command is launching or changing {fleet!r} right now",
                     hint="wait for it, or another --name",
                 )
-            wish = FleetWish(fleet=fleet, count=count, image=image.name, digest=image.digest)
-            launching = _Launching(bay, journal, wish, image, watch)
-            instances, created, proof = launching.converge(unnamed=name is None)
+            busy.add(fleet)
     watch.laps["first_import"] = image.first_import_s
     return Launch(
         fleet=fleet,
@@ -90,15 +95,16 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
     )
 
 
-def _find_name(bay: Bay, journal: Journal, image: Image, count: int) -> str:
+def _find_name(bay: Bay, journal: Journal, image: Image, count: int, busy: Collection[str]) -> str:
     """Continue an unnamed launch that was killed; else take the image's name, or with four letters when it is taken."""
     for operation in journal.unfinished("launch"):
-        if operation.wish.get("unnamed") and (operation.wish["digest"], operation.wish["count"]) == (
+        is_free = operation.wish.get("unnamed") and operation.subject not in busy
+        if is_free and (operation.wish["digest"], operation.wish["count"]) == (
             image.digest,
             count,
         ):
             return operation.subject
-    taken = {word for item in bay.provider.observe() for word in (item.fleet, item.name)}
+    taken = {word for item in bay.provider.observe() for word in (item.fleet, item.name)} | set(busy)
     names = {image.name, *instance_names(image.name, count)}
     return image.name if not names & taken else f"{image.name}-{random_letters(4)}"
 
@@ -118,23 +124,24 @@ class _Launching:
         observed = self.bay.provider.observe()
         resumed = self._find_cut_off()
         operation = resumed or self._begin(unnamed=unnamed)
+        created: list[str] = []
         try:
             token = token_for(operation.id, self.wish)
             plan = plan_launch(self.wish, observed, ids=operation.wish["ids"], token=token)
             self.watch.lap("plan")
             for action in plan.actions:
                 if action.verb == "create":
+                    created += action.names
                     self._create(operation, plan, action)
             self.watch.lap("create")
             instances = self._all_standing()
-            created = [name for action in plan.actions if action.verb == "create" for name in action.names]
-            mine = set(operation.wish["ids"]) if resumed else set(created)
-            proof = self._verify(operation, instances, mine)
+            proof = self._verify(operation, instances, created)
             self.watch.lap("verify")
         except BaseException as error:
-            self._undo(operation)
+            self._undo(operation, created, is_whole=resumed is None)
             if isinstance(error, KeyboardInterrupt):
-                self.bay.reporter.note(f"Interrupted: nothing of {self.wish.fleet} was left.")
+                what = "nothing of" if resumed is None else "nothing made now for"
+                self.bay.reporter.note(f"Interrupted: {what} {self.wish.fleet} was left.")
             raise
         self.journal.end(operation, "done")
         return instances, created, proof
@@ -209,15 +216,20 @@ class _Launching:
             self.bay.reporter.note(f"Not on the GPU: {what}.")
         return proof
 
-    def _undo(self, operation: Operation) -> None:
-        """Remove what this launch made, and only that."""
-        ids = set(operation.wish["ids"].values())
+    def _undo(self, operation: Operation, created: Collection[str], *, is_whole: bool) -> None:
+        """Remove what this call made, and only that.
+
+        What a launch that was cut off had made before stays, because somebody may be at work in it already; then the
+        launch stays open too, to be continued or terminated.
+        """
+        ids = {operation.wish["ids"][name] for name in created}
         mine = [item for item in self._standing() if item.id in ids]
         names = [item.name for item in mine]
         self.journal.attempt(operation, "intent", "undo", {"names": names})
         self.bay.provider.delete(mine)
         self.journal.attempt(operation, "result", "undo", {"names": names})
-        self.journal.end(operation, "failed")
+        if is_whole:
+            self.journal.end(operation, "failed")
 
     def _all_standing(self) -> Sequence[Instance]:
         """Return the fleet as observed, which must be all of it: what was created is not yet what is there."""

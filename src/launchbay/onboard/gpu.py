@@ -27,7 +27,7 @@ class GpuWatch:
     def __init__(self) -> None:
         self.next_at: Optional[float] = None
         self.samples: List[List[int]] = []
-        self.peaks: List[int] = []
+        self.peaks: List[Optional[int]] = []
         self.handles: List[Any] = []
         if not os.path.isdir("/proc/driver/nvidia"):
             return
@@ -43,7 +43,7 @@ class GpuWatch:
             if self.library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)) == 0:
                 self.handles.append(handle)
         self.samples = [[] for _ in self.handles]
-        self.peaks = [0 for _ in self.handles]
+        self.peaks = [None for _ in self.handles]
         if self.handles:
             self.next_at = time.monotonic() + EVERY_S / 4
 
@@ -57,7 +57,7 @@ class GpuWatch:
             if self.library.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(use)) == 0:
                 self.samples[index].append(use.gpu)
             if self.library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)) == 0:
-                self.peaks[index] = max(self.peaks[index], memory.used)
+                self.peaks[index] = max(self.peaks[index] or 0, memory.used)
 
     def result(self) -> Optional[Dict[str, Any]]:
         """Return mean and highest use per GPU in percent and its peak memory in bytes; None without a GPU."""

@@ -127,7 +127,7 @@ def instance_environment(
         )
         if key in outer
     }
-    person = outer.get("HOME", "")
+    person = outer.get("HOME") or os.path.expanduser("~")
     return {
         **kept,
         **through,

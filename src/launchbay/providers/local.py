@@ -24,7 +24,7 @@ from launchbay.providers.layer import Layer
 
 __all__ = ["LocalProvider", "damaged_instances", "end_processes", "instance_processes"]
 
-_PATIENCE_S = 10.0
+_PATIENCE_S = 28.0  # a supervisor gives its script ten seconds, and then has its artefacts to hash
 _ROUNDS = 5  # for processes that start others on their way out; one that goes on for ever is not worth more
 _STORED = ("id", "name", "fleet", "count", "image", "digest", "token", "provider", "layer", "state", "created_at")
 
@@ -42,9 +42,10 @@ class LocalProvider:
         """Read every record; a folder whose record cannot be read is no instance (`bay doctor` names it)."""
         found = []
         for folder in _folders(self.home.instances):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError, StateError, KeyError):
-                record = read_json(folder / "record.json")
-                found.append(Instance(root=folder, usd_per_hour="0.00", **{key: record[key] for key in _STORED}))
+            with contextlib.suppress(OSError, StateError, KeyError, TypeError):
+                stored = {key: value for key, value in read_json(folder / "record.json").items() if key in _STORED}
+                stored["created_at"] = float(stored["created_at"])
+                found.append(Instance(root=folder, usd_per_hour="0.00", **stored))
         return sorted(found, key=lambda instance: (instance.fleet, _index(instance.name), instance.id))
 
     def create(self, specs: Sequence[InstanceSpec], image: Image, *, made: Callable[[Instance], None]) -> None:
@@ -112,14 +113,23 @@ class LocalProvider:
             _write(instance.root, replace(instance, state="running"))
 
     def sweep(self) -> Sequence[str]:
-        """Remove drafts and trash. Whoever makes a draft holds the fleet's lock, which is how a live one is told."""
+        """Remove drafts, trash and half-built images. Whoever makes one holds a lock, which is how a live one is told."""
+        builds = [
+            path for path in _folders(self.home.tmp) if path.name.startswith("build-") and self._remove_build(path)
+        ]
         left = [path for path in _folders(self.home.tmp) if path.name.startswith("new-")] + _folders(self.home.trash)
         with locked(self.home.lock("create"), wait=False) as free:
             if not free:
                 return ()
             for path in left:
                 remove_tree(path)
-        return tuple(path.name for path in left)
+        return tuple(path.name for path in builds + left)
+
+    def _remove_build(self, path: Path) -> bool:
+        with locked(self.home.lock(f"image-{path.name.removeprefix('build-')}"), wait=False) as free:
+            if free:
+                remove_tree(path)
+        return free
 
 
 def _write(folder: Path, instance: Instance) -> None:
@@ -141,11 +151,11 @@ def damaged_instances(home: Home) -> Sequence[Path]:
     for folder in _folders(home.instances):
         try:
             record = read_json(folder / "record.json")
-        except (StateError, FileNotFoundError):
+            is_whole = set(_STORED) <= record.keys() and isinstance(record["created_at"], (int, float))
+        except (StateError, OSError):
+            is_whole = False
+        if not is_whole:
             damaged.append(folder)
-        else:
-            if not set(_STORED) <= record.keys():
-                damaged.append(folder)
     return damaged
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launchbay.errors import LaunchbayError, NotFound, UsageError
+from launchbay.errors import Conflict, LaunchbayError, NotFound, UsageError
 from launchbay.files import explain_os_error, locked, remove_tree, sha256_file
 from launchbay.home import new_id
 from launchbay.lifecycle.bay import Bay, connect, python_of
@@ -36,7 +37,8 @@ _NEVER_COPIED = (
 )
 _MOST_BYTES = 1 << 30
 _HASHED_BYTES = 256 << 20
-_POLL_S = 0.1
+_POLL_S = 0.2
+_LIVENESS_POLLS = 10  # a dead supervisor is rare: looking for it every two seconds is soon enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,19 @@ def submit_run(bay: Bay, instance: Instance, spec: RunSpec) -> Run:
     Raises NotFound (no script, no data), UsageError (a folder too large to copy), Conflict (the instance is stopped).
     """
     script = _check(spec)
+    with locked(bay.home.lock(f"fleet-{instance.fleet}"), shared=True):  # nobody stops or terminates it under us
+        return _submit(bay, _look_again(bay, instance), spec, script)
+
+
+def _look_again(bay: Bay, instance: Instance) -> Instance:
+    """Return the instance as it is now. Raises Conflict when it was terminated meanwhile."""
+    now = next((item for item in bay.provider.observe() if item.id == instance.id), None)
+    if now is None:
+        raise Conflict(f"{instance.name} was terminated meanwhile", hint="bay ps")
+    return now
+
+
+def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
     transport = connect(bay, instance)
     identity = new_id("run", bay.clock.now())
     draft, final = bay.home.tmp / f"new-{identity}", bay.home.runs / identity
@@ -112,8 +127,22 @@ def _prepare(draft: Path, spec: RunSpec, script: Path, *, home: Path) -> None:
         return {name for name in names if _left_out(Path(folder) / name, apart)}
 
     shutil.copytree(script.parent, draft / "work", symlinks=True, ignore=leave_out)
+    _anchor_links(script.parent, draft / "work")
     if data is not None:
         (draft / "work" / "data").symlink_to(data)
+
+
+def _anchor_links(source: Path, copy: Path) -> None:
+    """Make relative links that leave the script's folder absolute: from the copy they would point nowhere."""
+    for folder, folders, files in os.walk(copy):
+        for name in folders + files:
+            path = Path(folder) / name
+            if path.is_symlink() and not os.path.isabs(target := os.readlink(path)):
+                origin = source / path.relative_to(copy)
+                meant = os.path.normpath(origin.parent / target)
+                if not Path(meant).is_relative_to(source):
+                    path.unlink()
+                    path.symlink_to(meant)
 
 
 def _left_out(path: Path, apart: Collection[Path]) -> bool:
@@ -183,13 +212,14 @@ def follow_run(bay: Bay, run: Run, write: Callable[[bytes], None], *, on_interru
 
     `on_interrupt` is asked at Ctrl-C: "stop" ends the script, "detach" leaves it running, anything else goes on.
     """
+    result = str(run.folder / "result.json")
     with contextlib.ExitStack() as stack:
         log = None
-        while True:
+        for poll in itertools.count(1):
             try:
                 if log is None and run.log.exists():
                     log = stack.enter_context(run.log.open("rb"))
-                over = (run.folder / "result.json").exists() or not process_alive(run.supervisor)
+                over = os.path.exists(result) or (poll % _LIVENESS_POLLS == 0 and not process_alive(run.supervisor))
                 while log is not None and (chunk := log.read(1 << 16)):
                     write(chunk)
                 if over:
@@ -202,7 +232,8 @@ def follow_run(bay: Bay, run: Run, write: Callable[[bytes], None], *, on_interru
                 if answer == "stop":
                     run = stop_run(bay, run)
                 elif answer == "detach":
-                    return read_run(run.folder)
+                    break
+    return read_run(run.folder)
 
 
 def stop_run(bay: Bay, run: Run) -> Run:

@@ -23,8 +23,14 @@ def check_count(count: int, *, where: str = "") -> int:
     return count
 
 
-def check_fleet_name(name: str, *, where: str = "") -> str:
+def check_fleet_name(name: str, *, count: int | None = None, where: str = "") -> str:
     """Return `name`, or raise UsageError unless it can name a fleet and its instances `NAME-1` to `NAME-N`."""
+    if count is not None and _NAME.match(name) and not _NAME.match(f"{name}-{count}"):
+        raise UsageError(
+            f"an instance name must have at most 63 letters, and {name}-{count} has {len(name) + 1 + len(str(count))}",
+            where=where,
+            hint=f"--name {name[:40].rstrip('-')}",
+        )
     if not _NAME.match(name):
         raise UsageError(
             f"a fleet name must be 1 to 63 letters, digits or '-', starting with a letter or digit, got {name!r}",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -156,6 +157,7 @@ def open_journal(path: Path, clock: Clock) -> Iterator[Journal]:
         connection.close()
 
 
+_PATIENCE_S = 30.0
 _NOT_ITS_FAULT = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -181,7 +183,7 @@ def _try_to_connect(path: Path) -> tuple[sqlite3.Connection | None, str]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30)
+    connection = sqlite3.connect(path, timeout=_PATIENCE_S)
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
@@ -190,7 +192,7 @@ def _connect(path: Path) -> sqlite3.Connection:
                 where=str(path),
                 hint="upgrade launchbay; nothing was changed",
             )
-        connection.execute("PRAGMA journal_mode = WAL")
+        _log_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
         if version == 0:
             with connection:
@@ -208,12 +210,30 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+_CHECKED = 2000
+"""Entries read again at each opening, the newest: those that a command could still act on, at a few milliseconds."""
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging. Everywhere else sqlite waits for other processes; here it does not."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
+
+
 def _check(connection: sqlite3.Connection) -> None:
-    """Read everything. sqlite checks its own structure, but nothing of what was written into it."""
+    """Read the newest entries. sqlite checks its own structure, but nothing of what was written into it."""
     if connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("failed its check")
     columns = "seq, at, operation, verb, subject, kind, step, detail, sum"
-    for _, _, *row, written in connection.execute(f"SELECT {columns} FROM journal"):  # noqa: S608 - our own words
+    for _, _, *row, written in connection.execute(f"SELECT {columns} FROM journal ORDER BY seq DESC LIMIT {_CHECKED}"):  # noqa: S608 - our own words
         if _sum(row) != written:
             raise sqlite3.DatabaseError("an entry is not what was written")
 

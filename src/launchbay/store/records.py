@@ -136,6 +136,14 @@ def read_run(folder: Path) -> Run:
     if lacking := [key for key in _RECORD if key not in record]:
         where = str(folder / "record.json")
         raise StateError(f"record is damaged: it lacks {', '.join(lacking)}", where=where, hint="bay doctor")
+    try:
+        return _read_parts(folder, record)
+    except (AttributeError, KeyError, OSError, TypeError) as error:
+        why = f"result or process record is damaged ({type(error).__name__}: {error})"
+        raise StateError(why, where=str(folder), hint="bay doctor") from error
+
+
+def _read_parts(folder: Path, record: Mapping[str, Any]) -> Run:
     process = _read_if_there(folder / "process.json")
     result = _read_if_there(folder / "result.json")
     if result is None and process is not None and not process_alive(process):
@@ -213,7 +221,7 @@ def damaged_runs(home: Home) -> Sequence[Path]:
 
 def find_run(home: Home, reference: str) -> Run:
     """Return the run of that id, of a unique beginning or ending of it, or the newest one for ``latest``."""
-    names = _names(home)
+    names = _names(home) if reference else []
     if reference == "latest" and (newest := next(_readable(home, reversed(names)), None)):
         return newest
     found = [name for name in names if name == reference] or [

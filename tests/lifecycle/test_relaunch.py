@@ -1,0 +1,34 @@
+"""Launching where something stands already, or where somebody else launches too."""
+
+from __future__ import annotations
+
+import subprocess
+
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.launch import launch_fleet
+from launchbay.store.journal import open_journal
+
+
+def test_repeating_a_cut_off_launch_never_removes_what_stood_before(bay: Bay, tiny: str) -> None:
+    """Somebody may be at work in what a killed launch had made; a failure of the repeat is no reason to remove it."""
+    launch_fleet(bay, tiny, count=2, name="exp")
+    first = bay.provider.observe()[0]
+    with open_journal(bay.home.journal, bay.clock) as journal:
+        ids = {item.name: item.id for item in bay.provider.observe()}
+        wish = {"count": 2, "image": first.image, "digest": first.digest, "ids": ids, "unnamed": False}
+        journal.begin("launch", "exp", wish)  # as if it had been killed before its end
+    (first.root / "work" / "thesis.txt").write_text("months", encoding="utf-8")
+    site_packages = next((first.root / "env" / "lib").glob("python*")) / "site-packages"
+    (site_packages / "six.py").write_text("x = 1\n", encoding="utf-8")
+    launched = launch_fleet(bay, tiny, count=2, name="exp")
+    assert not launched.identical
+    assert (first.root / "work" / "thesis.txt").read_text(encoding="utf-8") == "months"
+
+
+def test_two_unnamed_launches_at_once_both_go_through(bay: Bay, tiny: str, bay_command: list[str]) -> None:
+    command = [*bay_command, "launch", tiny, "--json"]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
+    said = [process.communicate(timeout=60)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    fleets = {item.fleet for item in bay.provider.observe()}
+    assert len(bay.provider.observe()) == len(fleets)
