@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
+from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.launch import launch_fleet
 from launchbay.store.journal import open_journal
@@ -32,3 +35,9 @@ def test_two_unnamed_launches_at_once_both_go_through(bay: Bay, tiny: str, bay_c
     assert [process.returncode for process in both] == [0, 0], said
     fleets = {item.fleet for item in bay.provider.observe()}
     assert len(bay.provider.observe()) == len(fleets)
+
+
+def test_a_name_is_short_enough_for_those_of_its_instances(bay: Bay, tiny: str) -> None:
+    with pytest.raises(UsageError, match="at most 63 letters"):
+        launch_fleet(bay, tiny, count=2, name="x" * 62)
+    assert list(bay.provider.observe()) == []
