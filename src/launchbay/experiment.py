@@ -131,7 +131,10 @@ def _free_name(bay: Bay) -> str:
 
 def _tell_launch(launched: Launch, tell: Tell) -> None:
     image = launched.image
-    got = f"downloaded {format_bytes(image.downloaded_bytes)}, " if launched.built_now else ""
+    got = ""
+    if launched.built_now:
+        loaded = image.downloaded_bytes
+        got = f"downloaded {format_bytes(loaded)}, " if loaded else "nothing to download (uv's cache had it all), "
     tell(
         f"image {image.name} {image.digest[:12]}: {got}{len(image.packages)} packages, {format_bytes(image.size_bytes)}"
     )
