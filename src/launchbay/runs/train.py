@@ -38,6 +38,7 @@ _NEVER_COPIED = (
 _MOST_BYTES = 1 << 30
 _HASHED_BYTES = 256 << 20
 _POLL_S = 0.2
+_STOP_POLLS = 150
 _LIVENESS_POLLS = 10  # a dead supervisor is rare: looking for it every two seconds is soon enough
 
 
@@ -243,8 +244,10 @@ def stop_run(bay: Bay, run: Run) -> Run:
     assert run.supervisor is not None
     with contextlib.suppress(ProcessLookupError):
         os.kill(int(run.supervisor["pid"]), signal.SIGTERM)
-    for _ in range(300):
-        if (run := read_run(run.folder)).is_over:
+    supervisor = run.supervisor
+    for _ in range(_STOP_POLLS):
+        # the result is written a moment before the supervisor itself is gone; a run that was stopped has no processes
+        if (run := read_run(run.folder)).is_over and not process_alive(supervisor):
             return run
         bay.clock.sleep(_POLL_S)
     raise LaunchbayError(f"{run.id} did not stop within 30 s", hint=f"bay logs {run.id}")
