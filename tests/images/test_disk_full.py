@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -51,7 +52,8 @@ def test_a_full_disk_is_said_plainly_and_nothing_is_left(
     assert "free some space" in said, said
     assert size_kib < 100 or "the disk is full" in said, "of very little space the journal takes all"
     if 300 <= size_kib <= 40_000:
-        assert "installing packages of uv" in said, "the package that was at hand is named"
+        # uv copies several at a time: which of them met the end of the disk is a matter of moments
+        assert re.search(r"installing packages of (uv|pip|six)\b", said), "the package that was at hand is named"
     assert left_behind() == []
     assert list(list_images(bay.home)) == []
     assert used(bay.home.root) < 70_000, "what was half-made is still there, somewhere"
