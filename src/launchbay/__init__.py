@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         copy,
         execute,
         launch,
-        ps,
         reboot,
         shell,
         start,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
         verify,
     )
     from launchbay.api.images import build_image, list_images, remove_image, show_image, verify_built
+    from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.project import doctor, init
     from launchbay.api.runs import explain, list_runs, logs, train
@@ -40,12 +40,12 @@ __version__ = "0.1.0"
 _NAMES = {
     "launchbay.lifecycle.bay": ("Bay", "open_bay"),
     "launchbay.jsonable": ("to_json",),
+    "launchbay.api.listing": ("ps",),
     "launchbay.api.images": ("build_image", "list_images", "remove_image", "show_image", "verify_built"),
     "launchbay.api.fleet": (
         "copy",
         "execute",
         "launch",
-        "ps",
         "reboot",
         "shell",
         "start",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from launchbay.api import curves as curves_api
 from launchbay.api import data as data_api
-from launchbay.api import fleet, models, runs
+from launchbay.api import fleet, listing, models, runs
 from launchbay.errors import LaunchbayError, ScriptFailed
 from launchbay.home import random_letters
 from launchbay.lifecycle.bay import Bay
@@ -125,7 +125,7 @@ def demo(
 
 
 def _free_name(bay: Bay) -> str:
-    taken = {item.fleet for item in fleet.ps(bay)}
+    taken = {item.fleet for item in listing.ps(bay)}
     return "demo" if "demo" not in taken else f"demo-{random_letters(4)}"
 
 

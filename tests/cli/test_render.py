@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tests.cli.test_render
-from launchbay.api.fleet import Row
+from launchbay.api.listing import Row
 from launchbay.cli import render
 from launchbay.images.image import Image
 from launchbay.lifecycle.doctor import Check

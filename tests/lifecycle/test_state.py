@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from launchbay.api.fleet import ps
+from launchbay.api.listing import ps
 from launchbay.errors import StateError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.doctor import run_checks

@@ -1,9 +1,8 @@
-"""Instances: launch, list, verify, work in, stop, terminate."""
+"""Instances: launch, verify, work in, stop, terminate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay, connect
@@ -13,14 +12,12 @@ from launchbay.lifecycle.verify import Verification, verify_instances
 from launchbay.planning.decide import select, select_one
 from launchbay.planning.fleet import Instance, Plan
 from launchbay.runs.train import stop_run
-from launchbay.store.records import find_run, list_runs
+from launchbay.store.records import find_run
 
 __all__ = [
-    "Row",
     "copy",
     "execute",
     "launch",
-    "ps",
     "reboot",
     "shell",
     "start",
@@ -31,51 +28,9 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """An instance in the list of `ps`. Local instances cost nothing."""
-
-    name: str
-    fleet: str
-    state: str
-    image: str
-    provider: str
-    usd_per_hour: str | None
-    cost_so_far: str | None
-    age_s: float
-    id: str
-    digest: str
-    running: Sequence[str]
-
-
 def launch(bay: Bay, image: str, *, count: int = 1, name: str | None = None) -> Launch:
     """Launch `count` identical instances, building the image if it is missing; all of them or none."""
     return launch_fleet(bay, image, count=count, name=name)
-
-
-def ps(bay: Bay) -> Sequence[Row]:
-    """List the instances there are, what runs in them, and what they cost."""
-    running: dict[str, list[str]] = {}
-    for run in list_runs(bay.home):
-        if not run.is_over:
-            running.setdefault(run.instance, []).append(run.id)
-    now = bay.clock.now()
-    return [
-        Row(
-            name=item.name,
-            fleet=item.fleet,
-            state=item.state,
-            image=item.image,
-            provider=item.provider,
-            usd_per_hour=item.usd_per_hour,
-            cost_so_far="0.00" if item.provider == "local" else None,
-            age_s=round(now - item.created_at, 1),
-            id=item.id,
-            digest=item.digest,
-            running=running.get(item.name, []),
-        )
-        for item in bay.provider.observe()
-    ]
 
 
 def verify(bay: Bay, name: str) -> Verification:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from launchbay.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
-    from launchbay.api.fleet import Row
     from launchbay.api.images import ImageCheck, ImageRow
+    from launchbay.api.listing import Row
     from launchbay.api.project import Check
     from launchbay.lifecycle.end import Ended
     from launchbay.lifecycle.launch import Launch

@@ -1,0 +1,53 @@
+"""What there is. Apart from the other verbs, because it is typed most and must not pay for importing them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from launchbay.lifecycle.bay import Bay
+from launchbay.store.records import list_runs
+
+__all__ = ["Row", "ps"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """An instance in the list of `ps`. Local instances cost nothing."""
+
+    name: str
+    fleet: str
+    state: str
+    image: str
+    provider: str
+    usd_per_hour: str | None
+    cost_so_far: str | None
+    age_s: float
+    id: str
+    digest: str
+    running: Sequence[str]
+
+
+def ps(bay: Bay) -> Sequence[Row]:
+    """List the instances there are, what runs in them, and what they cost."""
+    running: dict[str, list[str]] = {}
+    for run in list_runs(bay.home):
+        if not run.is_over:
+            running.setdefault(run.instance, []).append(run.id)
+    now = bay.clock.now()
+    return [
+        Row(
+            name=item.name,
+            fleet=item.fleet,
+            state=item.state,
+            image=item.image,
+            provider=item.provider,
+            usd_per_hour=item.usd_per_hour,
+            cost_so_far="0.00" if item.provider == "local" else None,
+            age_s=round(now - item.created_at, 1),
+            id=item.id,
+            digest=item.digest,
+            running=running.get(item.name, []),
+        )
+        for item in bay.provider.observe()
+    ]
