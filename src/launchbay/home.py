@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,4 +100,4 @@ def new_ids(prefix: str, now: float, count: int) -> tuple[str, ...]:
 
 def random_letters(count: int) -> str:
     """Return letters and digits that nobody can guess and nobody misreads."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(count))
+    return "".join(_ALPHABET[byte & 31] for byte in os.urandom(count))

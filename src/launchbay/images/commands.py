@@ -13,9 +13,12 @@ import json
 import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launchbay.files import write_atomic
-from launchbay.images.lock import Lock
+
+if TYPE_CHECKING:
+    from launchbay.images.lock import Lock  # 18 ms, and every `bay ps` would pay them
 
 __all__ = ["command_environment", "list_commands", "write_commands"]
 
