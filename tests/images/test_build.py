@@ -364,7 +364,7 @@ def test_what_is_built_is_not_built_again(bay: Bay, index: Index, recipe: Recipe
     for again in (reference, recipe("alpha", name="another-name"), image.digest, image.digest[:8], "small"):
         assert ensure_image(bay, again) == (image, False)
     assert [item.digest for item in list_images(bay.home)] == [image.digest]
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         steps = [(kind, step) for _, _, _, kind, step in journal.entries(image.digest)]
     done = [
         (kind, step) for step in ("install", "compile", "verify", "import", "publish") for kind in ("intent", "result")

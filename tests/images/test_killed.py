@@ -155,7 +155,7 @@ def test_a_build_that_is_interrupted_leaves_nothing(bay: Bay, long: str, left_be
     assert process.returncode == 130, words
     assert left_behind() == []
     assert list(working_on(bay.home)) == [], "its compilers go on"
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         assert journal.unfinished("image build") == []
 
 
@@ -186,7 +186,7 @@ def test_of_two_builds_at_once_one_builds_and_the_other_waits(
     assert waiting in "".join(outcomes[1])
     assert "compile" not in outcomes[1][1], "it compiled again what was there by then"
     check_only_whole(bay, left_behind)
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         assert [kind for _, verb, _, kind, _ in journal.entries() if verb == "image build"].count("begin") == 1
 
 

@@ -46,7 +46,7 @@ def forget_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def check_nothing_left(bay: Bay, left_behind: LeftBehind) -> None:
     assert left_behind() == []
     assert list(list_images(bay.home)) == []
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         assert journal.unfinished("image build") == []
         assert [kind for _, _, _, kind, _ in journal.entries()][-2:] == ["failed", "end"]
 

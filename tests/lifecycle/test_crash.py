@@ -61,7 +61,7 @@ def check_gone(bay: Bay) -> None:
 
 def check_closed(bay: Bay) -> None:
     """Nothing is left open in the journal: the next launch starts afresh."""
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         assert [item.verb for verb in ("launch", "terminate") for item in journal.unfinished(verb)] == []
 
 
@@ -96,7 +96,7 @@ def test_launch_killed_at_every_step_is_undone_by_terminate(fresh: Callable[[], 
     killed = 0
     for bay in kill_each(fresh, lambda _: None, lambda bay: launch(bay, tiny)):
         if bay.home.journal.exists():
-            with open_journal(bay.home.journal, bay.clock) as journal:
+            with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
                 begun = journal.knows("launch", "exp")
             if begun:
                 terminate(bay, "exp")

@@ -84,7 +84,7 @@ def names(bay: Bay) -> list[str]:
 
 
 def unfinished(bay: Bay) -> list[str]:
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         return [f"{item.verb} {item.subject}" for verb in ("launch", "terminate") for item in journal.unfinished(verb)]
 
 
@@ -234,7 +234,7 @@ def test_a_killed_launch_goes_on_with_the_ids_it_wrote_down(bay: Bay, tiny: str)
     outside = witness(bay)
     outside.creating = die
     assert kill_at(0, lambda: launch_fleet(replace(bay, provider=outside), tiny, count=2, name="exp"))
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         (operation,) = journal.unfinished("launch", "exp")
     launched = launch_fleet(bay, tiny, count=2, name="exp")
     assert {item.name: item.id for item in launched.instances} == operation.wish["ids"]

@@ -141,7 +141,7 @@ def test_terminating_twice_is_fine_and_what_never_was_is_not(bay: Bay, two: Sequ
 
 
 def test_a_launch_under_way_is_not_terminated_behind_its_back(bay: Bay) -> None:
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         operation = journal.begin("launch", "exp", {"digest": "0", "count": 1, "image": "tiny", "ids": {}})
         with locked(bay.home.lock("fleet-exp")), pytest.raises(Conflict, match="another command is changing 'exp'"):
             terminate(bay, "exp")

@@ -16,7 +16,7 @@ def test_repeating_a_cut_off_launch_never_removes_what_stood_before(bay: Bay, ti
     """Somebody may be at work in what a killed launch had made; a failure of the repeat is no reason to remove it."""
     launch_fleet(bay, tiny, count=2, name="exp")
     first = bay.provider.observe()[0]
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         ids = {item.name: item.id for item in bay.provider.observe()}
         wish = {"count": 2, "image": first.image, "digest": first.digest, "ids": ids, "unnamed": False}
         journal.begin("launch", "exp", wish)  # as if it had been killed before its end

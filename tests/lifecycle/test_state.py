@@ -84,7 +84,7 @@ def test_a_damaged_journal_is_kept_and_begun_anew_with_a_note(
     kept = bay.home.root / "state.db.damaged-1"
     assert kept.name in note
     assert kept.read_bytes() == before
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         assert journal.knows(verb, "exp")
 
 
@@ -168,7 +168,7 @@ def test_a_damaged_record_stops_nobody_and_doctor_names_it(bay: Bay, standing: s
 
 def test_doctor_tells_a_launch_that_was_cut_off(bay: Bay, standing: str) -> None:
     assert standing
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         journal.begin("launch", "half", {"digest": "0", "count": 1, "image": "tiny", "ids": {}})
     (check,) = [check for check in run_checks(bay) if check.name == "journal"]
     assert (check.state, check.found) == ("warning", "cut off: launch half")

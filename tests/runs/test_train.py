@@ -25,6 +25,7 @@ from launchbay.planning.fleet import Instance
 from launchbay.providers.local import end_processes, instance_processes
 from launchbay.runs.train import RunSpec, follow_run, stop_run, submit_run
 from launchbay.store.records import Run, find_run, process_alive, read_run
+from launchbay.testing import RecordingReporter
 from tests.providers.specs import make_instances
 
 SLOW = "import time; print('up', flush=True); time.sleep(600)\n"
@@ -217,6 +218,16 @@ def test_a_keras_script_as_it_is(bay: Bay, with_image: Callable[[str], Image], p
     assert {path.relative_to(run.work).parts[0] for path in run.logdirs} == {"logs"}
     assert (run.cpu_seconds or 0) > 1
     assert (run.peak_memory_bytes or 0) > 100_000_000
+
+
+def test_a_damaged_journal_is_named_and_the_script_runs(
+    bay: Bay, reporter: RecordingReporter, instance: Instance, project: Project
+) -> None:
+    bay.home.journal.write_bytes(b"this was a database once\n" * 500)
+    run, _ = run_it(bay, instance, project({"train.py": ""}))
+    assert run.state == "done"
+    (note,) = reporter.notes
+    assert "The journal was damaged" in note
 
 
 # --- refused --------------------------------------------------------------------------------------------------------

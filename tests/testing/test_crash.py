@@ -21,7 +21,7 @@ def test_crossings_come_in_pairs_around_each_lasting_step(bay: Bay, with_image: 
     seen: list[str] = []
     with crash_points(seen.append):
         make_instances(bay, image)
-        with open_journal(bay.home.journal, bay.clock) as journal:
+        with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
             journal.begin("launch", "exp", {})
         bay.provider.delete(bay.provider.observe())
     assert sorted(item.partition(" ")[2] for item in seen if item.startswith("before")) == sorted(
@@ -54,7 +54,7 @@ def test_a_command_is_counted_and_then_killed(bay: Bay, tiny: str, tmp_path: Pat
     done = crash(str(at), "launch", tiny, "--name", "exp")
     assert done.returncode == -signal.SIGKILL
     assert list(bay.provider.observe()) == []
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         assert len(journal.unfinished("launch", "exp")) == 1
 
 

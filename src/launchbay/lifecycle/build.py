@@ -96,9 +96,7 @@ def _build(bay: Bay, recipe: Recipe, lock: Lock) -> Image:
     """Build under the image's lock; whatever goes wrong, nothing half-made is left."""
     folder = bay.home.tmp / f"build-{lock.digest[:32]}"
     stage = build.Stage(lock=lock, folder=folder, final=image_folder(bay.home, lock.digest))
-    with open_journal(bay.home.journal, bay.clock) as journal:
-        for note in journal.notes:
-            bay.reporter.note(note)
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         for earlier in journal.unfinished("image build", lock.digest):
             journal.end(earlier, "killed")
         operation = journal.begin("image build", lock.digest, {"recipe": recipe.name, "folder": str(folder)})
@@ -139,11 +137,14 @@ class _Building:
         with self._step("verify", "verify") as result:
             installed = build.verify_records(stage)
             result["content"] = installed.content
+        image = self._describe(installed, downloaded)
         with self._step("import", "first import of") as result:
-            probed = self._probe()
+            probed = self._probe(image)
             result.update(probed)
         with self._step("publish", "seal"):
-            build.seal(stage, self._record(installed, probed, downloaded))
+            built = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.bay.clock.now()))
+            image = replace(image, first_import_s=probed["seconds"], build_seconds=self.seconds, built=built)
+            build.seal(stage, {name: value for name, value in fields_of(image).items() if name != "folder"})
             build.publish(stage)
 
     @contextmanager
@@ -156,69 +157,49 @@ class _Building:
             self.seconds[name] = result["seconds"] = round(time.monotonic() - began, 2)
         self.bay.reporter.event(Event(task=task, finished=True, message=f"{self.seconds[name]:.1f} s"))
 
-    def _probe(self) -> dict[str, Any]:
+    def _probe(self, image: Image) -> dict[str, Any]:
         """Import the frameworks once for real: an image that installs but does not import is no image."""
-        locked_names = {pin.name for pin in self.stage.lock.pins}
-        modules = [name for name in FRAMEWORKS if name in locked_names]
-        if not modules:
+        if not image.frameworks:
             return {"seconds": None, "versions": {}, "gpus": {}}
-        draft = _draft_image(self.stage)
         program = install_onboard(self.bay.home)
         with tempfile.TemporaryDirectory(prefix="launchbay-probe-") as folder:
-            transport = image_transport(self.bay, draft, folder=folder)
+            transport = image_transport(self.bay, image, folder=folder)
             try:
-                return ask(transport, str(draft.python_path), program, "probe", {"modules": modules})
+                return ask(transport, str(image.python_path), program, "probe", {"modules": list(image.frameworks)})
             except LaunchbayError as error:
                 hint = "pin other versions in the recipe"
                 raise BuildError(f"{self.recipe.name} installs, but {error.what}", hint=hint) from error
 
-    def _record(self, installed: Content, probed: dict[str, Any], downloaded: int) -> dict[str, Any]:
-        packages = list_packages(str(self.stage.site_packages))
-        config = (self.stage.environment / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    def _describe(self, installed: Content, downloaded: int) -> Image:
+        """Return the image that is being made, as far as it is known before its first import."""
+        stage, target = self.stage, self.stage.lock.target
+        packages = list_packages(str(stage.site_packages))
+        config = (stage.environment / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
         versions = [line.split("=")[1].strip() for line in config if line.startswith("version_info")]
-        files, size = _measure(self.stage.folder)
-        image = replace(
-            _draft_image(self.stage),
+        frameworks = {name: packages[name] for name in FRAMEWORKS if name in packages}
+        files, size = _measure(stage.folder)
+        return Image(
             name=self.recipe.name,
+            kind="framework" if frameworks else "custom",
+            digest=stage.lock.digest,
             content=installed.content,
-            python_version=versions[0] if versions else self.stage.lock.target.python,
+            folder=stage.folder,
+            python=target.python,
+            python_version=versions[0] if versions else target.python,
+            platform=target.platform,
+            accelerator=target.accelerator,
+            frameworks=frameworks,
             packages=packages,
-            kind="framework" if probed["versions"] else "custom",
+            env=dict(stage.lock.env),
             size_bytes=size,
             files=files,
             downloaded_bytes=downloaded,
-            frameworks={name: packages[name] for name in FRAMEWORKS if name in packages},
-            build_seconds=self.seconds,
-            built=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.bay.clock.now())),
-            first_import_s=probed["seconds"],
+            built="",
+            build_seconds={},
+            first_import_s=None,
             description=self.recipe.description,
             retired=self.recipe.retired,
         )
-        return {name: value for name, value in fields_of(image).items() if name != "folder"}
-
-
-def _draft_image(stage: build.Stage) -> Image:
-    """Return just enough of an image to run its Python before it is one."""
-    return Image(
-        name=stage.lock.recipe,
-        kind="framework",
-        digest=stage.lock.digest,
-        content="",
-        folder=stage.folder,
-        python=stage.lock.target.python,
-        python_version="",
-        platform=stage.lock.target.platform,
-        accelerator=stage.lock.target.accelerator,
-        frameworks={},
-        packages={},
-        env=dict(stage.lock.env),
-        size_bytes=0,
-        files=0,
-        downloaded_bytes=0,
-        built="",
-        build_seconds={},
-        first_import_s=None,
-    )
 
 
 def _measure(folder: Path) -> tuple[int, int]:

@@ -85,9 +85,9 @@ def _journal(bay: Bay) -> Iterator[Check]:
         yield Check(name="journal", state="ok", found="none yet; it begins with the first launch")
         return
     try:
-        with open_journal(bay.home.journal, bay.clock) as journal:
-            for note in journal.notes:
-                yield Check(name="journal", state="warning", found=note)
+        notes: list[str] = []
+        with open_journal(bay.home.journal, bay.clock, notes.append) as journal:
+            yield from (Check(name="journal", state="warning", found=note) for note in notes)
             cut_off = [
                 f"{item.verb} {item.subject}" for verb in ("launch", "terminate") for item in journal.unfinished(verb)
             ]

@@ -34,7 +34,7 @@ def plan_end(bay: Bay, name: str) -> Plan:
     try:
         return plan_terminate(select(bay.provider.observe(), name))
     except NotFound:
-        with _journal(bay) as journal:
+        with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
             if not _was_meant(journal, name):
                 raise
         return plan_terminate(())
@@ -48,7 +48,10 @@ def change_power(bay: Bay, verb: str, name: str) -> Ended:
         raise UsageError(f"{provider.name} instances cannot be stopped and started", hint=f"bay terminate {name}")
     ended = 0
     plan = plan_power(verb, instances)
-    with _holding(bay, fleet_names(instances)), _journal(bay) as journal:
+    with (
+        _holding(bay, fleet_names(instances)),
+        open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal,
+    ):
         if look(_standing(bay, name)) != plan.saw:
             raise Conflict(f"{name!r} changed meanwhile", hint="the same command again")
         operation = journal.begin(verb, name, {"names": [item.name for item in instances]})
@@ -70,7 +73,10 @@ def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
     One that is gone already, or whose launch or terminate was cut off before anything of it was to be seen, is fine.
     """
     plan = plan or plan_end(bay, name)
-    with _journal(bay) as journal, _holding(bay, fleet_names(_standing(bay, name)) or [name]):
+    with (
+        open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal,
+        _holding(bay, fleet_names(_standing(bay, name)) or [name]),
+    ):
         instances = _standing(bay, name)
         if instances and look(instances) != plan.saw:
             raise Conflict(f"{name!r} changed since the plan was shown", hint="the same command again")
@@ -82,14 +88,6 @@ def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
         _close_cut_off(bay, journal, name)
     bay.provider.sweep()
     return Ended(verb="terminate", names=[item.name for item in instances])
-
-
-@contextmanager
-def _journal(bay: Bay) -> Iterator[Journal]:
-    with open_journal(bay.home.journal, bay.clock) as journal:
-        for note in journal.notes:
-            bay.reporter.note(note)
-        yield journal
 
 
 def _standing(bay: Bay, name: str) -> Sequence[Instance]:

@@ -65,9 +65,7 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
     image, built = ensure_image(bay, reference)
     if built:
         watch.lap("image")
-    with open_journal(bay.home.journal, bay.clock) as journal:
-        for note in journal.notes:
-            bay.reporter.note(note)
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         busy: set[str] = set()
         while True:
             fleet = name or _find_name(bay, journal, image, count, busy)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Action", "FleetWish", "Instance", "InstanceSpec", "Plan", "look"]
+from launchbay.jsonable import fields_of
+
+__all__ = ["Action", "FleetWish", "Instance", "InstanceSpec", "Plan", "look", "made_from"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,21 @@ class Instance:
     root: Path
     cloud_id: str | None = None
     usd_per_hour: str | None = None
+
+
+def made_from(
+    spec: InstanceSpec, *, provider: str, layer: str, created_at: float, root: Path, usd_per_hour: str | None = None
+) -> Instance:
+    """Return the running instance that a spec has become."""
+    return Instance(
+        **fields_of(spec),
+        provider=provider,
+        layer=layer,
+        state="running",
+        created_at=created_at,
+        root=root,
+        usd_per_hour=usd_per_hour,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from launchbay.errors import StateError
 from launchbay.files import discard, explain_os_error, locked, read_json, remove_tree, write_json
 from launchbay.home import Home
 from launchbay.images.image import Image
-from launchbay.planning.fleet import Instance, InstanceSpec
+from launchbay.planning.fleet import Instance, InstanceSpec, made_from
 from launchbay.ports import Clock
 from launchbay.providers.layer import Layer
 
@@ -71,17 +71,10 @@ class LocalProvider:
         for folder in ("home", "work"):
             (draft / folder).mkdir(parents=True)
         self.layer.create(draft, image)
-        instance = Instance(
-            id=spec.id,
-            name=spec.name,
-            fleet=spec.fleet,
-            count=spec.count,
-            image=spec.image,
-            digest=spec.digest,
-            token=spec.token,
+        instance = made_from(
+            spec,
             provider=self.name,
             layer=self.layer.name,
-            state="running",
             created_at=self.clock.now(),
             root=final,
             usd_per_hour="0.00",

@@ -74,7 +74,7 @@ def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
     transport = connect(bay, instance)
     identity = new_id("run", bay.clock.now())
     draft, final = bay.home.tmp / f"new-{identity}", bay.home.runs / identity
-    with open_journal(bay.home.journal, bay.clock) as journal:
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         operation = journal.begin("train", identity, {"instance": instance.name, "script": str(script)})
         try:
             # the lock tells every sweep that drafts are not left over, but being made

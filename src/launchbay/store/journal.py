@@ -13,8 +13,8 @@ import json
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,6 @@ class Journal:
     path: Path
     clock: Clock
     connection: sqlite3.Connection
-    notes: list[str] = field(default_factory=list)
 
     def begin(self, verb: str, subject: str, wish: Mapping[str, Any]) -> Operation:
         """Write down what is meant, before anything is done about it."""
@@ -65,7 +64,7 @@ class Journal:
         return operation
 
     def write(self, operation: Operation, kind: str, step: str, detail: Mapping[str, Any]) -> None:
-        """Append one entry. Raises StateError when it cannot be written: then nothing may be acted on."""
+        """Append one entry. Raises StateError when it cannot be written: after an intent nothing may be acted on."""
         row = (operation.id, operation.verb, operation.subject, kind, step, json.dumps(dict(detail)))
         try:
             with self.connection:
@@ -75,8 +74,10 @@ class Journal:
                     (self.clock.now(), *row, _sum(row)),
                 )
         except sqlite3.OperationalError as error:
+            is_ahead = kind in ("begin", "intent")
+            outcome = "nothing was begun" if is_ahead else "the step itself was done"
             raise StateError(
-                f"the journal cannot be written: {error}; nothing was begun",
+                f"the journal cannot be written: {error}; {outcome}",
                 where=str(self.path),
                 hint="free some space if the disk is full, then the same command again",
             ) from error
@@ -133,26 +134,25 @@ class Journal:
 
 
 @contextlib.contextmanager
-def open_journal(path: Path, clock: Clock) -> Iterator[Journal]:
-    """Open the journal, beginning a new one when it is lost or damaged (the damaged file is kept beside it).
+def open_journal(path: Path, clock: Clock, note: Callable[[str], None]) -> Iterator[Journal]:
+    """Open the journal, beginning a new one when it is lost or damaged: the damaged file is kept, and `note` is told.
 
     Raises StateError when it was written by a newer version of Launchbay.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    notes: list[str] = []
     connection, error = _try_to_connect(path)
     if connection is None:
         with locked(path.parent / "locks" / "journal.lock"):  # another command may be mending it right now
             connection, error = _try_to_connect(path)
             if connection is None:
                 kept = _set_aside(path)
-                notes.append(
+                note(
                     f"The journal was damaged ({error}); it is kept as {kept.name},"
                     " and a new one was begun from the records."
                 )
                 connection = _connect(path)
     try:
-        yield Journal(path=path, clock=clock, connection=connection, notes=notes)
+        yield Journal(path=path, clock=clock, connection=connection)
     finally:
         connection.close()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from launchbay.errors import UserError
 from launchbay.images.image import Image
-from launchbay.planning.fleet import Instance, InstanceSpec
+from launchbay.planning.fleet import Instance, InstanceSpec, made_from
 from launchbay.ports import Clock
 from launchbay.testing.clock import VirtualClock
 
@@ -37,20 +37,8 @@ class FakeProvider:
                 continue
             if number == self.fail_at:
                 raise UserError(f"no capacity for {spec.name}", hint="another zone")
-            instance = Instance(
-                id=spec.id,
-                name=spec.name,
-                fleet=spec.fleet,
-                count=spec.count,
-                image=spec.image,
-                digest=spec.digest,
-                token=spec.token,
-                provider=self.name,
-                layer="fake",
-                state="running",
-                created_at=self.clock.now(),
-                root=Path("/nowhere") / spec.id,
-            )
+            root = Path("/nowhere") / spec.id
+            instance = made_from(spec, provider=self.name, layer="fake", created_at=self.clock.now(), root=root)
             self.instances[spec.id] = instance
             made(instance)
 
