@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,20 @@ def image_python(image_store: Callable[[str], Image]) -> Callable[[str], Path]:
 def bay_command() -> list[str]:
     """Return how to start `bay` as a child process, with this test's interpreter."""
     return [sys.executable, "-m", "launchbay"]
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[[Path, int], None]]:
+    """Return a function that mounts a file system of so many KiB on a folder."""
+    mounted: list[Path] = []
+
+    def make(folder: Path, size_kib: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "none", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            pytest.skip("a full disk needs the right to mount a small file system (root)")
+        mounted.append(folder)
+
+    yield make
+    for folder in reversed(mounted):
+        subprocess.run(["umount", str(folder)], check=True)

@@ -17,7 +17,7 @@ from launchbay.home import random_letters
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.launch import Launch
 from launchbay.models.card import Evaluation
-from launchbay.providers.local import instance_processes
+from launchbay.providers.processes import instance_processes
 from launchbay.scaffold import find_splits, write_project
 from launchbay.store.records import Run
 from launchbay.units import format_bytes, format_duration

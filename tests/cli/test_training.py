@@ -13,7 +13,7 @@ import pytest
 
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance
-from launchbay.providers.local import end_processes, instance_processes
+from launchbay.providers.processes import end_processes, instance_processes
 from launchbay.store.records import Run, list_runs, read_run
 from tests.cli.conftest import Said
 from tests.cli.terminal import on_terminal

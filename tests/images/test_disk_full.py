@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,23 +16,6 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.build import ensure_image
 
 pytestmark = pytest.mark.all
-
-
-@pytest.fixture
-def mount() -> Iterator[Callable[[Path, int], None]]:
-    """Return a function that mounts a file system of so many KiB on a folder."""
-    mounted: list[Path] = []
-
-    def make(folder: Path, size_kib: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "none", str(folder)]
-        if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode != 0:
-            pytest.skip("a full disk needs the right to mount a small file system (root)")
-        mounted.append(folder)
-
-    yield make
-    for folder in reversed(mounted):
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def used(folder: Path) -> int:

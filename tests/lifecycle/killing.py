@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launchbay.home import Home
-from launchbay.providers.local import instance_processes
+from launchbay.providers.processes import instance_processes
 from launchbay.testing import crash_points
 
 __all__ = ["count_crossings", "kill_at", "leftovers"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from launchbay.api.fleet import execute, terminate_plan
+from launchbay.api.fleet import execute, stop, terminate_plan
 from launchbay.errors import Conflict, NotFound, UsageError
 from launchbay.files import locked
 from launchbay.images.image import Image
@@ -17,7 +17,7 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.end import change_power, plan_end, terminate
 from launchbay.lifecycle.launch import launch_fleet
 from launchbay.planning.fleet import Instance
-from launchbay.providers.local import instance_processes
+from launchbay.providers.processes import instance_processes
 from launchbay.runs.train import RunSpec, submit_run
 from launchbay.store.journal import open_journal
 from launchbay.store.records import find_run
@@ -94,6 +94,48 @@ def test_a_stopped_one_refuses_work_until_it_is_started(bay: Bay, two: Sequence[
     change_power(bay, "start", "exp")
     change_power(bay, "start", "exp")
     assert states(bay) == ["running", "running"]
+
+
+def test_what_was_so_already_is_told_from_what_was_done(bay: Bay, two: Sequence[Instance]) -> None:
+    assert len(two) == 2
+    assert not change_power(bay, "start", "exp").changed
+    assert change_power(bay, "stop", "exp-1").changed
+    assert change_power(bay, "stop", "exp").changed
+    assert not change_power(bay, "stop", "exp").changed
+    assert change_power(bay, "reboot", "exp").changed
+    assert terminate(bay, "exp").changed
+    assert not terminate(bay, "exp").changed
+
+
+def test_stop_takes_a_name_for_an_instance_before_it_takes_it_for_a_run(
+    bay: Bay, two: Sequence[Instance], tiny: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "project" / "train.py"
+    script.parent.mkdir()
+    script.write_text("import time; print('on', flush=True); time.sleep(600)\n", encoding="utf-8")
+    run = submit_run(bay, two[0], RunSpec(script=script))
+    launch_fleet(bay, tiny, count=2, name="run")
+    assert list(stop(bay, "run-2").names) == ["run-2"]
+    with pytest.raises(NotFound, match="no instance or fleet named 'run-20'"):
+        stop(bay, "run-20")
+    assert find_run(bay.home, run.id).state == "running"
+    ended = stop(bay, "latest")
+    assert (list(ended.names), ended.changed) == ([run.id], True)
+    assert find_run(bay.home, run.id).state == "stopped"
+    assert not stop(bay, run.id).changed
+
+
+def test_all_of_a_fleet_is_asked_at_once(bay: Bay, two: Sequence[Instance], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, a fleet of twenty that does not listen would take minutes to stop."""
+    asked: list[list[str]] = []
+
+    def end(marks: Sequence[str], **_: object) -> int:
+        asked.append(list(marks))
+        return 0
+
+    monkeypatch.setattr("launchbay.providers.local.end_marked", end)
+    change_power(bay, "stop", "exp")
+    assert asked == [[f"LAUNCHBAY_INSTANCE={item.id}" for item in two]]
 
 
 def test_reboot_ends_what_runs_and_goes_on(bay: Bay, two: Sequence[Instance]) -> None:
@@ -187,11 +229,11 @@ def test_one_terminated_meanwhile_is_not_brought_back_by_start(bay: Bay, two: Se
                 terminate(bay, "exp")
             return found
 
-        def stop(self, instance: Instance) -> int:
-            raise AssertionError(instance)
+        def stop(self, instances: Sequence[Instance]) -> int:
+            raise AssertionError(instances)
 
-        def start(self, instance: Instance) -> None:
-            raise AssertionError(instance)
+        def start(self, instances: Sequence[Instance]) -> None:
+            raise AssertionError(instances)
 
     late = replace(bay, provider=Late())  # type: ignore[arg-type]
     with pytest.raises(Conflict, match="'exp' changed meanwhile"):

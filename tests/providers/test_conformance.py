@@ -127,18 +127,18 @@ def test_a_failure_in_the_middle_leaves_the_earlier_ones_and_raises(case: Case) 
 def test_stop_and_start_are_idempotent_and_touch_only_one(case: Case) -> None:
     first, second = make(case, 2)
     for _ in range(2):
-        assert case.provider.stop(first) == 0
+        assert case.provider.stop([first]) == 0
         assert list(case.other.observe()) == [replace(first, state="stopped"), second]
     for _ in range(2):
-        case.provider.start(first)
+        case.provider.start([first])
         assert list(case.other.observe()) == [first, second]
 
 
 def test_one_that_is_gone_is_not_brought_back(case: Case) -> None:
     (instance,) = make(case, 1)
     case.provider.delete([instance])
-    assert case.provider.stop(instance) == 0
-    case.provider.start(instance)
+    assert case.provider.stop([instance]) == 0
+    case.provider.start([instance])
     assert names(case.provider) == []
 
 

@@ -22,7 +22,7 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.end import change_power
 from launchbay.onboard.process import identify
 from launchbay.planning.fleet import Instance
-from launchbay.providers.local import end_processes, instance_processes
+from launchbay.providers.processes import end_processes, instance_processes
 from launchbay.runs.train import RunSpec, follow_run, stop_run, submit_run
 from launchbay.store.records import Run, find_run, process_alive, read_run
 from launchbay.testing import RecordingReporter

@@ -27,6 +27,19 @@ def test_a_name_that_can_be(name: str) -> None:
     assert check_fleet_name(name) == name
 
 
+@pytest.mark.parametrize("name", ["latest", "run-20261126-025230-6bjgx"])
+def test_what_means_a_run_names_no_fleet(name: str) -> None:
+    with pytest.raises(UsageError, match="means a run") as caught:
+        check_fleet_name(name)
+    assert caught.value.hint == f"--name my-{name}"
+    assert check_fleet_name(suggest_name(name)) == f"my-{name}"
+
+
+@pytest.mark.parametrize("name", ["run", "run-2", "latest-1", "Latest"])
+def test_what_only_looks_like_a_run_is_a_name(name: str) -> None:
+    assert check_fleet_name(name) == name == suggest_name(name)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -15,6 +15,7 @@ import pytest
 
 from launchbay.errors import LaunchbayError, StateError, UserError
 from launchbay.files import locked
+from launchbay.store import journal as journal_module
 from launchbay.store.journal import SCHEMA_VERSION, Journal, open_journal
 from launchbay.testing import VirtualClock
 
@@ -48,8 +49,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "home" / "state.db"
 
 
-def opened(path: Path, notes: list[str] | None = None) -> contextlib.AbstractContextManager[Journal]:
-    return open_journal(path, VirtualClock(), ([] if notes is None else notes).append)
+def opened(
+    path: Path, notes: list[str] | None = None, *, frees: bool = False
+) -> contextlib.AbstractContextManager[Journal]:
+    return open_journal(path, VirtualClock(), ([] if notes is None else notes).append, frees=frees)
 
 
 @pytest.fixture
@@ -430,3 +433,48 @@ def test_a_result_that_cannot_be_written_does_not_say_that_nothing_was_done(jour
     journal.connection.execute(f"PRAGMA max_page_count = {pages_now}")
     with pytest.raises(StateError, match="the step itself was done"):
         journal.write(operation, "result", "create", {"much": "x" * 100_000})
+
+
+def test_what_gives_room_back_goes_on_without_a_journal_that_cannot_grow(path: Path) -> None:
+    notes: list[str] = []
+    with opened(path, notes, frees=True) as journal:
+        pages_now = journal.connection.execute("PRAGMA page_count").fetchone()[0]
+        journal.connection.execute(f"PRAGMA max_page_count = {pages_now}")
+        operation = journal.begin("terminate", "exp", {"much": "x" * 100_000})
+        with journal.step(operation, "delete", much="x" * 100_000):
+            pass
+        journal.end(operation, "done")
+    (note,) = notes
+    assert "database or disk is full" in note
+    assert "going on without it" in note
+    with opened(path) as journal:
+        assert journal.entries() == []
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR | 22 << 8])
+def test_what_gives_room_back_goes_on_without_a_journal_that_cannot_be_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    connect = journal_module._connect  # noqa: SLF001 - what sqlite answers cannot be had otherwise
+
+    def refuse(place: Path) -> sqlite3.Connection:
+        if place == path:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = code
+            raise error
+        return connect(place)
+
+    monkeypatch.setattr(journal_module, "_connect", refuse)
+    with pytest.raises(StateError, match="the journal cannot be opened: disk I/O error"), opened(path):
+        pass
+    notes: list[str] = []
+    with opened(path, notes, frees=True) as journal:
+        journal.end(journal.begin("terminate", "exp", {}), "done")
+    assert len(notes) == 1
+
+
+def test_a_newer_journal_is_refused_also_by_what_gives_room_back(path: Path) -> None:
+    with opened(path) as journal:
+        journal.connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(StateError, match="newer Launchbay"), opened(path, frees=True):
+        pass

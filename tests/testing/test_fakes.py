@@ -116,13 +116,13 @@ def test_a_provider_stops_and_starts_only_what_there_is() -> None:
     provider = FakeProvider()
     provider.create([spec(1)], IMAGE, made=lambda _: None)
     instance = provider.observe()[0]
-    assert provider.stop(instance) == 0
+    assert provider.stop([instance]) == 0
     assert provider.observe() == [replace(instance, state="stopped")]
-    provider.start(instance)
+    provider.start([instance])
     assert provider.observe() == [instance]
     provider.delete([instance, instance])
-    provider.stop(instance)
-    provider.start(instance)
+    provider.stop([instance])
+    provider.start([instance])
     assert (provider.observe(), provider.sweep()) == ([], ())
 
 

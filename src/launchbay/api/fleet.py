@@ -12,6 +12,7 @@ from launchbay.lifecycle.verify import Verification, verify_instances
 from launchbay.planning.decide import select, select_one
 from launchbay.planning.fleet import Instance, Plan
 from launchbay.runs.train import stop_run
+from launchbay.spec.names import LATEST, is_run_id
 from launchbay.store.records import find_run
 
 __all__ = [
@@ -79,11 +80,12 @@ def _split_place(bay: Bay, text: str) -> tuple[Instance, str] | None:
 
 
 def stop(bay: Bay, name: str) -> Ended:
-    """Stop a fleet or an instance (all that runs in it ends, its files stay), or a run."""
-    if name.startswith("run-") or name == "latest":
+    """Stop a fleet or an instance (all that runs in it ends, its files stay), or a run: its whole id, or ``latest``."""
+    if name == LATEST or is_run_id(name):  # no fleet can be called so
         run = find_run(bay.home, name)
-        ended = 0 if run.is_over else 1
-        return Ended(verb="stop", names=[stop_run(bay, run).id], processes_ended=ended)
+        was_over = run.is_over
+        run = stop_run(bay, run)
+        return Ended(verb="stop", names=[run.id], processes_ended=int(not was_over), changed=not was_over)
     return change_power(bay, "stop", name)
 
 

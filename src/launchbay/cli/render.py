@@ -198,9 +198,12 @@ def verification_text(name: str, proof: Verification) -> str:
 def ended_text(ended: Ended) -> str:
     """Say what was stopped, started or removed."""
     done = {"stop": "stopped", "start": "started", "reboot": "restarted", "terminate": "terminated"}[ended.verb]
+    was = {"stop": "stopped", "start": "running"}
     if not ended.names:
         return "Nothing of it is left: it was terminated before."
     names = ended.names[0] if len(ended.names) == 1 else f"{ended.names[0]} to {ended.names[-1]} ({len(ended.names)})"
+    if not ended.changed:
+        return f"{names} {'was' if len(ended.names) == 1 else 'were'} {was[ended.verb]} already."
     ended_words = f", {ended.processes_ended} process(es) ended" if ended.processes_ended else ""
     left = "; runs, logs and models stay (`bay runs`)" if ended.verb == "terminate" else ""
     return f"{names} {done}{ended_words}{left}. What still costs: ${ended.usd_per_day} a day."

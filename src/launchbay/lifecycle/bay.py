@@ -35,8 +35,9 @@ def open_bay(*, reporter: Reporter | None = None, environ: Mapping[str, str] | N
     """Return the person's own bay: `$LAUNCHBAY_HOME`, the system's clock, local instances."""
     environ = os.environ if environ is None else environ
     home, clock = find_home(environ), SystemClock()
-    provider = LocalProvider(home, PthLayer(), clock)
-    return Bay(home=home, clock=clock, reporter=reporter or SilentReporter(), provider=provider, environ=environ)
+    reporter = reporter or SilentReporter()
+    provider = LocalProvider(home, PthLayer(), clock, reporter)
+    return Bay(home=home, clock=clock, reporter=reporter, provider=provider, environ=environ)
 
 
 def image_of(bay: Bay, instance: Instance) -> Image:

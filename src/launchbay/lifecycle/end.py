@@ -20,11 +20,15 @@ __all__ = ["Ended", "change_power", "plan_end", "terminate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """What was done: names of the instances, processes ended, and what of it still costs money (nothing, locally)."""
+    """What was done: names of the instances, processes ended, and what of it still costs money (nothing, locally).
+
+    `changed` is false when all of it was so already.
+    """
 
     verb: str
     names: Sequence[str]
     processes_ended: int = 0
+    changed: bool = True
     still_costs: Sequence[Mapping[str, Any]] = ()
     usd_per_day: str = "0.00"
 
@@ -34,7 +38,7 @@ def plan_end(bay: Bay, name: str) -> Plan:
     try:
         return plan_terminate(select(bay.provider.observe(), name))
     except NotFound:
-        with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
+        with open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=True) as journal:
             if not _was_meant(journal, name):
                 raise
         return plan_terminate(())
@@ -50,21 +54,26 @@ def change_power(bay: Bay, verb: str, name: str) -> Ended:
     plan = plan_power(verb, instances)
     with (
         _holding(bay, fleet_names(instances)),
-        open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal,
+        open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=verb != "start") as journal,
     ):
         if look(_standing(bay, name)) != plan.saw:
             raise Conflict(f"{name!r} changed meanwhile", hint="the same command again")
         operation = journal.begin(verb, name, {"names": [item.name for item in instances]})
         for action in plan.actions:
             with journal.step(operation, action.verb, names=list(action.names)) as result:
-                for instance in instances:
-                    if action.verb == "stop":
-                        ended += provider.stop(instance)
-                    else:
-                        provider.start(instance)
+                if action.verb == "stop":
+                    ended += provider.stop(instances)
+                else:
+                    provider.start(instances)
                 result["processes_ended"] = ended
         journal.end(operation, "done")
-    return Ended(verb=verb, names=[item.name for item in instances], processes_ended=ended)
+    wished = {"stop": "stopped", "start": "running", "reboot": ""}[verb]
+    return Ended(
+        verb=verb,
+        names=[item.name for item in instances],
+        processes_ended=ended,
+        changed=bool(ended) or any(item.state != wished for item in instances),
+    )
 
 
 def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
@@ -74,7 +83,7 @@ def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
     """
     plan = plan or plan_end(bay, name)
     with (
-        open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal,
+        open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=True) as journal,
         _holding(bay, fleet_names(_standing(bay, name)) or [name]),
     ):
         instances = _standing(bay, name)
@@ -87,7 +96,7 @@ def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
             journal.end(operation, "done")
         _close_cut_off(bay, journal, name)
     bay.provider.sweep()
-    return Ended(verb="terminate", names=[item.name for item in instances])
+    return Ended(verb="terminate", names=[item.name for item in instances], changed=bool(instances))
 
 
 def _standing(bay: Bay, name: str) -> Sequence[Instance]:

@@ -146,7 +146,7 @@ def remove_image(bay: Bay, reference: str) -> Image:
                 f"{len(standing)} instance(s) stand on {image.name}: {fleets}",
                 hint=f"bay terminate {standing[0].fleet}",
             )
-        with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
+        with open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=True) as journal:
             operation = journal.begin("image remove", image.digest, {"name": image.name})
             with journal.step(operation, "remove"):
                 discard(image.folder, bay.home.trash)

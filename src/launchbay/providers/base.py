@@ -28,7 +28,10 @@ class Provider(Protocol):
         """
 
     def delete(self, instances: Sequence[Instance]) -> None:
-        """Remove instances with all that runs in them. Idempotent: one that is gone is fine."""
+        """Remove instances with all that runs in them. Idempotent: one that is gone is fine.
+
+        Raises LaunchbayError when something in one would not end; then all of them stand.
+        """
 
     def sweep(self) -> Sequence[str]:
         """Remove what killed commands left half-made; return what it was. Safe at any time."""
@@ -38,8 +41,11 @@ class Provider(Protocol):
 class CanStop(Protocol):
     """**Protocol:** a provider whose instances can stand still and go on."""
 
-    def stop(self, instance: Instance) -> int:
-        """End all that runs in it, keep its files; return the number of processes ended. Idempotent; one that is gone is fine."""
+    def stop(self, instances: Sequence[Instance]) -> int:
+        """End all that runs in them, keep their files; return how many processes ended. Idempotent; one that is gone is fine.
 
-    def start(self, instance: Instance) -> None:
-        """Let it run again. Idempotent; one that is gone stays gone."""
+        Raises LaunchbayError when something in one would not end.
+        """
+
+    def start(self, instances: Sequence[Instance]) -> None:
+        """Let them run again. Idempotent; one that is gone stays gone."""

@@ -7,11 +7,8 @@ renaming it away first. Whatever runs in it carries its id in the environment, s
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launchbay.errors import StateError
@@ -19,13 +16,12 @@ from launchbay.files import discard, explain_os_error, locked, read_json, remove
 from launchbay.home import Home
 from launchbay.images.image import Image
 from launchbay.planning.fleet import Instance, InstanceSpec, made_from
-from launchbay.ports import Clock
+from launchbay.ports import Clock, Reporter, SilentReporter
 from launchbay.providers.layer import Layer
+from launchbay.providers.processes import end_marked
 
-__all__ = ["LocalProvider", "damaged_instances", "end_processes", "instance_processes"]
+__all__ = ["LocalProvider", "damaged_instances"]
 
-_PATIENCE_S = 28.0  # a supervisor gives its script ten seconds, and then has its artefacts to hash
-_ROUNDS = 5  # for processes that start others on their way out; one that goes on for ever is not worth more
 _STORED = ("id", "name", "fleet", "count", "image", "digest", "token", "provider", "layer", "state", "created_at")
 
 
@@ -36,6 +32,7 @@ class LocalProvider:
     home: Home
     layer: Layer
     clock: Clock
+    reporter: Reporter = field(default_factory=SilentReporter)
     name: str = "local"
 
     def observe(self) -> Sequence[Instance]:
@@ -51,7 +48,7 @@ class LocalProvider:
     def create(self, specs: Sequence[InstanceSpec], image: Image, *, made: Callable[[Instance], None]) -> None:
         """Make what is not there yet, in order."""
         self.home.instances.mkdir(parents=True, exist_ok=True)
-        self.home.tmp.mkdir(parents=True, exist_ok=True)
+        self.home.trash.mkdir(parents=True, exist_ok=True)  # already now: a full disk may have no room for it
         for spec in specs:
             final = self.home.instances / spec.id
             if final.exists():
@@ -88,22 +85,28 @@ class LocalProvider:
 
     def delete(self, instances: Sequence[Instance]) -> None:
         """End what runs in them, then remove them; each vanishes in one step."""
-        _end_all({instance.id for instance in instances})
+        self._end_all([instance.id for instance in instances])
         for instance in instances:
             self.layer.remove(instance.root)
             with contextlib.suppress(FileNotFoundError):
                 discard(instance.root, self.home.trash)
 
-    def stop(self, instance: Instance) -> int:
-        """End what runs in it and mark it stopped."""
-        if instance.root.exists():
-            _write(instance.root, replace(instance, state="stopped"))
-        return _end_all({instance.id})
+    def stop(self, instances: Sequence[Instance]) -> int:
+        """Mark them stopped and end what runs in them, the latter also where there is no room to write the former."""
+        try:
+            self._mark(instances, "stopped")
+        finally:
+            ended = self._end_all([instance.id for instance in instances])
+        return ended
 
-    def start(self, instance: Instance) -> None:
-        """Mark it running; a layer instance has no process of its own."""
-        if instance.root.exists():
-            _write(instance.root, replace(instance, state="running"))
+    def start(self, instances: Sequence[Instance]) -> None:
+        """Mark them running; a layer instance has no process of its own."""
+        self._mark(instances, "running")
+
+    def _mark(self, instances: Sequence[Instance], state: str) -> None:
+        for instance in instances:
+            if instance.root.exists():
+                _write(instance.root, replace(instance, state=state))
 
     def sweep(self) -> Sequence[str]:
         """Remove drafts, trash and half-built images. Whoever makes one holds a lock, which is how a live one is told."""
@@ -117,6 +120,9 @@ class LocalProvider:
             for path in left:
                 remove_tree(path)
         return tuple(path.name for path in builds + left)
+
+    def _end_all(self, identities: Collection[str]) -> int:
+        return end_marked([f"LAUNCHBAY_INSTANCE={identity}" for identity in identities], tell=self.reporter.event)
 
     def _remove_build(self, path: Path) -> bool:
         with locked(self.home.lock(f"image-{path.name.removeprefix('build-')}"), wait=False) as free:
@@ -150,49 +156,3 @@ def damaged_instances(home: Home) -> Sequence[Path]:
         if not is_whole:
             damaged.append(folder)
     return damaged
-
-
-def instance_processes(identities: Iterable[str]) -> list[int]:
-    """Return the processes of ours that carry one of these instance ids, found in the system's own table."""
-    marks = [f"LAUNCHBAY_INSTANCE={identity}\0".encode() for identity in identities]
-    found = []
-    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
-        if name.isdigit() and int(name) != os.getpid():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
-                environment = file.read() + b"\0"
-                if any(mark in environment for mark in marks):
-                    found.append(int(name))
-    return found
-
-
-def _end_all(identities: Collection[str]) -> int:
-    """End all that runs in instances, also what a process starts while it is being ended; return how many they were."""
-    ended = 0
-    for _ in range(_ROUNDS):
-        pids = instance_processes(identities)
-        if not pids:
-            break
-        end_processes(pids)
-        ended += len(pids)
-    return ended
-
-
-def end_processes(pids: Sequence[int]) -> None:
-    """Ask processes to end, and end those that have not within ten seconds."""
-    for sign, patience in ((signal.SIGTERM, _PATIENCE_S + 2), (signal.SIGKILL, 2.0)):
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, sign)
-        until = time.monotonic() + patience
-        while (pids := [pid for pid in pids if _runs(pid)]) and time.monotonic() < until:
-            time.sleep(0.02)
-        if not pids:
-            return
-
-
-def _runs(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

@@ -8,12 +8,30 @@ from collections.abc import Iterable, Sequence
 
 from launchbay.errors import NotFound, UsageError
 
-__all__ = ["MAX_COUNT", "check_count", "check_fleet_name", "instance_names", "nearest", "suggest_name"]
+__all__ = [
+    "LATEST",
+    "MAX_COUNT",
+    "check_count",
+    "check_fleet_name",
+    "instance_names",
+    "is_run_id",
+    "nearest",
+    "suggest_name",
+]
 
 MAX_COUNT = 1000
 """Most instances in one fleet: what EC2 allows in one call, and more than a laptop should be asked for."""
 
+LATEST = "latest"
+"""What stands for the newest run."""
+
+_RUN_ID = re.compile(r"run-\d{8}-\d{6}-[0-9a-z]+\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}\Z")
+
+
+def is_run_id(name: str) -> bool:
+    """Say whether a name is the whole id of a run, as ours are made."""
+    return _RUN_ID.match(name) is not None
 
 
 def check_count(count: int, *, where: str = "") -> int:
@@ -37,12 +55,16 @@ def check_fleet_name(name: str, *, count: int | None = None, where: str = "") ->
             where=where,
             hint=f"--name {suggest_name(name)}",
         )
+    if name == LATEST or is_run_id(name):
+        hint = f"--name {suggest_name(name)}"
+        raise UsageError(f"{name!r} means a run, so no fleet can have that name", where=where, hint=hint)
     return name
 
 
 def suggest_name(name: str) -> str:
     """Return the nearest name that is allowed."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:63] or "exp"
+    suggested = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:63] or "exp"
+    return f"my-{suggested}" if suggested == LATEST or is_run_id(suggested) else suggested
 
 
 def instance_names(fleet: str, count: int) -> tuple[str, ...]:

@@ -51,11 +51,16 @@ class Operation:
 
 @dataclass(slots=True)
 class Journal:
-    """An open journal. Every write is durable when the call returns."""
+    """An open journal. Every write is durable when the call returns.
+
+    `frees` says that what it is opened for gives room back: on a full disk it then goes on in memory, and says so.
+    """
 
     path: Path
     clock: Clock
     connection: sqlite3.Connection
+    note: Callable[[str], None]
+    frees: bool = False
 
     def begin(self, verb: str, subject: str, wish: Mapping[str, Any]) -> Operation:
         """Write down what is meant, before anything is done about it."""
@@ -67,13 +72,12 @@ class Journal:
         """Append one entry. Raises StateError when it cannot be written: after an intent nothing may be acted on."""
         row = (operation.id, operation.verb, operation.subject, kind, step, json.dumps(dict(detail)))
         try:
-            with self.connection:
-                self.connection.execute(
-                    "INSERT INTO journal (at, operation, verb, subject, kind, step, detail, sum)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (self.clock.now(), *row, _sum(row)),
-                )
+            self._append(row)
         except sqlite3.OperationalError as error:
+            if self.frees and _is_full(error):
+                self.connection.close()
+                self.connection = _connect_to_memory(error, self.note)
+                return self._append(row)
             is_ahead = kind in ("begin", "intent")
             outcome = "nothing was begun" if is_ahead else "the step itself was done"
             raise StateError(
@@ -81,6 +85,14 @@ class Journal:
                 where=str(self.path),
                 hint="free some space if the disk is full, then the same command again",
             ) from error
+
+    def _append(self, row: Sequence[str]) -> None:
+        with self.connection:
+            self.connection.execute(
+                "INSERT INTO journal (at, operation, verb, subject, kind, step, detail, sum)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (self.clock.now(), *row, _sum(row)),
+            )
 
     def attempt(self, operation: Operation, kind: str, step: str, detail: Mapping[str, Any]) -> None:
         """Append an entry if that is possible: cleaning up after a failure must not fail for a full disk."""
@@ -134,12 +146,28 @@ class Journal:
 
 
 @contextlib.contextmanager
-def open_journal(path: Path, clock: Clock, note: Callable[[str], None]) -> Iterator[Journal]:
+def open_journal(path: Path, clock: Clock, note: Callable[[str], None], *, frees: bool = False) -> Iterator[Journal]:
     """Open the journal, beginning a new one when it is lost or damaged: the damaged file is kept, and `note` is told.
 
-    Raises StateError when it was written by a newer version of Launchbay.
+    With `frees` a full disk is no reason to stop: who cannot terminate for lack of room never gets any. Raises
+    StateError when it was written by a newer version of Launchbay.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        connection = _connect_or_mend(path, note)
+    except sqlite3.DatabaseError as error:
+        if not (frees and _is_full(error)):
+            hint = "free some space if the disk is full; `bay doctor` says what else there is"
+            raise StateError(f"the journal cannot be opened: {error}", where=str(path), hint=hint) from error
+        connection = _connect_to_memory(error, note)
+    journal = Journal(path=path, clock=clock, connection=connection, note=note, frees=frees)
+    try:
+        yield journal
+    finally:
+        journal.connection.close()
+
+
+def _connect_or_mend(path: Path, note: Callable[[str], None]) -> sqlite3.Connection:
     connection, error = _try_to_connect(path)
     if connection is None:
         with locked(path.parent / "locks" / "journal.lock"):  # another command may be mending it right now
@@ -151,10 +179,21 @@ def open_journal(path: Path, clock: Clock, note: Callable[[str], None]) -> Itera
                     " and a new one was begun from the records."
                 )
                 connection = _connect(path)
-    try:
-        yield Journal(path=path, clock=clock, connection=connection)
-    finally:
-        connection.close()
+    return connection
+
+
+def _connect_to_memory(error: sqlite3.Error, note: Callable[[str], None]) -> sqlite3.Connection:
+    note(f"The journal cannot be written ({error}); going on without it, because this gives room back.")
+    return _connect(Path(":memory:"))
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    """Say whether the disk gave no room; where sqlite maps a file into memory, that comes as an I/O error."""
+    return _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def _code(error: Exception) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
 
 
 _PATIENCE_S = 30.0
@@ -172,13 +211,12 @@ _NOT_ITS_FAULT = {
 
 
 def _try_to_connect(path: Path) -> tuple[sqlite3.Connection | None, str]:
-    """Return a connection, or None and what is wrong with a damaged file."""
+    """Return a connection, or None and what is wrong with a damaged file. Raises what is not the file's own fault."""
     try:
         return _connect(path), ""
     except (sqlite3.DatabaseError, ValueError) as error:  # text that is not UTF-8 any more is a ValueError
-        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _NOT_ITS_FAULT:
-            hint = "free some space if the disk is full; `bay doctor` says what else there is"
-            raise StateError(f"the journal cannot be opened: {error}", where=str(path), hint=hint) from error
+        if _code(error) in _NOT_ITS_FAULT:
+            raise
         return None, str(error)
 
 

@@ -25,7 +25,7 @@ __all__ = ["crash_points", "main"]
 def crash_points(crossed: Callable[[str], None]) -> Iterator[None]:
     """Call `crossed` with a name before and after every lasting step while the body runs."""
     from launchbay import files
-    from launchbay.providers import layer, local
+    from launchbay.providers import layer, local, processes
     from launchbay.store import journal
 
     # os.rename and os.replace are what Path.rename and write_atomic come down to; os.makedirs tells the parts of a draft
@@ -34,7 +34,7 @@ def crash_points(crossed: Callable[[str], None]) -> Iterator[None]:
         (journal, "_set_aside"),
         (journal.Journal, "write"),
         (layer.PthLayer, "create"),
-        (local, "end_processes"),
+        (processes, "end_processes"),
         (local, "remove_tree"),
         (files, "remove_tree"),
         (os, "makedirs"),

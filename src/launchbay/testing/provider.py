@@ -51,13 +51,16 @@ class FakeProvider:
         """Return nothing: there is never anything half-made."""
         return ()
 
-    def stop(self, instance: Instance) -> int:
-        """Mark it stopped."""
-        if instance.id in self.instances:
-            self.instances[instance.id] = replace(instance, state="stopped")
+    def stop(self, instances: Sequence[Instance]) -> int:
+        """Mark them stopped."""
+        self._mark(instances, "stopped")
         return 0
 
-    def start(self, instance: Instance) -> None:
-        """Mark it running."""
-        if instance.id in self.instances:
-            self.instances[instance.id] = replace(instance, state="running")
+    def start(self, instances: Sequence[Instance]) -> None:
+        """Mark them running."""
+        self._mark(instances, "running")
+
+    def _mark(self, instances: Sequence[Instance], state: str) -> None:
+        for instance in instances:
+            if instance.id in self.instances:
+                self.instances[instance.id] = replace(instance, state=state)
