@@ -52,6 +52,11 @@ class Home:
         return self.root / "state.db"
 
     @property
+    def probes(self) -> Path:
+        """What frameworks could use of the GPUs, one file an image; asked again when the driver or the GPUs change."""
+        return self.root / "probes"
+
+    @property
     def onboard(self) -> Path:
         """The onboard programs, by hash."""
         return self.root / "onboard"

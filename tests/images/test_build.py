@@ -26,6 +26,7 @@ from launchbay.lifecycle.build import ensure_image
 from launchbay.lifecycle.verify import verify_image
 from launchbay.ports import SilentReporter
 from launchbay.store.journal import open_journal
+from launchbay.testing import RecordingReporter
 from launchbay.testing.crash import crash_points
 from tests.images.index import Index, make_wheel
 
@@ -380,3 +381,39 @@ def test_variables_of_a_recipe_come_with_every_command(bay: Bay, index: Index, r
     assert "export THREADS=4" in shell
     assert """export WORDS='it'"'"'s $HOME'""" in shell
     assert json.loads((image.folder / "commands.json").read_text()) == {"tool": "tool:main"}
+
+
+@pytest.mark.parametrize("text", [None, "", "{}"])
+def test_an_image_that_lost_its_record_is_built_again(
+    bay: Bay, index: Index, recipe: Recipe, reporter: RecordingReporter, text: str | None
+) -> None:
+    assert index.url
+    reference = recipe("alpha")
+    image, _ = ensure_image(bay, reference)
+    record = image.folder / "record.json"
+    image.folder.chmod(0o755)
+    record.unlink()
+    if text is not None:
+        record.write_text(text, encoding="utf-8")
+    again, is_new = ensure_image(bay, reference)
+    assert (is_new, again.digest, again.content) == (True, image.digest, image.content)
+    assert any("had lost its record; it is built again" in note for note in reporter.notes)
+    assert verify_image(again).problems == []
+    assert list(bay.home.trash.glob("*")) == []
+
+
+def test_a_folder_of_an_images_name_does_not_hide_it(
+    bay: Bay, index: Index, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert index.url
+    image, _ = ensure_image(bay, recipe("alpha"))
+    (tmp_path / "elsewhere" / "small").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert ensure_image(bay, "small") == (image, False)
+
+
+def test_what_a_killed_removal_left_goes_with_the_next_build(bay: Bay, index: Index, recipe: Recipe) -> None:
+    assert index.url
+    (bay.home.trash / "an-image.1").mkdir(parents=True)
+    ensure_image(bay, recipe("alpha"))
+    assert list(bay.home.trash.glob("*")) == []

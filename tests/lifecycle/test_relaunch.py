@@ -10,6 +10,7 @@ from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.launch import launch_fleet
 from launchbay.store.journal import open_journal
+from tests.lifecycle.killing import leftovers
 
 
 def test_repeating_a_cut_off_launch_never_removes_what_stood_before(bay: Bay, tiny: str) -> None:
@@ -41,3 +42,20 @@ def test_a_name_is_short_enough_for_those_of_its_instances(bay: Bay, tiny: str) 
     with pytest.raises(UsageError, match="at most 63 letters"):
         launch_fleet(bay, tiny, count=2, name="x" * 62)
     assert list(bay.provider.observe()) == []
+
+
+def test_a_launch_ends_what_a_killed_terminate_had_meant(bay: Bay, tiny: str) -> None:
+    launch_fleet(bay, tiny, count=2, name="exp")
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
+        for subject in ("exp", "exp-2", "other"):
+            journal.begin("terminate", subject, {"ids": []})  # as if it had been killed at its beginning
+    launch_fleet(bay, tiny, count=2, name="exp")
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
+        assert [item.subject for item in journal.unfinished("terminate")] == ["other"]
+
+
+def test_what_killed_commands_left_goes_with_the_next_launch(bay: Bay, tiny: str) -> None:
+    for name in ("trash/an-image.1", "new-i-1"):
+        (bay.home.tmp / name).mkdir(parents=True)
+    launch_fleet(bay, tiny, name="exp")
+    assert leftovers(bay.home) == []

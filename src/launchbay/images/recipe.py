@@ -11,7 +11,7 @@ from launchbay.errors import UsageError
 from launchbay.spec.document import Document, parse_document, read_document
 from launchbay.spec.names import nearest, suggest_name
 
-__all__ = ["RECIPE_FIELDS", "Recipe", "builtin_names", "find_recipe", "read_recipe"]
+__all__ = ["RECIPE_FIELDS", "Recipe", "builtin_names", "find_recipe", "is_recipe_path", "read_recipe"]
 
 RECIPE_FIELDS: dict[str, str] = {
     "description": "one line for people",
@@ -81,12 +81,16 @@ def find_recipe(reference: str) -> Recipe:
     """
     if reference in builtin_names():
         return _read_builtin(reference)
-    path = Path(reference).expanduser()
-    if path.suffix in (".yaml", ".yml", ".txt", ".in") or "/" in reference:
-        return read_recipe(path.absolute())
+    if is_recipe_path(reference):
+        return read_recipe(Path(reference).expanduser().absolute())
     raise nearest(
         reference, builtin_names(), kind="image", hint="`bay images` lists them; or give a recipe file (./ml.yaml)"
     )
+
+
+def is_recipe_path(reference: str) -> bool:
+    """Say whether a reference is a path to a recipe or requirements file rather than a name; it need not be there."""
+    return "/" in reference or Path(reference).suffix in (".yaml", ".yml", ".txt", ".in")
 
 
 def read_recipe(path: Path) -> Recipe:

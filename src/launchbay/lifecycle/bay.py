@@ -47,7 +47,7 @@ def image_of(bay: Bay, instance: Instance) -> Image:
         raise StateError(
             f"the image of {instance.name} is gone",
             where=instance.digest[:12],
-            hint=f"bay image build {instance.image}",
+            hint=f"`bay image build {instance.image}`, or its recipe file if it came from one",
         )
     return image
 
@@ -68,7 +68,8 @@ def image_transport(bay: Bay, image: Image, *, folder: str) -> Transport:
         image.folder, image, outer=bay.environ, name="", identity=f"image {image.digest}"
     )
     # the image is sealed, also against the root user whom permissions do not stop: nothing may be compiled into it
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "HOME": folder, "VIRTUAL_ENV": str(image.environment)}
+    own = {"HOME": folder, "TMPDIR": folder, "VIRTUAL_ENV": str(image.environment)}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", **own}
     return LocalTransport(environment=environment, folder=folder)
 
 

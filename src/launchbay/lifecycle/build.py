@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,21 +13,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from launchbay.errors import BuildError, Conflict, LaunchbayError
-from launchbay.files import explain_os_error, locked, remove_tree
+from launchbay.errors import BuildError, Conflict, LaunchbayError, StateError
+from launchbay.files import discard, explain_os_error, locked, remove_tree
 from launchbay.home import Home
 from launchbay.images import build
 from launchbay.images.image import Image, find_image, image_folder, list_images
 from launchbay.images.lock import Lock, lock_recipe
-from launchbay.images.recipe import Recipe, builtin_names, find_recipe
+from launchbay.images.recipe import Recipe, builtin_names, find_recipe, is_recipe_path
 from launchbay.images.uv import Uv, find_uv
 from launchbay.jsonable import fields_of
-from launchbay.lifecycle.bay import Bay, image_transport
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.scratch import ask_image
 from launchbay.onboard.content import Content
 from launchbay.onboard.prints import list_packages
 from launchbay.ports import Event
 from launchbay.store.journal import Journal, Operation, open_journal
-from launchbay.transport.onboard import ask, install_onboard
 
 __all__ = ["FRAMEWORKS", "ensure_image", "find_built", "image_lock", "image_lock_path", "resolve_lock"]
 
@@ -56,19 +55,30 @@ def ensure_image(bay: Bay, reference: str) -> tuple[Image, bool]:
 
     Blocks until it is there. Raises NotFound, UsageError (a bad recipe) or BuildError (then nothing was left behind).
     """
-    if reference not in builtin_names() and not os.path.exists(reference) and (image := find_built(bay, reference)):
+    is_name = reference not in builtin_names() and not is_recipe_path(reference)
+    if is_name and (image := find_built(bay, reference)):
         return image, False
     recipe = find_recipe(reference)
     lock = resolve_lock(bay, recipe)
-    image = find_image(bay.home, lock.digest)
+    image = _find_whole(bay, lock)
     if image is not None:
         return image, False
     with image_lock(bay, lock.digest, what=f"building {recipe.name}"):
-        image = find_image(bay.home, lock.digest)
+        image = _find_whole(bay, lock)
         if image is not None:
             return image, False
         _check_system_packages(recipe)
-        return _build(bay, recipe, lock), True
+        image = _build(bay, recipe, lock)
+    bay.provider.sweep()
+    return image, True
+
+
+def _find_whole(bay: Bay, lock: Lock) -> Image | None:
+    """Return the image of a lock, or None when it is not there or its record is lost: then it has to be built again."""
+    try:
+        return find_image(bay.home, lock.digest)
+    except StateError:
+        return None
 
 
 def image_lock_path(home: Home, digest: str) -> Path:
@@ -102,6 +112,9 @@ def _build(bay: Bay, recipe: Recipe, lock: Lock) -> Image:
         operation = journal.begin("image build", lock.digest, {"recipe": recipe.name, "folder": str(folder)})
         try:
             remove_tree(folder)  # what a killed build left; we hold the lock, so nobody is at it
+            if stage.final.exists():
+                bay.reporter.note(f"The image {recipe.name} had lost its record; it is built again.")
+                discard(stage.final, bay.home.trash)
             _Building(bay, recipe, stage, journal, operation).run()
         except BaseException as error:
             remove_tree(folder)
@@ -161,14 +174,11 @@ class _Building:
         """Import the frameworks once for real: an image that installs but does not import is no image."""
         if not image.frameworks:
             return {"seconds": None, "versions": {}, "gpus": {}}
-        program = install_onboard(self.bay.home)
-        with tempfile.TemporaryDirectory(prefix="launchbay-probe-") as folder:
-            transport = image_transport(self.bay, image, folder=folder)
-            try:
-                return ask(transport, str(image.python_path), program, "probe", {"modules": list(image.frameworks)})
-            except LaunchbayError as error:
-                hint = "pin other versions in the recipe"
-                raise BuildError(f"{self.recipe.name} installs, but {error.what}", hint=hint) from error
+        try:
+            return ask_image(self.bay, image, "probe", {"modules": list(image.frameworks)})
+        except LaunchbayError as error:
+            hint = "pin other versions in the recipe"
+            raise BuildError(f"{self.recipe.name} installs, but {error.what}", hint=hint) from error
 
     def _describe(self, installed: Content, downloaded: int) -> Image:
         """Return the image that is being made, as far as it is known before its first import."""

@@ -151,6 +151,7 @@ def remove_image(bay: Bay, reference: str) -> Image:
             with journal.step(operation, "remove"):
                 discard(image.folder, bay.home.trash)
             journal.end(operation, "done")
+    bay.provider.sweep()
     return image
 
 

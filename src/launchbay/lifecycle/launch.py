@@ -81,6 +81,7 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
                     hint="wait for it, or another --name",
                 )
             busy.add(fleet)
+    bay.provider.sweep()  # what killed commands left goes with the next launch at the latest
     watch.laps["first_import"] = image.first_import_s
     return Launch(
         fleet=fleet,
@@ -142,6 +143,9 @@ class _Launching:
                 self.bay.reporter.note(f"Interrupted: {what} {self.wish.fleet} was left.")
             raise
         self.journal.end(operation, "done")
+        for earlier in self.journal.unfinished("terminate"):
+            if earlier.subject in (self.wish.fleet, *instance_names(self.wish.fleet, self.wish.count)):
+                self.journal.end(earlier, "launched again")  # it was cut off, and nobody means it any more
         return instances, created, proof
 
     def _find_cut_off(self) -> Operation | None:

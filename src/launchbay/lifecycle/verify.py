@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,8 @@ from typing import Any
 from launchbay.errors import LaunchbayError, StateError
 from launchbay.files import read_json
 from launchbay.images.image import Image
-from launchbay.lifecycle.bay import Bay, connect, image_of, image_transport, python_of
+from launchbay.lifecycle.bay import Bay, connect, image_of, python_of
+from launchbay.lifecycle.gpus import prove_gpus
 from launchbay.lifecycle.identity import Difference, find_differences
 from launchbay.onboard import content
 from launchbay.planning.fleet import Instance
@@ -48,28 +49,26 @@ def verify_instances(
     Stopped instances are fingerprinted too: nothing of theirs runs but the fingerprint.
     """
     began = time.monotonic()
-    program = install_onboard(bay.home)
     images = {
         digest: image_of(bay, next(item for item in instances if item.digest == digest))
         for digest in dict.fromkeys(item.digest for item in instances)
     }
-    with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1)) as pool:
-
-        def take(instance: Instance) -> Mapping[str, Any]:
-            print_ = _fingerprint(bay, instance, images[instance.digest], program)
-            told()
-            return print_
-
-        prints = dict(zip((item.name for item in instances), pool.map(take, instances), strict=True))
+    prints = _take_fingerprints(bay, instances, images, told)
     printed = time.monotonic()
     differences: list[Difference] = []
+    problems: list[str] = []
     for digest, image in images.items():
         members = [item for item in instances if item.digest == digest]
+        try:
+            pristine, modules = find_layer(members[0].layer).pristine(image), _modules(image)
+        except (OSError, ValueError) as error:  # there is nothing left to compare with: that is the finding
+            problems.append(f"{image.name} cannot be compared with: {error}")
+            continue
         differences += find_differences(
             {item.name: prints[item.name] for item in members},
-            pristine=find_layer(members[0].layer).pristine(image),
+            pristine=pristine,
             packages=image.packages,
-            modules=_modules(image),
+            modules=modules,
         )
     if len(images) > 1:
         usual = instances[0].digest
@@ -78,12 +77,11 @@ def verify_instances(
             for item in instances
             if item.digest != usual
         )
-    problems: list[str] = []
     for image in images.values() if full else ():
         problems += verify_image(image).problems
     hashed = time.monotonic()
     identical = not differences and not problems
-    gpu, gpu_differences = _prove_gpus(bay, instances, images, prints)
+    gpu, gpu_differences = prove_gpus(bay, instances, images, prints, afresh=full)
     differences += gpu_differences
     return Verification(
         identical=identical,
@@ -100,9 +98,34 @@ def verify_instances(
     )
 
 
-def _fingerprint(bay: Bay, instance: Instance, image: Image, program: Path) -> Mapping[str, Any]:
+def _take_fingerprints(
+    bay: Bay, instances: Sequence[Instance], images: Mapping[str, Image], told: Callable[[], None]
+) -> dict[str, Mapping[str, Any]]:
+    """Fingerprint all, several at a time; the driver of this machine is asked once for its GPUs, since it takes long."""
+    program = install_onboard(bay.home)
+    gpus: list[str] | None = None
+
+    def take(instance: Instance) -> Mapping[str, Any]:
+        print_ = _fingerprint(bay, instance, images[instance.digest], program, gpus)
+        told()
+        return print_
+
+    prints: dict[str, Mapping[str, Any]] = {}
+    left = list(instances)
+    if len(left) > 1 and shutil.which("nvidia-smi", path=bay.environ.get("PATH", "")):
+        first = left.pop(0)
+        prints[first.name] = take(first)
+        gpus = prints[first.name].get("gpus")
+    with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1)) as pool:
+        prints.update(zip((item.name for item in left), pool.map(take, left), strict=True))
+    return prints
+
+
+def _fingerprint(
+    bay: Bay, instance: Instance, image: Image, program: Path, gpus: list[str] | None
+) -> Mapping[str, Any]:
     transport = connect(bay, replace(instance, state="running"))  # a stopped one has a fingerprint too
-    request = {"root": str(instance.root), "image": str(image.environment)}
+    request = {"root": str(instance.root), "image": str(image.environment), "gpus": gpus}
     try:
         return ask(transport, python_of(instance), program, "fingerprint", request, timeout=60)
     except LaunchbayError as error:  # a broken Python is a finding, not a reason to stop looking at the others
@@ -115,52 +138,19 @@ def _modules(image: Image) -> Sequence[str]:
 
 def verify_image(image: Image) -> content.Content:
     """Hash every file of an image against its packages' records and its seal. Seconds; reads gigabytes."""
+    again = f"bay image remove {image.name}, then bay image build {image.name}"
     try:
         seal = read_json(image.folder / "seal.json")
     except FileNotFoundError:
-        where, hint = str(image.folder), f"bay image remove {image.name}, then bay image build {image.name}"
-        raise StateError("the image has lost its seal", where=where, hint=hint) from None
-    found = content.verify_environment(str(image.environment), str(image.site_packages), seal["entries"])
+        raise StateError("the image has lost its seal", where=str(image.folder), hint=again) from None
+    if not isinstance(seal.get("entries"), dict):
+        raise StateError("the image's seal is damaged", where=str(image.folder / "seal.json"), hint=again)
+    try:
+        found = content.verify_environment(str(image.environment), str(image.site_packages), seal["entries"])
+    except FileNotFoundError as error:  # a folder that all the rest lies in
+        return content.Content("", 0, 0, {}, [f"{os.path.relpath(error.filename, image.folder)}: missing"])
     beside = content.seal_beside(str(image.folder))
     problems = [*found.problems, *content.compare_seals(seal.get("beside", beside), beside)]
     if found.content != image.content:
         problems.append("the packages' own records are not those of the day it was built")
     return found._replace(problems=problems)
-
-
-def _prove_gpus(
-    bay: Bay,
-    instances: Sequence[Instance],
-    images: Mapping[str, Image],
-    prints: Mapping[str, Mapping[str, Any]],
-) -> tuple[bool | None, list[Difference]]:
-    """Where the driver shows GPUs, import the framework once per image and see whether it can use them."""
-    proven: bool | None = None
-    differences: list[Difference] = []
-    for digest, image in images.items():
-        members = [item for item in instances if item.digest == digest and prints[item.name].get("gpus")]
-        modules = [name for name in image.frameworks if name != "keras"]
-        if not members or not modules:
-            continue
-        shown = len(prints[members[0].name]["gpus"])
-        with tempfile.TemporaryDirectory(prefix="launchbay-probe-") as folder:
-            transport = image_transport(bay, image, folder=folder)
-            seen = ask(transport, str(image.python_path), install_onboard(bay.home), "probe", {"modules": modules})[
-                "gpus"
-            ]
-        usable = {name: len(gpus) for name, gpus in seen.items()}
-        if not usable:
-            continue  # none of them has a say in it: unknown, not proven
-        proven = (proven is not False) and all(count == shown for count in usable.values())
-        for name, count in usable.items():
-            if count != shown:
-                differences += (
-                    Difference(
-                        instance=item.name,
-                        kind="gpu",
-                        what=f"the driver shows {shown} GPU(s), {name} can use {count}"
-                        f" (the image is locked for {image.accelerator})",
-                    )
-                    for item in members
-                )
-    return proven, differences
