@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launchbay.errors import BuildError, StateError
+from launchbay.errors import BuildError, StateError, UsageError
 from launchbay.images.lock import Lock, current_target, lock_recipe
 from launchbay.images.recipe import find_recipe
 from launchbay.images.uv import Uv, find_uv
@@ -202,6 +202,54 @@ def test_a_folder_of_ones_own_cannot_be_pinned(recipe: Recipe, resolved: Resolve
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / make_wheel("mine").file).write_bytes(make_wheel("mine").data)
     reference = recipe(f"'mine @ file://{tmp_path}/mine/{make_wheel('mine').file}'")
-    with pytest.raises(BuildError, match="a lock can hold only packages of an index") as caught:
+    with pytest.raises(UsageError, match="a lock can hold only packages of an index") as caught:
         resolved(reference)
     assert "pip" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-e .",
+        "--editable=./mine",
+        "git+https://example.org/mine.git",
+        "mine @ git+ssh://git@example.org/mine.git@v1",
+        "mine[extra] @ https://example.org/mine-1.0.tar.gz",
+        "https://example.org/mine-1.0.tar.gz",
+        "file:///opt/mine",
+        "./mine",
+        "../mine[extra]",
+        "/opt/mine",
+        "~/mine",
+        ".",
+    ],
+)
+def test_a_place_is_refused_by_file_and_line_before_anything_is_asked(
+    index: Index, resolved: Resolved, tmp_path: Path, line: str
+) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text(f"# what we need\nalpha \\\n  >=1\n{line}\nbeta\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="a lock can hold only packages of an index") as caught:
+        resolved(str(file))
+    assert caught.value.where == f"{file}:4"
+    assert line in caught.value.what
+    assert index.asked == []
+
+
+@pytest.mark.parametrize("line", ["alpha", "alpha>=1; python_version>'3'", "alpha[x]==1.0", "--prefer-binary"])
+def test_what_only_looks_like_a_place_is_none(resolved: Resolved, tmp_path: Path, line: str) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text(f"{line}\nbeta<2 # see https://example.org/@beta\n", encoding="utf-8")
+    assert "beta" in versions(resolved(str(file)))
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "--prefer-binary\n"])
+def test_a_file_that_names_no_package_makes_no_image(
+    index: Index, resolved: Resolved, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="it names no package") as caught:
+        resolved(str(file))
+    assert caught.value.where == str(file)
+    assert index.asked == []

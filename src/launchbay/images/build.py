@@ -82,6 +82,7 @@ def _tell(stage: Stage, reporter: Reporter, packages: int) -> Callable[[Download
             reporter.event(Event(task=fetch, message=words, done=done, total=total, unit="bytes", finished=is_fetched))
         elif downloads.prepared or not downloads.sizes:
             here = sum(1 for name in _names(stage.site_packages) if name.endswith(".dist-info"))
+            here = min(here, packages - 1)  # the last is not done before uv says so: it still copies files of them all
             reporter.event(Event(task=install, done=here, total=packages, unit="packages"))
 
     return watch

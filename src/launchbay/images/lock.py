@@ -17,7 +17,7 @@ from pathlib import Path
 
 from launchbay.errors import BuildError, StateError
 from launchbay.files import write_atomic
-from launchbay.images.recipe import Recipe
+from launchbay.images.recipe import Recipe, check_wanted
 from launchbay.images.uv import Uv
 
 __all__ = ["LAYOUT", "Lock", "Pin", "Target", "current_target", "lock_recipe", "parse_lock"]
@@ -196,6 +196,7 @@ def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv) -> Lock:
 
 def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lock:
     """Resolve a recipe with uv, preferring the pins of `previous`. Needs the package index."""
+    check_wanted(recipe)
     text = uv.compile(
         (*recipe.packages, "pip", "uv"), recipe.requirements, python=target.python, previous=previous, name=recipe.name
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -11,7 +12,7 @@ from launchbay.errors import UsageError
 from launchbay.spec.document import Document, parse_document, read_document
 from launchbay.spec.names import nearest, suggest_name
 
-__all__ = ["RECIPE_FIELDS", "Recipe", "builtin_names", "find_recipe", "is_recipe_path", "read_recipe"]
+__all__ = ["RECIPE_FIELDS", "Recipe", "builtin_names", "check_wanted", "find_recipe", "is_recipe_path", "read_recipe"]
 
 RECIPE_FIELDS: dict[str, str] = {
     "description": "one line for people",
@@ -30,6 +31,11 @@ RECIPE_FIELDS: dict[str, str] = {
 
 _PYTHON = re.compile(r"3\.\d{1,2}\Z")
 _INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(\S.*)")
+_PLACE = re.compile(
+    r"(-e|--editable)\b|(git|hg|svn|bzr)\+|[a-z]+://|file:|~?\.{0,2}/|\.{1,2}(\[|\Z)|[\w.-]+\s*(\[[^]]*\])?\s*@\s*\S",
+    re.IGNORECASE,
+)
+"""A requirement that is found at an address or path, in all the ways in which pip takes one."""
 _ALWAYS = ("pip", "uv")  # commands of every instance, held to the lock by its constraints
 
 
@@ -52,20 +58,24 @@ class Recipe:
 
     def inputs(self) -> tuple[str, ...]:
         """Return what decides the lock: requirement lines, those of files included, comments left out."""
-        lines = {*self.packages, *_ALWAYS}
+        return tuple(sorted({*_ALWAYS, *(line for line, _ in self.wanted())}))
+
+    def wanted(self) -> Iterator[tuple[str, str]]:
+        """Yield every requirement line with where it stands, those of files included, comments left out."""
+        where = str(self.origin or f"{self.name}.yaml")
+        yield from ((line, where) for line in self.packages)
         left, seen = list(self.requirements), set[Path]()
         while left:
             path = left.pop()
             if path not in seen:
                 seen.add(path)
                 mine = _requirement_lines(path)
-                lines.update(mine)
+                yield from ((line, f"{path}:{number}") for line, number in mine)
                 left += [
                     (path.parent / match[1]).resolve()
-                    for match in map(_INCLUDE.match, mine)
+                    for match in (_INCLUDE.match(line) for line, _ in mine)
                     if match and "://" not in match[1]
                 ]
-        return tuple(sorted(lines))
 
 
 def builtin_names() -> tuple[str, ...]:
@@ -161,12 +171,36 @@ def _check(recipe: Recipe, document: Document) -> None:
             raise UsageError(f"env must hold NAME: one line of text, got {key}={value!r}", where=document.where("env"))
 
 
-def _requirement_lines(path: Path) -> list[str]:
+def check_wanted(recipe: Recipe) -> None:
+    """Raise UsageError for a line that names a place and not a package, and for a recipe that asks for nothing.
+
+    An installer would clone or build it first, and only then would it turn out that no lock can hold it.
+    """
+    wanted = list(recipe.wanted())
+    for line, where in wanted:
+        if _PLACE.match(line):
+            raise UsageError(
+                f"a lock can hold only packages of an index, pinned with sha256; got {line[:80]!r}",
+                where=where,
+                hint="publish it to your index, or leave the line out and install it in the instance with pip",
+            )
+    if all(line.startswith("-") and "://" not in line for line, _ in wanted):  # one with an address includes a file
+        where = str(recipe.requirements[0] if recipe.requirements else recipe.origin)
+        raise UsageError("it names no package", where=where, hint="a line such as numpy>=2")
+
+
+def _requirement_lines(path: Path) -> list[tuple[str, int]]:
+    """Return the lines that ask for something, each with the number of its first line in the file."""
     try:
-        joined = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"not a text file: byte {error.start} is not UTF-8", where=str(path)) from error
     except OSError as error:
         raise UsageError(f"requirements file cannot be read: {error.strerror}", where=str(path)) from error
-    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in joined.splitlines())
-    return [re.sub(r"\s+", " ", line) for line in lines if line]
+    found, number = [], 1
+    for logical in re.split(r"(?<!\\)\n", text):
+        line = re.sub(r"(^|\s)#.*", "", logical.replace("\\\n", " ")).strip()
+        if line:
+            found.append((re.sub(r"\s+", " ", line), number))
+        number += logical.count("\n") + 1
+    return found
