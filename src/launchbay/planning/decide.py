@@ -28,9 +28,12 @@ def plan_launch(wish: FleetWish, observed: Sequence[Instance], *, ids: Mapping[s
     check_names(wish, observed)
     for instance in standing:
         if (instance.digest, instance.count) != (wish.digest, wish.count):
+            is_other_count = instance.digest == wish.digest
+            again = f"-n {instance.count} finds it as it stands; " if is_other_count else ""
             raise Conflict(
-                f"the name {wish.fleet!r} is taken by a fleet of {instance.count} x {instance.image}",
-                hint=f"another --name, or `bay terminate {wish.fleet}` first",
+                f"the name {wish.fleet!r} is taken by a fleet of {instance.count} x {instance.image}"
+                + (f", and {wish.count} were asked for" if is_other_count else ""),
+                hint=f"{again}another --name, or `bay terminate {wish.fleet}` first",
             )
     have = {instance.name for instance in standing}
     missing = [name for name in instance_names(wish.fleet, wish.count) if name not in have]
