@@ -35,7 +35,7 @@ def test_a_torch_run_whose_validation_is_rarer_than_its_training() -> None:
     assert (run.loss.training, run.loss.validation) == ("Loss/train", "Loss/val")
     assert run.diagnosis.best_step == 350
     assert run.diagnosis.best_value == pytest.approx(0.25 + 2 / 36)
-    assert "without enough of a validation loss" in run.diagnosis.sentence
+    assert "the validation loss has fewer than 12 finite points" in run.diagnosis.sentence
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,7 +181,7 @@ def test_training_alone() -> None:
     found = diagnose(training=scalar([math.exp(-index / 100) for index in range(200)]), validation=None)
     assert found.verdict == "falling"
     assert "the training loss fell" in found.sentence
-    assert "without enough of a validation loss, overfitting cannot be seen" in found.sentence
+    assert found.sentence.endswith("; there is no validation loss, so overfitting cannot be seen.")
 
 
 def test_validation_alone_may_overfit() -> None:
@@ -202,7 +203,21 @@ def test_too_short(count: int, words: str) -> None:
     found = diagnose(training=scalar([1.0] * count), validation=None)
     assert found.verdict == "short"
     assert found.sentence.endswith(words)
-    assert "at least 12" in found.rule
+    assert found.rule == f"short: {words[:-1]}, at least 12 are needed"
+
+
+def test_too_short_counts_the_finite_points_of_the_longer_loss() -> None:
+    sparse = scalar([1.0, *[math.nan] * 30, 1.0])
+    assert diagnose(training=scalar([1.0] * 7), validation=sparse).sentence == "Too short to say: 7 points."
+    assert diagnose(training=None, validation=sparse).sentence == "Too short to say: 2 finite points."
+
+
+def test_a_loss_that_is_too_short_beside_the_other_is_told_from_one_that_is_missing() -> None:
+    long, short = scalar([math.exp(-index / 100) for index in range(200)]), scalar([1.0] * 3)
+    said = diagnose(training=long, validation=short).sentence
+    assert said.endswith("overfitting cannot be seen, as the validation loss has fewer than 12 finite points.")
+    up = scalar([1.0 + 0.01 * max(0, index - 30) for index in range(100)])
+    assert "there is too little of a training loss to compare with" in diagnose(training=short, validation=up).rule
 
 
 def test_nothing_at_all() -> None:
@@ -216,6 +231,65 @@ def test_a_loss_below_zero_is_judged_by_its_span() -> None:
     assert diagnose(training=scalar(falling), validation=scalar(falling)).verdict == "falling"
     turned = [-3 + 3 * math.exp(-index / 10) + 0.01 * max(0, index - 100) for index in range(300)]
     assert diagnose(training=scalar(falling), validation=scalar(turned)).verdict == "overfitting"
+
+
+def test_a_share_of_the_range_is_called_one() -> None:
+    up = diagnose(training=scalar([float(index) for index in range(30)]), validation=None)  # 0 is no level
+    assert "rose from 1 to 27;" in up.sentence
+    assert up.rule.endswith("end above their lowest by 96.3% of their range, more than 50%")
+    down = diagnose(training=scalar([-float(index) for index in range(30)]), validation=None)
+    assert "fell by 22% of its range over" in down.sentence
+    assert "fall by 22.2% of their range over" in down.rule
+    turned = diagnose(training=None, validation=scalar([abs(index - 20) - 5.0 for index in range(60)]))
+    assert "rose from -4 to 30 (+92% of its range);" in turned.sentence
+    still = diagnose(training=scalar([-5.0] * 30), validation=None)
+    assert (
+        "neither fell by 3% of their range over their last third nor end above their lowest by 5% of it" in still.rule
+    )
+
+
+def test_a_share_of_the_level_is_one_of_the_lowest() -> None:
+    found = diagnose(training=scalar([1.0 + index for index in range(30)]), validation=None)
+    assert "rose from 2 to 28;" in found.sentence
+    assert "end 1,300.0% above their lowest, more than 50%" in found.rule
+
+
+def test_what_rounding_alone_does_is_no_noise() -> None:
+    found = diagnose(training=scalar([0.1 * index for index in range(30)]), validation=None)
+    assert "(no noise)" in found.rule
+    assert "times the noise" not in found.rule
+
+
+def test_a_rise_that_counts_whatever_the_noise_does_not_claim_to_be_beyond_it() -> None:
+    values = [1 + math.exp(-index / 5) + 2.0 ** max(-60, index - 150) for index in range(200)]
+    rule = diagnose(training=scalar(values), validation=None).rule
+    assert "times the noise" not in rule
+    assert rule.endswith(
+        "end over 1,000,000% above their lowest, more than 100%, with every point of the last block above every point "
+        "of the lowest"
+    )
+
+
+def test_a_rise_that_three_digits_do_not_show_is_written_with_more() -> None:
+    found = diagnose(training=scalar([-1000 - 0.0001 * (59 - index) for index in range(60)]), validation=None)
+    assert "rose from -1,000.01 to -1,000.00;" in found.sentence
+
+
+def test_the_last_good_value_before_the_end_is_good() -> None:
+    values = [1.0, math.nan, *[1.0] * 4, 7.0, math.nan, math.nan]
+    found = diagnose(training=scalar(values), validation=None)
+    assert found.since_step == 7
+    assert "(the last good value was 7)" in found.sentence
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_share_that_is_over_a_limit_is_written_over_it(seed: int) -> None:
+    chance = random.Random(seed)
+    slope, level = chance.uniform(0.0, 0.002), chance.choice([0.0, 1.0, -1.0])
+    values = [level + math.exp(-index / 4) + slope * index for index in range(100)]
+    rule = diagnose(training=scalar(values), validation=scalar([-value for value in values])).rule
+    for share, least in re.findall(r"([\d.,]+)%[^%]* more than (\d+)%", rule):
+        assert float(share.replace(",", "")) > float(least)
 
 
 @pytest.mark.parametrize("verdict", ["flat", "falling", "overfitting", "diverged"])

@@ -42,6 +42,7 @@ RISE_SIGMAS = 3.5
 """The lowest of twenty noisy medians lies about two sigmas too low by chance alone; the rest is evidence."""
 FALL_SIGMAS = 2.5
 _BLOCKS = 20
+_ROUNDING = 2.0**-20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +89,22 @@ class Shape:
         return self.end - self.low
 
     @property
+    def is_beyond_noise(self) -> bool:
+        """Tell whether the rise is more than chance."""
+        return self.rise > RISE_SIGMAS * max(self.noise, self.early_noise)
+
+    @property
+    def is_smooth(self) -> bool:
+        """Tell whether the noise is no more than the rounding of numbers that a file holds with 24 bits."""
+        recent = self.medians[len(self.medians) // 2 :]  # what the noise was estimated from
+        return self.noise <= _ROUNDING * max(map(abs, recent))
+
+    @property
     def has_risen(self) -> bool:
         """Tell whether the rise is more than chance, matters, and still stands."""
         share = self.relative(self.rise, self.low)
-        is_beyond = self.rise > RISE_SIGMAS * max(self.noise, self.early_noise)
         is_clear = share > CLEAR_RISE and self.is_apart
-        return share > LEAST_RISE and (is_beyond or is_clear) and not self.is_falling
+        return share > LEAST_RISE and (self.is_beyond_noise or is_clear) and not self.is_falling
 
     @property
     def fall(self) -> float:
