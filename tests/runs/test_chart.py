@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from launchbay.runs.chart import Axis, Chart, label_rows, loss_chart, metric_charts, printable, thin
+from launchbay.runs.axis import Axis
+from launchbay.runs.chart import Chart, loss_chart, metric_charts, printable, thin
 from tests.runs.writing import curves_of
 
 
@@ -78,7 +79,7 @@ def test_ticks_are_round_and_inside(tmp_path: Path) -> None:
     found = chart(tmp_path, loss=[402.9, 100.0, 2.4], val_loss=[260.0, 50.0, 2.5])
     assert labels(found.y) == ["2", "5", "10", "20", "50", "100", "200", "500"]
     linear = chart(tmp_path, loss=[float(value) for value in range(500)])
-    assert labels(linear.x) == ["0", "100", "200", "300", "400"]
+    assert labels(linear.x) == ["0", "100", "200", "300", "400", "500"]
     assert labels(loss_chart(curves_of(tmp_path, run={"loss": [0.9, 0.1]}), is_log=False).y) == [
         "0.2",
         "0.4",
@@ -136,6 +137,35 @@ def test_a_run_without_a_loss_shows_its_first_metric(tmp_path: Path) -> None:
     assert found.lines[0].values == (0.5, 0.9)
 
 
+def test_a_run_without_a_loss_has_no_line_beside_runs_with_one(tmp_path: Path) -> None:
+    runs = {"a": {"loss": [3.0, 2.0]}, "b": {"accuracy": [0.5, 0.9]}, "c": {"loss": [2.0, 1.0]}}
+    found = curves_of(tmp_path, **runs)
+    assert [(line.run, line.index) for line in loss_chart(found).lines] == [("a", 0), ("c", 2)]
+    assert [item.metric for item in metric_charts(found)] == ["accuracy"]
+
+
+def test_where_no_run_has_a_loss_the_first_metric_is_drawn_once(tmp_path: Path) -> None:
+    found = curves_of(tmp_path, a={"accuracy": [0.5, 0.9], "f1": [0.1, 0.2]}, b={"f1": [0.1, 0.3]})
+    assert [line.run for line in loss_chart(found).lines] == ["a"]
+    assert [item.metric for item in metric_charts(found)] == ["f1"]
+
+
+def test_visible_lines_are_those_of_which_something_is_drawn(tmp_path: Path) -> None:
+    deep = [10.0**-power for power in range(8, 28)]
+    found = loss_chart(
+        curves_of(
+            tmp_path,
+            lost={"loss": [math.nan] * 20},
+            deep={"loss": deep, "val_loss": [1.0 - 0.01 * index for index in range(20)]},
+            seen={"loss": [3.0, 2.0]},
+        )
+    )
+    assert [(number, line.run, line.role) for number, line in found.visible] == [
+        (2, "deep", "validation"),
+        (3, "seen", "training"),
+    ]
+
+
 def test_thinning_keeps_ends_and_spikes() -> None:
     points = [(step, math.sin(step / 500)) for step in range(10_000)]
     points[4321] = (4321, 50.0)
@@ -157,12 +187,6 @@ def test_medians_take_the_noise_out(tmp_path: Path) -> None:
     assert len(line.steps) == 100
     assert set(line.values) == {1.0}
     assert line.last == 7.0
-
-
-def test_words_of_near_marks_stand_in_different_rows(tmp_path: Path) -> None:
-    runs = {f"r{at}": {"loss": [abs(step - at) + 1.0 for step in range(100)]} for at in (10, 12, 14, 60)}
-    rows = {mark.step: row for mark, row in label_rows(loss_chart(curves_of(tmp_path, **runs)), 0.17)}
-    assert rows == {10: 0, 12: 1, 14: 2, 60: 0}
 
 
 def test_control_characters_are_not_printed() -> None:

@@ -4,12 +4,14 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from launchbay.runs.axis import step_axis
 from launchbay.runs.chart import loss_chart
 from launchbay.runs.curves import load_curves
 from launchbay.runs.page import render_page
@@ -170,3 +172,21 @@ def test_nothing_finite_is_said(tmp_path: Path) -> None:
 
 def test_colours_come_again_dashed() -> None:
     assert [color_class(index) for index in (0, 7, 8)] == ["c0", "c7", "c0 again"]
+
+
+def test_the_legend_names_only_what_is_drawn(tmp_path: Path) -> None:
+    text = page(tmp_path, a={"loss": [3.0, 2.0]}, lost={"loss": [math.nan] * 2}, b={"loss": [2.0, 1.0]})
+    read = Reader(text)
+    keys = [(attrs["data-key"], attrs["class"]) for tag, attrs in read.tags if tag == "button" and "data-key" in attrs]
+    assert keys == [("0", "c0"), ("2", "c2")]
+    lines = {attrs["data-line"]: attrs["class"] for tag, attrs in read.tags if "data-line" in attrs}
+    assert "c2" in (lines["2"] or "")  # the key hides the line of its own number
+
+
+def test_the_last_step_has_a_label_inside_the_drawing(tmp_path: Path) -> None:
+    chart = loss_chart(curves_of(tmp_path, run={"loss": [3.0, 2.0]}))
+    far = replace(chart, x=step_axis([0, 1_000_000]))
+    root = ET.fromstring(draw_svg(Frame(chart=far, width=560, height=280), has_words=True))
+    (node,) = [node for node in root.iter("text") if node.text == "1,000,000"]
+    assert "end" in node.get("class", "")
+    assert float(node.get("x", "")) < 560

@@ -14,7 +14,8 @@ for (const figure of document.querySelectorAll("figure")) {
     scales.forEach((other, number) => other.setAttribute("aria-pressed", String(number === chosen)));
   }));
 
-  figure.querySelectorAll(".keys button").forEach((button, number) => button.addEventListener("click", () => {
+  figure.querySelectorAll(".keys button").forEach((button) => button.addEventListener("click", () => {
+    const number = Number(button.dataset.key);
     if (!hidden.delete(number)) hidden.add(number);
     button.setAttribute("aria-pressed", String(!hidden.has(number)));
     for (const path of figure.querySelectorAll(`[data-line="${number}"]`)) path.style.display = hidden.has(number) ? "none" : "";

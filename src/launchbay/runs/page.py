@@ -137,7 +137,7 @@ def _figure(scales: Sequence[Chart], width: int, height: int, runs: int) -> str:
     )
     return (
         f"<figure><figcaption><b>{escape(printable(chart.metric))}</b>{_switch(scales)}"
-        f'<span class="keys">{"".join(_key(line, runs) for line in chart.lines)}</span></figcaption>'
+        f'<span class="keys">{"".join(_key(number, line, runs) for number, line in chart.visible)}</span></figcaption>'
         f'<div class="stage">{plots}<div class="tip" hidden></div></div>'
         f'<script type="application/json">{_data(frames[0])}</script></figure>'
     )
@@ -154,11 +154,11 @@ def _switch(scales: Sequence[Chart]) -> str:
     return f'<span class="switch" role="group" aria-label="scale">{buttons}</span>'
 
 
-def _key(line: Line, runs: int) -> str:
+def _key(number: int, line: Line, runs: int) -> str:
     name = line.role if runs == 1 else f"{printable(line.run)} {line.role}"
     kind = "strong" if line.is_strong else "light"
     return (
-        f'<button type="button" class="{color_class(line.index)}" aria-pressed="true">'
+        f'<button type="button" class="{color_class(line.index)}" data-key="{number}" aria-pressed="true">'
         f'<i class="key {kind}"></i>{escape(name)}</button>'
     )
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from launchbay.runs.chart import PALETTE, Chart, Line, label_rows, printable, thin
+from launchbay.runs.chart import PALETTE, Chart, Line, printable, thin
+from launchbay.runs.label import place_labels
 
 __all__ = ["Frame", "color_class", "draw_svg", "thin_for_page"]
 
@@ -74,7 +75,9 @@ def _draw_axes(frame: Frame) -> Iterator[str]:
     for value, label in frame.chart.x.ticks:
         x = frame.x(value)
         yield f'<path class="axis" d="M{x:.1f} {bottom}v5"/>'
-        yield f'<text class="tick mid" x="{x:.1f}" y="{bottom + 19}">{label}</text>'
+        # A long label at the right end would leave the drawing.
+        place = f'end" x="{frame.width - 2}' if x + 4 * len(label) > frame.width else f'mid" x="{x:.1f}'
+        yield f'<text class="tick {place}" y="{bottom + 19}">{label}</text>'
     yield f'<path class="axis" d="M{left} {bottom}H{right}"/>'
     yield f'<text class="tick mid" x="{(left + right) / 2:.0f}" y="{frame.height - 4}">step</text>'
 
@@ -101,13 +104,24 @@ def _path(frame: Frame, line: Line) -> str:
 
 
 def _draw_marks(frame: Frame, *, has_words: bool) -> Iterator[str]:
-    left, _, right, _ = frame.box
-    for mark, row in label_rows(frame.chart, 0.17):
+    chart = frame.chart
+    for mark in chart.marks:
         x, y = frame.x(mark.step), frame.y(mark.value)
-        color, label = color_class(mark.index), escape(mark.label)
-        bad = " bad" if mark.is_bad else ""
-        yield f'<circle class="mark {color}{bad}" cx="{x:.1f}" cy="{y:.1f}" r="4.5">'
-        yield f"<title>{label}</title></circle>"
-        if has_words:
-            side = "end" if x > right - 60 else "start" if x < left + 60 else "mid"
-            yield f'<text class="best {side} {color}" x="{x:.1f}" y="{y + 20 + 16 * row:.1f}">{label}</text>'
+        look = f"mark {color_class(mark.index)}{' bad' if mark.is_bad else ''}"
+        yield f'<circle class="{look}" cx="{x:.1f}" cy="{y:.1f}" r="4.5">'
+        yield f"<title>{escape(mark.label)}</title></circle>"
+    if not has_words:
+        return
+    left, top, right, bottom = frame.box
+    for label in place_labels(chart, width=right - left, height=bottom - top, size=_LETTERS):
+        color = color_class(label.mark.index)
+        x, y = left + label.x, bottom - label.y
+        if label.is_apart:
+            to_x, to_y = frame.x(label.mark.step), frame.y(label.mark.value)
+            yield f'<path class="lead {color}" d="M{x:.1f} {y:.1f}L{to_x:.1f} {to_y:.1f}"/>'
+        place = f'x="{x:.1f}" y="{y + _LETTERS / 3:.1f}"'
+        yield f'<text class="best {_SIDES[label.anchor]} {color}" {place}>{escape(label.mark.label)}</text>'
+
+
+_LETTERS = 12.5  # the size that the page's style sheet gives to text in a chart
+_SIDES = {"start": "start", "middle": "mid", "end": "end"}
