@@ -7,7 +7,8 @@ from pathlib import Path
 
 from launchbay.lifecycle.bay import Bay
 from launchbay.runs.curves import Curves, load_curves
-from launchbay.runs.plots import draw_terminal, write_plot
+from launchbay.runs.plots import write_plot
+from launchbay.runs.terminal import draw_terminal
 from launchbay.store.records import find_run
 
 __all__ = ["curves", "draw_curves"]
@@ -29,6 +30,6 @@ def curves(bay: Bay, run: Sequence[str], *, output: str | Path | None = None) ->
     return loaded
 
 
-def draw_curves(loaded: Curves, *, width: int, height: int, color: bool) -> str:
-    """Draw curves as text for a terminal of `width` columns."""
-    return draw_terminal(loaded, width, height, color=color)
+def draw_curves(loaded: Curves, *, width: int, height: int, color: bool, unicode: bool = True) -> str:
+    """Draw curves as text for a terminal of `width` columns; without `unicode`, with nothing but ASCII."""
+    return draw_terminal(loaded, width, height, color=color, unicode=unicode)

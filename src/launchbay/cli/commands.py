@@ -279,7 +279,11 @@ def _curves(context: _Context) -> int:
             sentences = [f"{name}: {run.diagnosis.sentence}" for name, run in curves.runs.items()]
             return "\n".join([f"wrote {Path(given.output).absolute()}", *sentences])
         return launchbay.draw_curves(
-            curves, width=min(width, 120), height=min(max(height - 6, 15), 32), color=is_lively(sys.stdout)
+            curves,
+            width=min(width, 120),
+            height=min(max(height - 6, 15), 32),
+            color=is_lively(sys.stdout),
+            unicode=sys.stdout.encoding.lower().startswith("utf"),
         )
 
     context.show(curves, text)
