@@ -113,7 +113,7 @@ def test_a_failed_script_is_1_with_its_value_and_its_hint(says: Says, two: list[
     script.write_text("import no_such_package\n", encoding="utf-8")
     said = says("--json", "train", two[0].name, str(script))
     assert (said.code, said.value["state"], said.value["exit_code"]) == (1, "failed", 1)
-    assert "hint: install it in the instance: bay exec exp-1 -- pip install no_such_package" in said.err
+    assert "hint: there is no module no_such_package here" in said.err
 
 
 def test_an_error_leaves_stdout_empty(says: Says) -> None:

@@ -18,7 +18,8 @@ def explain(tail: str = "", *, signal: str | None = None, state: str = "failed")
             "Traceback\nModuleNotFoundError: No module named 'seaborn'\n",
             "install it in the instance: bay exec exp-2 -- pip install seaborn",
         ),
-        ("ModuleNotFoundError: No module named 'sklearn.metrics'", "bay exec exp-2 -- pip install sklearn"),
+        ("ModuleNotFoundError: No module named 'sklearn'", "bay exec exp-2 -- pip install scikit-learn"),
+        ("ModuleNotFoundError: No module named 'cv2'", "pip install opencv-python-headless"),
         (
             "ImportError: TensorBoard callback\nModuleNotFoundError: No module named 'tensorflow'\n  more\n",
             "Keras' TensorBoard callback works only with TensorFlow",
@@ -34,7 +35,19 @@ def explain(tail: str = "", *, signal: str | None = None, state: str = "failed")
 )
 def test_known_last_words(tail: str, said: str) -> None:
     assert said in explain(tail)
-    assert "sklearn.metrics" not in explain(tail)
+
+
+@pytest.mark.parametrize("name", ["myutils", "utils", "my_model", "sklear"])
+def test_a_module_that_is_not_known_is_never_offered_to_pip(name: str) -> None:
+    said = explain(f"ModuleNotFoundError: No module named '{name}'")
+    assert "pip" not in said
+    assert f"there is no module {name} here: if it is a file of yours, put it beside the script" in said
+
+
+def test_a_part_that_is_missing_does_not_mean_that_the_package_is() -> None:
+    said = explain("ModuleNotFoundError: No module named 'sklearn.externals.joblib'; 'x' is not a package")
+    assert said.startswith("sklearn is here without sklearn.externals.joblib")
+    assert "pip" not in said
 
 
 def test_unknown_last_words_say_nothing() -> None:
@@ -45,6 +58,13 @@ def test_unknown_last_words_say_nothing() -> None:
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGILL"])
 def test_a_crash_names_its_signal(name: str) -> None:
     assert name in explain("Fatal Python error", signal=name)
+
+
+def test_a_crash_without_last_lines_does_not_speak_of_them() -> None:
+    assert "last lines" in explain("Fatal Python error: Segmentation fault", signal="SIGSEGV")
+    said = explain(" \n", signal="SIGSEGV")
+    assert "last lines" not in said
+    assert "faulthandler" in said
 
 
 def test_a_kill_is_most_often_the_system_out_of_memory() -> None:

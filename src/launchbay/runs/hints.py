@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from launchbay.runs.imports import find_distribution
+
 __all__ = ["explain_failure"]
 
 _TENSORFLOW = (
@@ -12,10 +14,6 @@ _TENSORFLOW = (
 )
 _HINTS = (
     (r"No module named '(?P<name>tensorboard|tensorflow)'", _TENSORFLOW),
-    (
-        r"ModuleNotFoundError: No module named '(?P<name>\w+)[\w.]*'",
-        "install it in the instance: bay exec {instance} -- pip install {name}",
-    ),
     (
         r"Invalid filepath extension for saving|File format not supported",
         'Keras 3 saves to a file that ends in .keras: model.save("model.keras")',
@@ -38,8 +36,24 @@ def explain_failure(tail: str, *, signal: str | None, state: str, instance: str)
     if signal == "SIGKILL":
         return "something killed the script with SIGKILL; most often that is the system, out of memory"
     if signal in ("SIGSEGV", "SIGABRT", "SIGILL"):
-        return f"the script's Python crashed ({signal}); its last lines may tell which library"
+        what = f"the script's Python crashed ({signal})"
+        if tail.strip():
+            return f"{what}; its last lines may tell which library"
+        return f"{what} and wrote nothing; with `import faulthandler; faulthandler.enable()` at its top it says where"
     for pattern, hint in _HINTS:
         if match := re.search(pattern, tail):
-            return hint.format(instance=instance, **match.groupdict())
+            return hint.format(**match.groupdict())
+    if match := re.search(r"ModuleNotFoundError: No module named '(\w+)((?:\.\w+)*)'", tail):
+        return _explain_module(*match.groups(), instance=instance)
     return ""
+
+
+def _explain_module(name: str, part: str, *, instance: str) -> str:
+    if part:  # Python names the first part that is missing, so the others are there
+        return f"{name} is here without {name}{part}: it is another version, or a file {name}.py stands before it"
+    if package := find_distribution(name):
+        return f"install it in the instance: bay exec {instance} -- pip install {package}"
+    return (
+        f"there is no module {name} here: if it is a file of yours, put it beside the script; if it is a package, "
+        "find out first under which name it is installed"
+    )
