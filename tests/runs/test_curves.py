@@ -98,7 +98,7 @@ def test_damage_is_told_and_what_is_good_is_kept(tmp_path: Path) -> None:
 def test_no_event_file_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         load_curves({"good": [DATA / "torch"], "quiet": [tmp_path]})
-    assert "run quiet wrote no TensorBoard event file" in caught.value.what
+    assert "quiet wrote no TensorBoard event file" in caught.value.what
     assert caught.value.where == str(tmp_path)
     assert "keras.callbacks.TensorBoard" in caught.value.hint
     assert "bay init" in caught.value.hint

@@ -13,7 +13,7 @@ import pytest
 
 from launchbay.runs.axis import step_axis
 from launchbay.runs.chart import loss_chart
-from launchbay.runs.curves import load_curves
+from launchbay.runs.curves import Curves, load_curves
 from launchbay.runs.page import render_page
 from launchbay.runs.svg import Frame, color_class, draw_svg
 from tests.runs.writing import curves_of
@@ -190,3 +190,11 @@ def test_the_last_step_has_a_label_inside_the_drawing(tmp_path: Path) -> None:
     (node,) = [node for node in root.iter("text") if node.text == "1,000,000"]
     assert "end" in node.get("class", "")
     assert float(node.get("x", "")) < 560
+
+
+def test_what_sets_runs_apart_stands_in_cards_legend_and_table(tmp_path: Path) -> None:
+    plain = curves_of(tmp_path, a={"loss": [3.0, 2.0], "val_loss": [3.0, 2.0]}, b={"loss": [2.0, 1.0]}).runs
+    curves = Curves(runs={name: replace(run, note=f"--name '<{name}>'") for name, run in plain.items()})
+    read = Reader(render_page(curves))
+    notes = [word for word in read.words["small"] if word.startswith("--name")]
+    assert sorted(notes) == ["--name '<a>'"] * 3 + ["--name '<b>'"] * 3

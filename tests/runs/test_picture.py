@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,13 @@ def test_words_begin_at_the_titles_left_edge(tmp_path: Path, monkeypatch: pytest
     title = next(text for text in figure.texts if text.get_text().startswith("Learning curves"))
     (legend,) = figure.legends
     assert legend.get_window_extent().x0 == pytest.approx(title.get_window_extent().x0, abs=5)
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_what_sets_runs_apart_stands_beside_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    plain = runs(tmp_path, count).runs
+    noted = {name: replace(run, note=f"--rate 0.{name[3:]}") for name, run in plain.items()}
+    _, words = shown(Curves(runs=noted), monkeypatch)
+    assert [word for word in words if "run1" in word and "--rate 0.1" in word]

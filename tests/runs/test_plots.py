@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
@@ -49,12 +50,29 @@ def test_a_suffix_may_be_in_capitals_and_folders_are_made(tmp_path: Path) -> Non
 
 def test_a_place_that_cannot_be_written_is_an_error_that_says_where(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="while writing"):
+    with pytest.raises(UserError, match=r"in place of the folder while writing curves\.html") as caught:
         write_plot(keras(), tmp_path / "file" / "curves.html")
+    assert caught.value.where == str(tmp_path / "file")
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(UserError, match="while writing"):
         write_plot(keras(), tmp_path / "folder.html")
     assert {path.name for path in tmp_path.iterdir()} == {"file", "folder.html"}
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_place_without_permission_names_the_picture_and_not_our_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(path: Path, data: bytes) -> None:
+        assert data
+        raise OSError(number, "refused", str(path.with_name(f".{path.name}.29537.tmp")))
+
+    monkeypatch.setattr("launchbay.runs.plots.write_atomic", refuse)
+    with pytest.raises(UserError) as caught:
+        write_plot(keras(), tmp_path / "x.html")
+    assert str(caught.value) == (
+        f"no permission while writing x.html ({tmp_path / 'x.html'})\n  Try: another folder for it: -o ~/x.html"
+    )
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

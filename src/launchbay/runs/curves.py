@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class RunCurves:
 
     `scalars` by their TensorBoard names (``train/epoch_loss``). `pairs` holds every metric; the loss, if
     there is one, comes first and is `loss`. `warnings` names damaged places of the event files, which were
-    left out.
+    left out. `note` says what sets the run apart from the others beside it, where that is known.
     """
 
     scalars: Mapping[str, Scalar]
@@ -36,6 +36,7 @@ class RunCurves:
     loss: Pair | None
     diagnosis: Diagnosis
     warnings: tuple[str, ...]
+    note: str = ""
 
     def find(self, name: str | None) -> Scalar | None:
         """Look a scalar up; None for None, so that a missing half of a pair needs no special case."""
@@ -57,14 +58,16 @@ class Curves:
         return {"runs": {name: _run_json(run) for name, run in self.runs.items()}}
 
 
-def load_curves(sources: Mapping[str, Sequence[Path]]) -> Curves:
+def load_curves(sources: Mapping[str, Sequence[Path]], notes: Mapping[str, str] | None = None) -> Curves:
     """Read the curves of runs: for each run's name, the folders that it logged to, with all in them.
 
-    Raises UserError where a run wrote no event file or no scalar. A training that still goes on can be read.
+    `notes` are words that stand beside the names of runs, so that it is seen what sets them apart.
+    Raises UserError where a run has no event file or no scalar. A training that still goes on can be read.
     """
     runs: dict[str, RunCurves] = {}
     for name, logdirs in sources.items():
-        runs |= _load_run(name, logdirs)
+        note = (notes or {}).get(name, "")
+        runs |= {title: replace(run, note=note) for title, run in _load_run(name, logdirs).items()}
     return Curves(runs=runs)
 
 
@@ -97,7 +100,7 @@ def _load_run(name: str, logdirs: Sequence[Path]) -> dict[str, RunCurves]:
     folders = sorted({leaf.resolve() for logdir in logdirs for leaf in find_logdirs(logdir)})
     where = ", ".join(str(logdir) for logdir in logdirs)
     if not folders:
-        raise UserError(f"run {name} wrote no TensorBoard event file", where=where, hint=_HINT)
+        raise UserError(f"{name} wrote no TensorBoard event file", where=where, hint=_HINT)
     scalars: dict[Name, Scalar] = {}
     warnings: list[str] = []
     for run, folder in _name_folders(folders):
@@ -107,7 +110,7 @@ def _load_run(name: str, logdirs: Sequence[Path]) -> dict[str, RunCurves]:
             scalars[Name(run, series.tag)] = Scalar(steps=series.steps, values=series.values)
     if not scalars:
         damage = f": {warnings[0]}" if warnings else ""
-        raise UserError(f"the event files of run {name} hold no scalar{damage}", where=where, hint=_HINT)
+        raise UserError(f"the event files of {name} hold no scalar{damage}", where=where, hint=_HINT)
     groups = group_scalars({key: len(scalar.steps) for key, scalar in scalars.items()})
     judged = {title: _judge(group, scalars, tuple(warnings)) for title, group in groups.items()}
     return {f"{name}/{title}" if title and len(judged) > 1 else name: run for title, run in judged.items()}

@@ -54,7 +54,7 @@ def place_labels(chart: Chart, *, width: float, height: float, size: float) -> t
                 ),
             )
             boxes.append(best.box)
-            labels.append(Label(mark=mark, x=best.x, y=best.y, anchor=best.anchor, is_apart=best.far > 1.5 * size))
+            labels.append(Label(mark=mark, x=best.x, y=best.y, anchor=best.anchor, is_apart=best.far > size))
     return tuple(labels)
 
 

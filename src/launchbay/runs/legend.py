@@ -77,7 +77,7 @@ def _layouts(curves: Curves, chart: Chart, pen: Pen, width: int) -> list[list[li
     """Lay out the rows of every run in each of the ways that fit the width, the best one first."""
     # What was drawn last, validation, is read first.
     groups = {name: [line for line in reversed(chart.lines) if line.run == name] for name in curves.runs}
-    runs = [(printable(name), lines) for name, lines in groups.items() if lines]
+    runs = [(_title(name, curves), lines) for name, lines in groups.items() if lines]
     broad = max((len(name) for name, _ in runs), default=0)
     layouts = []
     for has_best in (True, False):
@@ -89,6 +89,11 @@ def _layouts(curves: Curves, chart: Chart, pen: Pen, width: int) -> list[list[li
         rows = ends if has_best else [[[unit for units in of_run for unit in units]] for of_run in ends]
         layouts.append([_stack(name, of_run, width) for (name, _), of_run in zip(runs, rows, strict=True)])
     return layouts
+
+
+def _title(name: str, curves: Curves) -> str:
+    note = curves.runs[name].note
+    return printable(f"{name}  {note}" if note else name)
 
 
 def _flatten(name: str, of_run: Sequence[Sequence[_Row]]) -> _Row:

@@ -54,12 +54,16 @@ def _cards(curves: Curves) -> Iterator[str]:
     for index, (name, run) in enumerate(curves.runs.items()):
         found = run.diagnosis
         yield (
-            f'<article class="{color_class(index)}"><h2><i class="key"></i>{escape(printable(name))} '
+            f'<article class="{color_class(index)}"><h2><i class="key"></i>{escape(printable(name))}{_note(run)} '
             f'<span class="verdict {found.verdict}">{found.verdict}</span></h2>'
             f"<p>{escape(printable(found.sentence))}</p>"
             f'<p class="rule">Rule: {escape(printable(found.rule))}.</p></article>'
         )
     yield "</section>"
+
+
+def _note(run: RunCurves) -> str:
+    return f" <small>{escape(printable(run.note))}</small>" if run.note else ""
 
 
 def _warnings(curves: Curves) -> Iterator[str]:
@@ -74,7 +78,7 @@ def _warnings(curves: Curves) -> Iterator[str]:
 
 def _table(curves: Curves) -> str:
     rows = "".join(
-        f'<tr class="{color_class(index)}"><th scope="row"><i class="key"></i>{escape(printable(name))}</th>'
+        f'<tr class="{color_class(index)}"><th scope="row"><i class="key"></i>{escape(printable(name))}{_note(run)}</th>'
         f"{_half(run, 'training')}{_half(run, 'validation')}</tr>"
         for index, (name, run) in enumerate(curves.runs.items())
     )
@@ -110,14 +114,14 @@ def _loss_figure(curves: Curves) -> str:
     chart = loss_chart(curves)
     other = loss_chart(curves, is_log=not chart.y.is_log)
     can_switch = other.y.is_log != chart.y.is_log  # there is no logarithm of zero or less
-    return _figure([chart, other] if can_switch else [chart], 1080, 440, len(curves.runs))
+    return _figure(curves, [chart, other] if can_switch else [chart], 1080, 440)
 
 
 def _metric_figures(curves: Curves) -> Iterator[str]:
     charts = [chart for chart in metric_charts(curves) if _is_worth_drawing(chart)]
     if charts:
         yield '<h2>Other metrics</h2><section class="grid">'
-        yield from (_figure([chart], 560, 280, len(curves.runs)) for chart in charts)
+        yield from (_figure(curves, [chart], 560, 280) for chart in charts)
         yield "</section>"
 
 
@@ -127,17 +131,17 @@ def _is_worth_drawing(chart: Chart) -> bool:
     return len(values) > 1 and any(len(line.steps) > 1 for line in chart.lines)
 
 
-def _figure(scales: Sequence[Chart], width: int, height: int, runs: int) -> str:
+def _figure(curves: Curves, scales: Sequence[Chart], width: int, height: int) -> str:
     """Put a chart into the page, in the one or two scales between which the reader may switch."""
     frames = [Frame(chart=chart, width=width, height=height) for chart in scales]
     chart = scales[0]
     plots = "".join(
-        f'<div class="plot"{" hidden" if number else ""}>{draw_svg(frame, has_words=runs <= _FEW)}</div>'
+        f'<div class="plot"{" hidden" if number else ""}>{draw_svg(frame, has_words=len(curves.runs) <= _FEW)}</div>'
         for number, frame in enumerate(frames)
     )
     return (
         f"<figure><figcaption><b>{escape(printable(chart.metric))}</b>{_switch(scales)}"
-        f'<span class="keys">{"".join(_key(number, line, runs) for number, line in chart.visible)}</span></figcaption>'
+        f'<span class="keys">{"".join(_key(number, line, curves) for number, line in chart.visible)}</span></figcaption>'
         f'<div class="stage">{plots}<div class="tip" hidden></div></div>'
         f'<script type="application/json">{_data(frames[0])}</script></figure>'
     )
@@ -154,12 +158,13 @@ def _switch(scales: Sequence[Chart]) -> str:
     return f'<span class="switch" role="group" aria-label="scale">{buttons}</span>'
 
 
-def _key(number: int, line: Line, runs: int) -> str:
-    name = line.role if runs == 1 else f"{printable(line.run)} {line.role}"
+def _key(number: int, line: Line, curves: Curves) -> str:
+    name = line.role if len(curves.runs) == 1 else f"{printable(line.run)} {line.role}"
+    note = _note(curves.runs[line.run]) if line.is_strong else ""
     kind = "strong" if line.is_strong else "light"
     return (
         f'<button type="button" class="{color_class(line.index)}" data-key="{number}" aria-pressed="true">'
-        f'<i class="key {kind}"></i>{escape(name)}</button>'
+        f'<i class="key {kind}"></i>{escape(name)}{note}</button>'
     )
 
 

@@ -6,7 +6,7 @@ import io
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from launchbay.errors import UserError
 from launchbay.runs.chart import PALETTE, Chart, Line, loss_chart, printable, thin
@@ -36,7 +36,7 @@ _STYLE: Any = {
 }
 
 
-def render_picture(curves: Curves, kind: str) -> bytes:
+def render_picture(curves: Curves, kind: Literal["png", "svg"]) -> bytes:
     """Draw the loss curves as "png" or "svg". Raises UserError where matplotlib is missing."""
     try:
         import matplotlib as mpl
@@ -116,7 +116,8 @@ def _words(curves: Curves) -> Iterator[tuple[int | None, str]]:
         return
     for index, (name, run) in enumerate(curves.runs.items()):
         is_lone = len(curves.runs) == 1
-        text = run.diagnosis.sentence if is_lone else f"{_short(name)}: {run.diagnosis.sentence}"
+        title = f"{_short(name)} {run.note}".rstrip()
+        text = run.diagnosis.sentence if is_lone else f"{title}: {run.diagnosis.sentence}"
         for row, line in enumerate(textwrap.wrap(printable(text), 125 if is_lone else 121)):
             yield (None if row or is_lone else index), line
 
@@ -254,7 +255,8 @@ def _list_runs(curves: Curves, chart: Chart) -> list[tuple[str, Line | None]]:
     rows: list[tuple[str, Line | None]] = []
     for index, (name, run) in enumerate(curves.runs.items()):
         aside = "" if index in drawn else ", no curve"
-        rows.append((f"{_short(name)} ({run.diagnosis.verdict}{aside})", drawn.get(index)))
+        note = f"\n{printable(run.note)}" if run.note else ""
+        rows.append((f"{_short(name)} ({run.diagnosis.verdict}{aside}){note}", drawn.get(index)))
     if len(rows) > _MOST_NAMES:
         rows = [*rows[: _MOST_NAMES - 1], (f"and {len(rows) - _MOST_NAMES + 1} more", None)]
     return rows
