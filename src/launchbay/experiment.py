@@ -12,7 +12,8 @@ from pathlib import Path
 from launchbay.api import curves as curves_api
 from launchbay.api import data as data_api
 from launchbay.api import fleet, listing, models, runs
-from launchbay.errors import LaunchbayError, ScriptFailed
+from launchbay.errors import Conflict, LaunchbayError, ScriptFailed
+from launchbay.files import locked
 from launchbay.home import random_letters
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.launch import Launch
@@ -26,6 +27,8 @@ __all__ = ["Demo", "demo"]
 
 COUNT = 3
 IMAGE = "tensorflow"
+_MARK = "demo"
+"""A file in the folder of each of the demo's instances."""
 
 Tell = Callable[[str], None]
 
@@ -50,7 +53,8 @@ def demo(
     """Run the whole experiment: launch 3, verify, fetch, train, curves, evaluate, predict, terminate.
 
     `data` is a folder with one train*, val* and test* CSV each; without it a small dataset is made from a seed.
-    Whatever happens, the instances are removed; the run, its model and its curves stay.
+    Whatever happens, the instances are removed, those of an earlier demo that was killed too; the run, its model and
+    its curves stay. Raises Conflict while another demo runs.
     """
     seconds: dict[str, float] = {}
 
@@ -61,16 +65,16 @@ def demo(
         yield
         seconds[name] = round(time.monotonic() - began, 2)
 
-    with tempfile.TemporaryDirectory(prefix="launchbay-demo-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="launchbay-demo-") as scratch, _alone(bay):
         project = Path(scratch) / "project"
         write_project(project, image=IMAGE)
         source = Path(data).expanduser() if data is not None else project / "data"
         splits = find_splits(source)
+        _remove_left(bay)
         name = _free_name(bay)
-        with stage("launch", f"bay launch {IMAGE} -n {COUNT} --name {name}"):
-            launched = fleet.launch(bay, IMAGE, count=COUNT, name=name)
+        tell(f"\n== bay launch {IMAGE} -n {COUNT} --name {name}")
+        with _launched(bay, name, seconds, tell) as launched:
             _tell_launch(launched, tell)
-        try:
             with stage("verify", f"bay verify {name}"):
                 proof = fleet.verify(bay, name)
                 words = (
@@ -88,7 +92,13 @@ def demo(
                     )
             with stage("train", f"bay train {name}-1 train.py --data data -- --epochs {epochs}"):
                 run = runs.train(
-                    bay, f"{name}-1", project / "train.py", data=fetched, args=["--epochs", str(epochs)], write=write
+                    bay,
+                    f"{name}-1",
+                    project / "train.py",
+                    data=fetched,
+                    args=["--epochs", str(epochs)],
+                    write=write,
+                    on_interrupt=_interrupt,
                 )
                 if run.state != "done":
                     raise ScriptFailed(
@@ -105,11 +115,6 @@ def demo(
                 tell(f"as a page: {picture}")
             with stage("evaluate", f"bay model show, bay evaluate, bay predict {run.id}"):
                 evaluation = _judge(bay, run, fetched / splits.test.name, tell)
-        finally:
-            with stage("terminate", f"bay terminate {name}"):
-                fleet.terminate(bay, name)
-                left = _count_left(bay, launched)
-                tell(f"left of it: {left} instances and processes")
     result = Demo(
         test_mse=evaluation.mse,
         evaluation=evaluation,
@@ -118,10 +123,48 @@ def demo(
         curves=picture,
         seconds=seconds,
         downloaded_bytes=launched.image.downloaded_bytes if launched.built_now else 0,
-        left=left,
+        left=_count_left(bay, launched),
     )
     _tell_summary(result, tell)
     return result
+
+
+@contextmanager
+def _alone(bay: Bay) -> Iterator[None]:
+    """Keep a second demo away, which would take this one's instances for left over."""
+    with locked(bay.home.lock("demo"), wait=False) as free:
+        if not free:
+            raise Conflict("another demo runs already", hint="wait for it; `bay ps` shows its instances")
+        yield
+
+
+def _remove_left(bay: Bay) -> None:
+    """Remove what a demo that was killed has left: no living one holds the lock, and a person's own have no mark."""
+    for name in dict.fromkeys(item.fleet for item in bay.provider.observe() if (item.root / _MARK).exists()):
+        fleet.terminate(bay, name)
+        bay.reporter.note(f"Removed {name}, which an earlier demo had left.")
+
+
+@contextmanager
+def _launched(bay: Bay, name: str, seconds: dict[str, float], tell: Tell) -> Iterator[Launch]:
+    """Launch the demo's fleet and remove it again, before anything is told that nobody may be left to hear."""
+    began = time.monotonic()
+    launched = fleet.launch(bay, IMAGE, count=COUNT, name=name)
+    try:
+        for item in launched.instances:
+            (item.root / _MARK).touch()
+        seconds["launch"] = round(time.monotonic() - began, 2)
+        yield launched
+    finally:
+        began = time.monotonic()
+        fleet.terminate(bay, name)
+        seconds["terminate"] = round(time.monotonic() - began, 2)
+        tell(f"\n== bay terminate {name}\nleft of it: {_count_left(bay, launched)} instances and processes")
+
+
+def _interrupt() -> str:
+    """Let Ctrl-C during the training end the whole demo, and the run with its instance."""
+    raise KeyboardInterrupt
 
 
 def _free_name(bay: Bay) -> str:

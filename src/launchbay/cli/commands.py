@@ -14,6 +14,7 @@ from typing import Any
 import launchbay
 from launchbay.cli import render
 from launchbay.cli.console import ConsoleReporter, is_lively
+from launchbay.cli.ending import ended_like_interrupted
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay, open_bay
 from launchbay.units import parse_duration
@@ -88,7 +89,8 @@ def _demo(context: _Context) -> int:
         context.output(text.encode() + b"\n")
 
     given = context.arguments
-    result = launchbay.demo(context.bay, data=given.data, epochs=given.epochs, write=context.output, tell=tell)
+    with ended_like_interrupted():
+        result = launchbay.demo(context.bay, data=given.data, epochs=given.epochs, write=context.output, tell=tell)
     if context.arguments.json:
         context.show(result, str)
     return 0 if result.left == 0 else 1
