@@ -212,3 +212,39 @@ def test_a_reader_that_went_away_is_no_error(bay: Bay, bay_command: list[str], a
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_a_reader_the_code_still_tells_how_it_ended(
+    bay: Bay, bay_command: list[str], two: list[Instance]
+) -> None:
+    (two[0].root / "env" / "bin" / "python3").unlink()
+    assert len(bay.provider.observe()) == 2
+    shell = ["/bin/sh", "-c", '("$@"; echo $? >&2) | true', "sh", *bay_command, "verify", "exp"]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert done.stderr == "1\n"
+
+
+def test_a_full_disk_below_stdout_is_told_once(bay_command: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*bay_command, "ps"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("bay: the disk is full")
+    assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["verify", "nothing"], 1), (["launch", "x", "-n", "0"], 2)])
+def test_an_error_that_nobody_reads_keeps_its_code(bay_command: list[str], arguments: list[str], code: int) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*bay_command, *arguments], stderr=writer, check=False)
+    os.close(writer)
+    assert done.returncode == code
+
+
+def test_a_name_that_is_no_text_can_be_shown(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    def show(context: commands._Context) -> int:
+        context.show({}, lambda: "caf\udce9.csv")
+        return 0
+
+    monkeypatch.setitem(commands._COMMANDS, "ps", show)  # noqa: SLF001
+    assert says("ps").out == "caf\\udce9.csv\n"

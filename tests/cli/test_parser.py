@@ -103,6 +103,7 @@ def test_help_loads_nothing_but_the_parser() -> None:
     assert done.stdout.splitlines()[-1].split() == [
         "launchbay.cli",
         "launchbay.cli.main",
+        "launchbay.cli.output",
         "launchbay.cli.parser",
         "launchbay.errors",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -15,6 +16,7 @@ import launchbay
 from launchbay.cli import render
 from launchbay.cli.console import ConsoleReporter, is_lively
 from launchbay.cli.ending import ended_like_interrupted
+from launchbay.cli.output import LastingStream, ReaderLeft, complain, write_bytes, write_text
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay, open_bay
 from launchbay.units import parse_duration
@@ -33,10 +35,9 @@ class _Context:
     def show(self, value: object, text: Callable[[], str]) -> None:
         """Print the value as JSON or as text, after all progress is off the screen."""
         self.reporter.close()
-        if self.arguments.json:
-            sys.stdout.write(json.dumps(launchbay.to_json(value), indent=1) + "\n")
-        else:
-            sys.stdout.write(text() + "\n")
+        shown = json.dumps(launchbay.to_json(value), indent=1) if self.arguments.json else text()
+        with contextlib.suppress(ReaderLeft):  # the work is done, and the exit code still tells how it ended
+            write_text(shown + "\n")
 
     def agree(self, question: str) -> None:
         """Ask before something is removed; where nobody can answer, refuse and say how to agree beforehand."""
@@ -44,16 +45,17 @@ class _Context:
             return
         if self.arguments.json or not sys.stdin.isatty():
             raise UsageError(f"{question} needs your consent", hint="the same command with -y")
-        sys.stderr.write(f"{question}. Go on? [y/N] ")
-        sys.stderr.flush()
+        LastingStream(sys.stderr).write(f"{question}. Go on? [y/N] ")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise UsageError("nothing was done")
 
     def output(self, chunk: bytes) -> None:
-        """Pass on what a script prints; with --json stdout is for the answer alone."""
-        stream = sys.stderr if self.arguments.json else sys.stdout
-        stream.buffer.write(chunk)
-        stream.buffer.flush()
+        """Pass on what a script prints; with --json stdout is for the answer alone. Raises ReaderLeft."""
+        if self.arguments.json:
+            with contextlib.suppress(ReaderLeft):  # it is only told by the way
+                write_bytes(sys.stderr, chunk)
+        else:
+            write_bytes(sys.stdout, chunk)
 
 
 def run(arguments: Namespace) -> int:
@@ -216,21 +218,37 @@ def _train(context: _Context) -> int:
     given = context.arguments
     wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
     timeout = parse_duration(given.timeout) if given.timeout else None
-    run = launchbay.train(
-        context.bay,
-        wish.instance,
-        wish.script,
-        data=wish.data,
-        args=wish.args,
-        timeout_s=timeout,
-        write=context.output,
-        on_interrupt=_ask_about_run,
-        detach=given.detach,
-        on_start=lambda run: context.reporter.note(
-            f"{run.id} runs {wish.script} in {run.instance}; it goes on if this terminal closes"
-        ),
-    )
+    started = []
+
+    def tell(run: Any) -> None:
+        started.append(run.id)
+        context.reporter.note(f"{run.id} runs {wish.script} in {run.instance}; it goes on if this terminal closes")
+
+    try:
+        run = launchbay.train(
+            context.bay,
+            wish.instance,
+            wish.script,
+            data=wish.data,
+            args=wish.args,
+            timeout_s=timeout,
+            write=context.output,
+            on_interrupt=_ask_about_run,
+            detach=given.detach,
+            on_start=tell,
+        )
+    except ReaderLeft:
+        return _leave(context, started[0])
     return _show_run(context, run)
+
+
+def _leave(context: _Context, name: str) -> int:
+    """End following a run because nobody reads what it prints; return 1 if it goes on, because it was waited for."""
+    run = launchbay.logs(context.bay, name, write=lambda _: None)
+    if run.is_over:
+        return _show_run(context, run)
+    complain(f"bay: nobody reads the output any more; the run goes on: bay logs {run.id} -f")
+    return 1
 
 
 def _show_run(context: _Context, run: Any) -> int:
@@ -248,8 +266,8 @@ def _ask_about_run() -> str:
     if not sys.stdin.isatty():
         return "stop"
     try:
-        sys.stderr.write("\nThe run goes on without this terminal. [s]top it, [d]etach, or [c]ontinue to watch? ")
-        sys.stderr.flush()
+        question = "The run goes on without this terminal. [s]top it, [d]etach, or [c]ontinue to watch? "
+        LastingStream(sys.stderr).write(f"\n{question}")
         answer = sys.stdin.readline().strip().lower()
     except KeyboardInterrupt:
         return "stop"
@@ -265,8 +283,14 @@ def _runs(context: _Context) -> int:
 
 
 def _logs(context: _Context) -> int:
-    run = launchbay.logs(context.bay, context.arguments.run, write=context.output, follow=context.arguments.follow)
-    if context.arguments.json:
+    given = context.arguments
+    try:
+        run = launchbay.logs(context.bay, given.run, write=context.output, follow=given.follow)
+    except ReaderLeft:  # nothing but the showing was cut off
+        if given.follow:
+            _leave(context, given.run)
+        return 0
+    if given.json:
         context.show(run, str)
     return 0
 
