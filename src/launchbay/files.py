@@ -22,6 +22,7 @@ from launchbay.errors import StateError, UserError
 __all__ = [
     "discard",
     "explain_os_error",
+    "first_failure",
     "locked",
     "read_json",
     "remove_tree",
@@ -153,10 +154,9 @@ def discard(path: Path, trash: Path) -> None:
 
 def explain_os_error(error: OSError, doing: str) -> UserError:
     """Turn the operating system's refusal into a message that says what, where and what next."""
-    where = str(error.filename or "")
-    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
-        where, _, why = error.args[0][0]  # of all that could not be copied, the first
-        return UserError(f"cannot copy while {doing}: {why}", where=str(where))
+    where, why = first_failure(error)
+    if isinstance(error, shutil.Error):
+        return UserError(f"cannot copy while {doing}: {why}", where=where)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(
             f"the disk is full while {doing}; nothing half-made was left",
@@ -166,4 +166,12 @@ def explain_os_error(error: OSError, doing: str) -> UserError:
     if error.errno == errno.EROFS or isinstance(error, PermissionError):
         hint = "see who owns it; LAUNCHBAY_HOME chooses another home"
         return UserError(f"no permission while {doing}", where=where, hint=hint)
-    return UserError(f"{error.strerror or error} while {doing}", where=where)
+    return UserError(f"{why} while {doing}", where=where)
+
+
+def first_failure(error: OSError) -> tuple[str, str]:
+    """Return which file the system refused, and why; of many that could not be copied, the first."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        where, _, why = error.args[0][0]
+        return str(where), str(why)
+    return str(error.filename or ""), error.strerror or str(error)

@@ -72,6 +72,53 @@ def test_a_relative_program_lies_in_the_working_folder(
         transport.run(["./run.sh"])
 
 
+def test_a_working_folder_that_is_gone_is_named(transport: LocalTransport, work: Path) -> None:
+    work.rmdir()
+    for call in (transport.run, transport.attach):
+        with pytest.raises(NotFound, match="working folder is gone") as caught:
+            call(["true"])
+        assert (caught.value.where, f"mkdir {work}" in caught.value.hint) == (str(work), True)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("echo no first line\n", "names its interpreter"),
+        ("#!/no/such/shell\n", "is missing"),
+        ("\x7fELF", "no program"),
+    ],
+)
+def test_a_program_that_cannot_be_executed_is_named(transport: LocalTransport, work: Path, text: str, why: str) -> None:
+    (work / "run").write_text(text, encoding="utf-8")
+    (work / "run").chmod(0o755)
+    for call in (transport.run, transport.attach):
+        with pytest.raises(UserError, match=rf"^\./run cannot be executed: .*{why}") as caught:
+            call(["./run"])
+        assert caught.value.where == f"{work}/./run"
+
+
+def test_arguments_beyond_all_measure_are_an_error(transport: LocalTransport) -> None:
+    for call in (transport.run, transport.attach):
+        with pytest.raises(UserError, match="while starting true"):
+            call(["true", "x" * (1 << 20)])
+
+
+def test_only_a_python_has_to_be_the_instances_own(transport: LocalTransport, tmp_path: Path) -> None:
+    for folder in ("mine/bin", "machine"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("python", "python3", "python3.11", "python3-config", "pythonic"):
+        (tmp_path / "machine" / name).write_text("#!/bin/sh\necho of the machine\n", encoding="utf-8")
+        (tmp_path / "machine" / name).chmod(0o755)
+    mine = tmp_path / "mine"
+    environment = {"PATH": f"{mine}/bin:{tmp_path}/machine", "VIRTUAL_ENV": str(mine)}
+    inside = LocalTransport(environment=environment, folder=transport.folder)
+    for name in ("python", "python3", "python3.11"):
+        with pytest.raises(NotFound, match="instance's own"):
+            inside.run([name])
+    for name in ("python3-config", "pythonic"):
+        assert inside.run([name]).stdout == b"of the machine\n"
+
+
 def test_no_answer_in_time_is_an_error_and_ends_the_command(transport: LocalTransport, work: Path) -> None:
     with pytest.raises(UserError, match="gave no answer within"):
         transport.run(["sh", "-c", "echo $$ > pid; exec sleep 600"], timeout=0.3)
@@ -161,3 +208,16 @@ def test_a_copy_that_cannot_be_made_says_why(transport: LocalTransport, work: Pa
         transport.put(str(tmp_path / "folder"), "file/inner")
     with pytest.raises(UserError, match="cannot copy"):
         transport.put(str(tmp_path / "folder"), "file")
+
+
+def test_what_is_no_file_is_named(transport: LocalTransport, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "file").write_text("x", encoding="utf-8")
+    for source in (folder, folder / "pipe"):
+        with pytest.raises(UserError, match="cannot copy: .*pipe. is a named pipe") as caught:
+            transport.put(str(source), "copy")
+        assert caught.value.where == str(folder / "pipe")
+    with pytest.raises(UserError, match="are the same file"):
+        transport.put(str(folder / "file"), str(folder / "file"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from launchbay.errors import NotFound, UserError
+from launchbay.files import explain_os_error, first_failure
 from launchbay.transport.base import Completed
 
 __all__ = ["LocalTransport"]
@@ -24,9 +27,10 @@ class LocalTransport:
 
     def run(self, argv: Sequence[str], *, data: bytes = b"", timeout: float | None = None) -> Completed:
         """Run a command to its end."""
+        command = self._resolve(argv)
         try:
             done = subprocess.run(
-                self._resolve(argv),
+                command,
                 input=data,
                 env=dict(self.environment),
                 cwd=self.folder,
@@ -36,11 +40,18 @@ class LocalTransport:
             )
         except subprocess.TimeoutExpired as error:
             raise UserError(f"{argv[0]} gave no answer within {timeout:.0f} s", where=self.folder) from error
+        except OSError as error:
+            raise self._explain(error, argv[0], command[0]) from error
         return Completed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
     def attach(self, argv: Sequence[str]) -> int:
         """Run a command on the caller's terminal; Ctrl-C reaches the command, and its answer to it counts."""
-        with subprocess.Popen(self._resolve(argv), env=dict(self.environment), cwd=self.folder) as process:
+        command = self._resolve(argv)
+        try:
+            process = subprocess.Popen(command, env=dict(self.environment), cwd=self.folder)
+        except OSError as error:
+            raise self._explain(error, argv[0], command[0]) from error
+        with process:
             while True:
                 try:
                     code = process.wait()
@@ -90,12 +101,24 @@ class LocalTransport:
                 f"the instance has no command {argv[0]!r}", hint="`bay exec INSTANCE -- pip install ...` adds one"
             )
         own = os.path.join(self.environment.get("VIRTUAL_ENV", ""), "bin")
-        if argv[0].startswith("python") and own != "bin" and os.path.dirname(program) != own:
+        if re.fullmatch(r"python[0-9.]*", argv[0]) and own != "bin" and os.path.dirname(program) != own:
             # the machine's own Python would answer in its place, with other packages, and nobody would notice
             raise NotFound(
                 f"the instance's own {argv[0]} is gone", where=own, hint="terminate the instance, launch it again"
             )
         return [program, *argv[1:]]
+
+    def _explain(self, error: OSError, name: str, program: str) -> UserError:
+        """Say why a program that is there could not be started."""
+        if not os.path.isdir(self.folder):
+            hint = f"mkdir {self.folder}; or terminate the instance, launch it again"
+            return NotFound("the instance's working folder is gone", where=self.folder, hint=hint)
+        if error.errno == errno.ENOEXEC:
+            what = "it is no program of this machine, and no script that names its interpreter in a first line #!"
+            return UserError(f"{name} cannot be executed: {what}", where=program)
+        if error.errno == errno.ENOENT:
+            return UserError(f"{name} cannot be executed: the interpreter that its first line names is missing", where=program)
+        return explain_os_error(error, f"starting {name}")
 
 
 def _copy(source: str, target: str) -> None:
@@ -113,4 +136,5 @@ def _copy(source: str, target: str) -> None:
     except FileNotFoundError as error:
         raise NotFound(f"there is no {error.filename}") from error
     except OSError as error:
-        raise UserError(f"cannot copy: {error.strerror}", where=str(error.filename)) from error
+        where, why = first_failure(error)
+        raise UserError(f"cannot copy: {why}", where=where or source) from error
