@@ -99,9 +99,18 @@ def test_files_and_folders_go_there_and_back(says: Says, two: list[Instance], tm
 
 def test_a_source_that_is_missing(says: Says, two: list[Instance], tmp_path: Path) -> None:
     said = says("cp", "exp-1:none", str(tmp_path / "x"))
-    assert (said.code, said.err) == (1, f"bay: there is no {two[0].root}/work/none\n")
+    assert (said.code, said.err) == (1, "bay: there is no exp-1:none\n")
     assert says("cp", str(tmp_path / "none"), "exp-1:x").code == 1
     assert list((two[0].root / "work").iterdir()) == []
+
+
+def test_the_machine_is_no_part_of_an_instance(says: Says, two: list[Instance], tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    said = says("cp", str(tmp_path / "a"), f"exp-1:{tmp_path}/b")
+    assert (said.code, (tmp_path / "b").exists()) == (2, False)
+    assert said.err.startswith(f"bay: {tmp_path}/b does not lie in the instance (exp-1)\n")
+    assert says("cp", str(tmp_path / "a"), "exp-1:~/").code == 0
+    assert (two[0].root / "home" / "a").exists()
 
 
 def test_between_instances_it_goes_through_here(says: Says, two: list[Instance]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from launchbay.errors import NotFound, UserError
+from launchbay.errors import NotFound, UsageError, UserError
 from launchbay.transport.local import LocalTransport
 
 
@@ -219,5 +219,47 @@ def test_what_is_no_file_is_named(transport: LocalTransport, tmp_path: Path) -> 
         with pytest.raises(UserError, match="cannot copy: .*pipe. is a named pipe") as caught:
             transport.put(str(source), "copy")
         assert caught.value.where == str(folder / "pipe")
+    transport.put(str(folder / "file"), "file")
     with pytest.raises(UserError, match="are the same file"):
-        transport.put(str(folder / "file"), str(folder / "file"))
+        transport.put(f"{transport.folder}/file", "file")
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> LocalTransport:
+    """Return the way to an instance with a name, a home and a layer."""
+    for folder in ("home", "work", "env"):
+        (tmp_path / "root" / folder).mkdir(parents=True)
+    root = tmp_path / "root"
+    environment = {"HOME": f"{root}/home", "VIRTUAL_ENV": f"{root}/env", "LAUNCHBAY_INSTANCE_NAME": "exp-1"}
+    return LocalTransport(environment=environment, folder=f"{root}/work")
+
+
+def test_a_path_starts_in_the_working_folder_or_in_the_home(inside: LocalTransport, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in ("a", "~/b", "~", "../env/c", "~/.config/d/", f"{tmp_path}/root/work/e"):
+        inside.put(str(tmp_path / "file"), path)
+    made = sorted(str(path.relative_to(tmp_path / "root")) for path in tmp_path.glob("root/**/*") if path.is_file())
+    assert made == ["env/c", "home/.config/d/file", "home/b", "home/file", "work/a", "work/e"]
+    inside.get("~/b", str(tmp_path / "back"))
+    assert (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize("path", ["{}/x", "../../x", "../record.json", "..", "~/../x", "{}/root/workshop", "/"])
+def test_the_machine_is_not_the_instance(inside: LocalTransport, tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match="does not lie in the instance"):
+        inside.put(str(tmp_path / "file"), path.format(tmp_path))
+    with pytest.raises(UsageError, match="does not lie in the instance"):
+        inside.get(path.format(tmp_path), str(tmp_path / "got"))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_error_names_paths_as_they_are_typed(inside: LocalTransport, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"^there is no exp-1:deep/none$"):
+        inside.get("deep/none", str(tmp_path / "x"))
+    with pytest.raises(NotFound, match=r"^there is no exp-1:~/none$"):
+        inside.get("~/none", str(tmp_path / "x"))
+    os.mkfifo(f"{inside.folder}/pipe")
+    with pytest.raises(UserError, match=r"`exp-1:pipe` is a named pipe \(exp-1:pipe\)"):
+        inside.get("pipe", str(tmp_path / "x"))

@@ -216,7 +216,7 @@ def _add_instances(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     copy = _verb(
         verbs,
         "cp",
-        "Copy a file or folder to or from an instance; relative paths there start in its working folder.",
+        "Copy a file or folder to or from an instance. Paths there start in its working folder, or with ~/ in its home.",
         "bay cp notes.ipynb exp-1:notes.ipynb\nbay cp exp-1:results .",
     )
     copy.add_argument("source", metavar="FROM", help="a path here, or INSTANCE:PATH")

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from launchbay.errors import NotFound, UserError
+from launchbay.errors import NotFound, UsageError, UserError
 from launchbay.files import explain_os_error, first_failure
 from launchbay.transport.base import Completed
 
@@ -82,12 +82,12 @@ class LocalTransport:
         return answer
 
     def put(self, source: str, target: str) -> None:
-        """Copy into the instance; a relative target lies in its working folder."""
-        _copy(source, os.path.join(self.folder, target))
+        """Copy into the instance; a relative target lies in its working folder. Raises UsageError for one outside."""
+        self._copy(source, self._place(target))
 
     def get(self, source: str, target: str) -> None:
-        """Copy out of the instance."""
-        _copy(os.path.join(self.folder, source), target)
+        """Copy out of the instance. Raises UsageError for a source outside."""
+        self._copy(self._place(source), target)
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
@@ -120,21 +120,39 @@ class LocalTransport:
             return UserError(f"{name} cannot be executed: the interpreter that its first line names is missing", where=program)
         return explain_os_error(error, f"starting {name}")
 
+    def _place(self, path: str) -> str:
+        """Return where a path of the instance lies; beside its own folders there is only the machine it is on."""
+        home, layer = self.environment.get("HOME", self.folder), self.environment.get("VIRTUAL_ENV", self.folder)
+        place = os.path.normpath(os.path.join(self.folder, re.sub(r"^~(?=/|$)", lambda _: home, path)))
+        if not any(f"{place}/".startswith(f"{inside}/") for inside in (self.folder, home, layer)):
+            raise UsageError(
+                f"{path} does not lie in the instance",
+                where=self.environment.get("LAUNCHBAY_INSTANCE_NAME", ""),
+                hint="a path there starts in its working folder, or with ~/ in its home",
+            )
+        return place + "/" * path.endswith("/")
 
-def _copy(source: str, target: str) -> None:
-    try:
-        if os.path.isdir(source):
-            if os.path.isdir(target):
-                target = os.path.join(target, os.path.basename(source.rstrip("/")))
-            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
-        else:
-            if os.path.isdir(target) or target.endswith("/"):
-                os.makedirs(target, exist_ok=True)
+    def _copy(self, source: str, target: str) -> None:
+        try:
+            if os.path.isdir(source):
+                if os.path.isdir(target):
+                    target = os.path.join(target, os.path.basename(source.rstrip("/")))
+                shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
             else:
-                os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
-            shutil.copy2(source, target)
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no {error.filename}") from error
-    except OSError as error:
-        where, why = first_failure(error)
-        raise UserError(f"cannot copy: {why}", where=where or source) from error
+                if os.path.isdir(target) or target.endswith("/"):
+                    os.makedirs(target, exist_ok=True)
+                else:
+                    os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+                shutil.copy2(source, target)
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no {self._typed(error.filename)}") from error
+        except OSError as error:
+            where, why = first_failure(error)
+            raise UserError(f"cannot copy: {self._typed(why)}", where=self._typed(where or source)) from error
+
+    def _typed(self, text: str) -> str:
+        """Write paths of the instance as they are typed, ``exp-1:notes.txt``: where they lie is of no use to anybody."""
+        name = self.environment.get("LAUNCHBAY_INSTANCE_NAME")
+        if not name:
+            return text
+        return text.replace(f"{self.folder}/", f"{name}:").replace(f"{self.environment['HOME']}/", f"{name}:~/")
