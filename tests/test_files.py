@@ -132,6 +132,12 @@ def test_equal_records_are_equal_files(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a") == {"a": {"x": "µ", "y": None}, "b": 1}
 
 
+def test_any_path_can_be_written_and_comes_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9-\xc2\xb5.csv")  # Latin-1 and UTF-8
+    write_json(tmp_path / "record.json", {name: name})
+    assert read_json(tmp_path / "record.json") == {name: name}
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[]", b"null", b'"text"', b'{"a": 1}{'])
 def test_a_damaged_record_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "record.json"

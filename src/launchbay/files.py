@@ -60,8 +60,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = False) -> None:
-    """Write a record atomically, keys sorted, so that equal records are equal files."""
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    """Write a record atomically, keys sorted, so that equal records are equal files; any path can be in it."""
+    text = json.dumps(value, indent=1, sort_keys=True)  # in ASCII: a file's name need not be UTF-8
     write_atomic(path, text.encode() + b"\n", durable=durable)
 
 
