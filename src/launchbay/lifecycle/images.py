@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from launchbay.errors import Conflict, LaunchbayError
+from launchbay.errors import Conflict, NotFound
 from launchbay.files import discard
 from launchbay.images.image import Image, list_images
 from launchbay.images.lock import Lock
@@ -104,7 +104,7 @@ def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:
     """
     try:
         recipe = find_recipe(reference)
-    except LaunchbayError:
+    except NotFound:
         image = find_built(bay, reference)
         if image is None:
             known = {*builtin_names(), *(item.name for item in list_images(bay.home))}
