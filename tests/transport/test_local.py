@@ -216,7 +216,7 @@ def test_what_is_no_file_is_named(transport: LocalTransport, tmp_path: Path) -> 
     os.mkfifo(folder / "pipe")
     (folder / "file").write_text("x", encoding="utf-8")
     for source in (folder, folder / "pipe"):
-        with pytest.raises(UserError, match="cannot copy: .*pipe. is a named pipe") as caught:
+        with pytest.raises(UserError, match=r"cannot copy: .*pipe. is a named pipe") as caught:
             transport.put(str(source), "copy")
         assert caught.value.where == str(folder / "pipe")
     transport.put(str(folder / "file"), "file")

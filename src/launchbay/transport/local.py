@@ -117,7 +117,9 @@ class LocalTransport:
             what = "it is no program of this machine, and no script that names its interpreter in a first line #!"
             return UserError(f"{name} cannot be executed: {what}", where=program)
         if error.errno == errno.ENOENT:
-            return UserError(f"{name} cannot be executed: the interpreter that its first line names is missing", where=program)
+            return UserError(
+                f"{name} cannot be executed: the interpreter that its first line names is missing", where=program
+            )
         return explain_os_error(error, f"starting {name}")
 
     def _place(self, path: str) -> str:
