@@ -86,14 +86,21 @@ def test_help_and_version(says: Says) -> None:
     assert says("--version").out.startswith("bay ")
 
 
+def test_the_next_step_can_be_pasted(says: Says, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert says("init", "a b ü").out.splitlines()[-1] == "next: cd 'a b ü' && bay launch && bay train"
+    monkeypatch.chdir(tmp_path / "a b ü" / "data")
+    assert says("init").out.splitlines()[-1] == "next: bay launch && bay train"
+
+
 # --- exit codes -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "VERB"),
-        (["dance"], "invalid choice: 'dance'"),
+        (["-y"], "VERB"),
+        (["dance"], "there is no 'bay dance'"),
         (["image"], "build|show|verify|remove"),
         (["ps", "--wrong"], "--wrong"),
         (["launch", "x", "-n", "three"], "invalid int value: 'three'"),

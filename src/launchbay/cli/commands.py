@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 import sys
 from argparse import Namespace
@@ -77,7 +78,7 @@ def run(arguments: Namespace) -> int:
 def _init(context: _Context) -> int:
     folder = context.arguments.folder
     written = launchbay.init(folder, image=context.arguments.image)
-    move = "" if folder == "." else f"cd {folder} && "
+    move = "" if folder == "." else f"{shlex.join(['cd', folder])} && "
     context.show(
         {"written": written},
         lambda: "\n".join([*(f"wrote {path}" for path in written), f"next: {move}bay launch && bay train"]),
