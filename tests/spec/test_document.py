@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,11 @@ def test_what_cannot_be_is_named_with_file_line_and_field(text: str, what: str, 
 def test_a_long_value_is_cut(field: str) -> None:
     laughs = "\n".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]" for n in range(1, 12))
     document = parse(f"x0: &x0 [{'ha' * 99}]\n{laughs}\n{field}: [*x11, {{a: *x11}}]\n")
-    read = {"name": document.text, "packages": document.texts, "env": document.mapping}
+    read: dict[str, Callable[[str], object]] = {
+        "name": document.text,
+        "packages": document.texts,
+        "env": document.mapping,
+    }
     with pytest.raises(UsageError, match=f"{field} must be") as caught:
         read[field](field) if field in read else document.integer(field, 1)
     assert len(caught.value.what.partition("got ")[2]) <= 80

@@ -152,7 +152,7 @@ def _add_common(parser: argparse._ActionsContainer, *, defaults: bool) -> None:
     )
 
 
-def _verb(verbs: _Verbs[argparse.ArgumentParser], name: str, says: str, example: str) -> argparse.ArgumentParser:
+def _verb(verbs: _Verbs[_Parser], name: str, says: str, example: str) -> _Parser:
     parser = verbs.add_parser(
         name,
         description=says,
@@ -166,7 +166,7 @@ def _verb(verbs: _Verbs[argparse.ArgumentParser], name: str, says: str, example:
     return parser
 
 
-def _add_start(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+def _add_start(verbs: _Verbs[_Parser]) -> None:
     init = _verb(
         verbs,
         "init",
@@ -196,7 +196,7 @@ def _add_start(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     )
 
 
-def _add_images(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+def _add_images(verbs: _Verbs[_Parser]) -> None:
     images = _verb(verbs, "images", "List built images, and the recipes that could be built.", "bay images tensorflow")
     images.add_argument(
         "query", nargs="*", metavar="QUERY", help="words that name, description or packages must contain"
@@ -221,7 +221,7 @@ def _add_images(verbs: _Verbs[argparse.ArgumentParser]) -> None:
         )
 
 
-def _add_instances(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+def _add_instances(verbs: _Verbs[_Parser]) -> None:
     launch = _verb(
         verbs,
         "launch",
@@ -278,7 +278,7 @@ def _add_instances(verbs: _Verbs[argparse.ArgumentParser]) -> None:
         )
 
 
-def _add_runs(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+def _add_runs(verbs: _Verbs[_Parser]) -> None:
     fetch = _verb(
         verbs,
         "fetch",
@@ -317,7 +317,7 @@ def _add_runs(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     curves.add_argument("-o", "--output", metavar="FILE", help="write a .png, .svg or .html instead")
 
 
-def _add_models(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+def _add_models(verbs: _Verbs[_Parser]) -> None:
     model = _verb(verbs, "model", "Look at a model file.", "bay model show latest")
     actions = model.add_subparsers(dest="action", required=True, metavar="show")
     show = _verb(
