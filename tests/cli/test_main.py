@@ -24,6 +24,7 @@ from launchbay.errors import (
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance
 from tests.cli.conftest import Said
+from tests.cli.terminal import on_terminal
 
 Says = Callable[..., Said]
 
@@ -231,12 +232,35 @@ def test_without_a_reader_the_code_still_tells_how_it_ended(
     assert done.stderr == "1\n"
 
 
-def test_a_full_disk_below_stdout_is_told_once(bay_command: list[str]) -> None:
+@pytest.mark.parametrize("typed", ["ps", "--help", "images"])
+def test_a_full_disk_below_stdout_is_told_once(bay_command: list[str], typed: str) -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([*bay_command, "ps"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([*bay_command, typed], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("bay: the disk is full")
-    assert "Exception" not in done.stderr
+    assert done.stderr == "bay: the output cannot be written: No space left on device (<stdout>)\n"
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+@pytest.mark.usefixtures("two")
+def test_lists_are_no_wider_than_the_terminal(bay: Bay, bay_command: list[str], columns: str) -> None:
+    assert len(bay.provider.observe()) == 2
+    for verb in ("ps", "images"):
+        with on_terminal([*bay_command, verb], environ={"COLUMNS": columns, "TERM": "dumb"}) as terminal:
+            assert terminal.end() == 0
+        lines = terminal.shown.splitlines()
+        assert lines[0].startswith("NAME")
+        assert max(map(len, lines)) <= int(columns)
+        piped = subprocess.run([*bay_command, verb], capture_output=True, text=True, check=True)
+        assert {"FLEET", "DIGEST"} & set(piped.stdout.split())  # all of it, for whatever reads it
+
+
+@pytest.mark.parametrize("typed", ["ps >&-", "ps 2>&-", "ps </dev/null", "ps <&-", "curves nothing"])
+def test_letters_and_streams_that_are_lacking_break_nothing(bay_command: list[str], typed: str) -> None:
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "TERM": "dumb"}
+    shell = ["/bin/sh", "-c", f'"$@" {typed}', "sh", *bay_command]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False, env=plain)
+    assert done.returncode == (1 if "nothing" in typed else 0)
+    assert "Error" not in done.stderr
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["verify", "nothing"], 1), (["launch", "x", "-n", "0"], 2)])

@@ -118,12 +118,6 @@ def test_every_text_is_tried_here() -> None:
     assert set(render.__all__) <= used
 
 
-def test_a_table_is_aligned_and_has_no_blanks_at_the_end() -> None:
-    text = render.table(("NAME", "N"), [("a", "1"), ("longer", "100")], right=(1,))
-    assert text == "NAME      N\na         1\nlonger  100"
-    assert render.table(("A", "B"), [("x", "")]) == "A  B\nx"
-
-
 # --- images ---------------------------------------------------------------------------------------------------------
 
 

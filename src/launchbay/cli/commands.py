@@ -72,6 +72,11 @@ def run(arguments: Namespace) -> int:
         reporter.close()
 
 
+def _width() -> int | None:
+    """Return how wide a list may be: as the terminal is; for a file or a pipe, as it comes."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 # --- getting started ------------------------------------------------------------------------------------------------
 
 
@@ -110,7 +115,7 @@ def _doctor(context: _Context) -> int:
 
 def _images(context: _Context) -> int:
     rows = launchbay.list_images(context.bay, " ".join(context.arguments.query))
-    context.show(rows, lambda: render.images_text(rows))
+    context.show(rows, lambda: render.images_text(rows, _width()))
     return 0
 
 
@@ -153,7 +158,7 @@ def _launch(context: _Context) -> int:
 
 def _ps(context: _Context) -> int:
     rows = launchbay.ps(context.bay)
-    context.show(rows, lambda: render.ps_text(rows))
+    context.show(rows, lambda: render.ps_text(rows, _width()))
     return 0
 
 
@@ -279,7 +284,7 @@ def _ask_about_run() -> str:
 
 def _runs(context: _Context) -> int:
     rows = launchbay.list_runs(context.bay)
-    context.show(rows, lambda: render.runs_text(rows, context.bay.clock.now()))
+    context.show(rows, lambda: render.runs_text(rows, context.bay.clock.now(), _width()))
     return 0
 
 

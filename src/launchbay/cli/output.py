@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Any, TextIO
 
+from launchbay.errors import UserError
+
 __all__ = ["LastingStream", "ReaderLeft", "complain", "write_bytes", "write_text"]
 
 _GONE = {errno.EPIPE, errno.EIO}
@@ -18,7 +20,10 @@ class ReaderLeft(Exception):
 
 
 def write_bytes(stream: TextIO, data: bytes) -> None:
-    """Write to stdout or stderr. Raises ReaderLeft when its reader has gone; what is written after that is dropped."""
+    """Write to stdout or stderr; once that fails, all that follows is dropped.
+
+    Raises ReaderLeft when its reader has gone, UserError when what it leads to takes no more (a disk that is full).
+    """
     try:
         stream.flush()
         stream.buffer.write(data)
@@ -26,7 +31,7 @@ def write_bytes(stream: TextIO, data: bytes) -> None:
     except OSError as error:
         _drop(stream)
         if error.errno not in _GONE:
-            raise
+            raise UserError(f"the output cannot be written: {error.strerror}", where=stream.name) from error
         raise ReaderLeft from error
 
 

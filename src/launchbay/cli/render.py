@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from launchbay.cli.table import table
 from launchbay.units import format_bytes, format_duration
 
 if TYPE_CHECKING:
@@ -33,25 +34,11 @@ __all__ = [
     "ps_text",
     "run_text",
     "runs_text",
-    "table",
     "verification_text",
 ]
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Align rows under a head; columns in `right` are aligned to the right."""
-    lines = [list(map(str, head)), *[list(map(str, row)) for row in rows]]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-def images_text(rows: Sequence[ImageRow]) -> str:
+def images_text(rows: Sequence[ImageRow], width: int | None = None) -> str:
     """Say what images there are."""
     if not rows:
         return "No image matches."
@@ -71,6 +58,8 @@ def images_text(rows: Sequence[ImageRow]) -> str:
             for row in rows
         ],
         right=(4, 6),
+        width=width,
+        least=("DIGEST", "KIND", "INSTANCES", "PYTHON", "BUILT"),
     )
 
 
@@ -139,7 +128,7 @@ def launch_text(launch: Launch) -> str:
     )
 
 
-def ps_text(rows: Sequence[Row]) -> str:
+def ps_text(rows: Sequence[Row], width: int | None = None) -> str:
     """Say what instances there are."""
     if not rows:
         return "No instances. `bay launch tensorflow -n 3` makes some."
@@ -160,6 +149,8 @@ def ps_text(rows: Sequence[Row]) -> str:
             for row in rows
         ],
         right=(5, 6, 7),
+        width=width,
+        least=("FLEET", "PROVIDER", "SO FAR", "USD/H", "AGE"),
     )
 
 
@@ -249,7 +240,7 @@ def run_text(run: Run, hint: str = "") -> str:
     return "\n".join(lines)
 
 
-def runs_text(runs: Sequence[Run], now: float) -> str:
+def runs_text(runs: Sequence[Run], now: float, width: int | None = None) -> str:
     """Say what was run."""
     if not runs:
         return "No runs. `bay train INSTANCE SCRIPT` makes one."
@@ -269,6 +260,8 @@ def runs_text(runs: Sequence[Run], now: float) -> str:
             for run in runs
         ],
         right=(5, 6, 7),
+        width=width,
+        least=("IMAGE", "MODELS", "SECONDS", "AGE", "INSTANCE"),
     )
 
 
