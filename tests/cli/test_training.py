@@ -161,7 +161,7 @@ def test_ctrl_c_on_a_terminal_asks_once_and_stops(bay: Bay, bay_command: list[st
     with on_terminal([*bay_command, "train", "exp-1", script(SLOW)]) as terminal:
         terminal.until("up")
         terminal.type("\x03")
-        terminal.until("[s]top it, [d]etach, or [c]ontinue to watch?")
+        terminal.until("[s]top it, [d]etach, or [c]ontinue to watch (Enter)?")
         terminal.type("s\n")
         assert terminal.end() == 130
     assert ": stopped after " in terminal.shown
@@ -173,12 +173,12 @@ def test_ctrl_c_can_detach_or_go_on(bay: Bay, bay_command: list[str], script: Sc
     with on_terminal([*bay_command, "train", "exp-1", script(UNTIL_GO)]) as terminal:
         terminal.until("up")
         terminal.type("\x03")
-        terminal.until("to watch?")
+        terminal.until("to watch (Enter)?")
         terminal.type("c\n")
         terminal.shown = ""
         time.sleep(0.3)
         terminal.type("\x03")
-        terminal.until("to watch?")
+        terminal.until("to watch (Enter)?")
         terminal.type("d\n")
         assert terminal.end() == 0
     run = only_run(bay)
@@ -187,11 +187,25 @@ def test_ctrl_c_can_detach_or_go_on(bay: Bay, bay_command: list[str], script: Sc
     assert over(run).state == "done"
 
 
+def test_a_slip_of_the_finger_ends_nothing(bay: Bay, bay_command: list[str], script: Script) -> None:
+    with on_terminal([*bay_command, "train", "exp-1", script(UNTIL_GO)]) as terminal:
+        terminal.until("up")
+        terminal.type("\x03")
+        terminal.until("to watch (Enter)?")
+        terminal.type("x\n")
+        terminal.until("[s]top, [d]etach or [c]ontinue (Enter)?")
+        terminal.type("\n")
+        time.sleep(0.3)
+        (only_run(bay).work / "go").touch()
+        assert terminal.end() == 0
+    assert only_run(bay).state == "done"
+
+
 def test_a_second_ctrl_c_stops(bay: Bay, bay_command: list[str], script: Script) -> None:
     with on_terminal([*bay_command, "train", "exp-1", script(SLOW)]) as terminal:
         terminal.until("up")
         terminal.type("\x03")
-        terminal.until("to watch?")
+        terminal.until("to watch (Enter)?")
         terminal.type("\x03")
         assert terminal.end() == 130
     assert only_run(bay).state == "stopped"

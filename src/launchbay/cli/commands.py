@@ -268,18 +268,20 @@ def _show_run(context: _Context, run: Any) -> int:
 
 
 def _ask_about_run() -> str:
-    """Ask once what Ctrl-C is to mean; a second one, or nobody there to answer, means stop."""
+    """Ask what Ctrl-C is to mean until it is said; a second one, or nobody there to answer, means stop."""
     if not sys.stdin.isatty():
         return "stop"
+    question = "\nThe run goes on without this terminal. [s]top it, [d]etach, or [c]ontinue to watch (Enter)? "
+    answers = {letter: word for word in ("stop", "detach", "continue") for letter in (word, word[0])}
     try:
-        question = "The run goes on without this terminal. [s]top it, [d]etach, or [c]ontinue to watch? "
-        LastingStream(sys.stderr).write(f"\n{question}")
-        answer = sys.stdin.readline().strip().lower()
+        while True:
+            LastingStream(sys.stderr).write(question)
+            answer = sys.stdin.readline().strip().lower() or "continue"
+            if answer in answers:
+                return answers[answer]
+            question = "[s]top, [d]etach or [c]ontinue (Enter)? "
     except KeyboardInterrupt:
         return "stop"
-    return {"d": "detach", "detach": "detach", "c": "continue", "continue": "continue"}.get(
-        answer, "stop" if answer else "continue"
-    )
 
 
 def _runs(context: _Context) -> int:
