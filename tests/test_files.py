@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from launchbay import files
-from launchbay.errors import StateError
+from launchbay.errors import StateError, UserError
 from launchbay.files import (
     discard,
     explain_os_error,
@@ -54,6 +54,15 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_atomic(path, b"new")
     assert path.read_bytes() == b"new"
     assert names(path.parent) == ["file"]
+
+
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    path = Path("/proc/nope/locks/x.lock")
+    with pytest.raises(UserError, match="cannot be made") as caught, locked(path):
+        pass
+    assert caught.value.where == "/proc/nope/locks"
+    with pytest.raises(UserError, match="cannot be made"):
+        write_atomic(path, b"")
 
 
 @pytest.mark.parametrize("instant", ["open", "replace"])

@@ -34,7 +34,7 @@ __all__ = [
 
 def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Replace `path` by `data` in one step; with `durable`, only return once it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -48,6 +48,14 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # what is above it is there and takes no folders, as /proc does not
+        what, hint = "the folder cannot be made", "LAUNCHBAY_HOME chooses another home"
+        raise UserError(what, where=str(folder), hint=hint) from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -89,7 +97,7 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False, inherit: bool
     The kernel drops the lock when its holder dies, so there is never one to clean up by hand. With `inherit`, child
     processes started with ``close_fds=False`` hold it too: it is dropped when the last of them is gone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.set_inheritable(descriptor, inherit)
