@@ -14,7 +14,7 @@ import pytest
 
 from launchbay import experiment
 from launchbay.api import fleet
-from launchbay.errors import Conflict, LaunchbayError, ScriptFailed
+from launchbay.errors import Conflict, LaunchbayError, ScriptFailed, UsageError
 from launchbay.experiment import demo
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
@@ -57,6 +57,13 @@ def test_bad_data_is_refused_before_anything_is_built(bay: Bay, tmp_path: Path) 
     with pytest.raises(LaunchbayError, match=r"train\*"):
         demo(bay, data=tmp_path, write=lambda _: None, tell=lambda _: None)
     assert not bay.home.images.exists()
+
+
+@pytest.mark.parametrize("epochs", [0, -1])
+def test_no_epochs_are_refused_before_anything_is_done(bay: Bay, epochs: int) -> None:
+    with pytest.raises(UsageError, match=f"epochs must be at least 1, got {epochs}"):
+        demo(bay, epochs=epochs, write=lambda _: None, tell=lambda _: None)
+    assert not bay.home.root.exists()
 
 
 # --- what is left of it: nothing, however it ends -------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path
 from launchbay.api import curves as curves_api
 from launchbay.api import data as data_api
 from launchbay.api import fleet, listing, models, runs
-from launchbay.errors import Conflict, LaunchbayError, ScriptFailed
+from launchbay.errors import Conflict, LaunchbayError, ScriptFailed, UsageError
 from launchbay.files import locked
 from launchbay.home import random_letters
 from launchbay.lifecycle.bay import Bay
@@ -56,6 +56,8 @@ def demo(
     Whatever happens, the instances are removed, those of an earlier demo that was killed too; the run, its model and
     its curves stay. Raises Conflict while another demo runs.
     """
+    if epochs < 1:
+        raise UsageError(f"epochs must be at least 1, got {epochs}", hint="bay demo --epochs 500")
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -101,9 +103,9 @@ def demo(
                     on_interrupt=_interrupt,
                 )
                 if run.state != "done":
-                    raise ScriptFailed(
-                        f"the training of the demo {run.state}: {runs.explain(run)}", hint=f"bay logs {run.id}"
-                    )
+                    why = runs.explain(run)
+                    what = f"the training of the demo {run.state}" + (f": {why}" if why else "")
+                    raise ScriptFailed(what, hint=f"bay logs {run.id}")
                 tell(
                     f"{run.id}: {format_duration(run.seconds or 0)}, {format_duration(run.cpu_seconds or 0)} CPU, "
                     f"peak memory {format_bytes(run.peak_memory_bytes or 0)}"
