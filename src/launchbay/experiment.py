@@ -21,7 +21,7 @@ from launchbay.models.card import Evaluation
 from launchbay.providers.local import instance_processes
 from launchbay.scaffold import find_splits, write_project
 from launchbay.store.records import Run
-from launchbay.units import format_bytes, format_duration
+from launchbay.units import format_bytes, format_duration, format_number
 
 __all__ = ["Demo", "demo"]
 
@@ -194,8 +194,11 @@ def _judge(bay: Bay, run: Run, test: Path, tell: Tell) -> Evaluation:
         else "model: unknown size"
     )
     evaluation = models.evaluate(bay, run.id, test)
-    r2 = "unknown" if evaluation.r2 is None else f"{evaluation.r2:.4f}"
-    tell(f"test MSE {evaluation.mse:.4f}, RMSE {evaluation.rmse:.4f}, MAE {evaluation.mae:.4f}, R2 {r2}")
+    r2 = "unknown" if evaluation.r2 is None else format_number(evaluation.r2)
+    tell(
+        f"test MSE {format_number(evaluation.mse)}, RMSE {format_number(evaluation.rmse)}, "
+        f"MAE {format_number(evaluation.mae)}, R2 {r2}"
+    )
     predicted = models.predict(bay, run.id, test, rows="0:5")
     tell(f"first predictions: {_numbers(predicted.predictions)}; truth: {_numbers(predicted.targets or [])}")
     return evaluation
@@ -218,7 +221,7 @@ def _tell_summary(result: Demo, tell: Tell) -> None:
         tell(f"  {name:10} {format_duration(seconds)}")
     tell(f"  {'in all':10} {format_duration(sum(result.seconds.values()))}")
     tell(
-        f"test MSE {result.test_mse:.4f}; {COUNT} instances {'identical' if result.identical else 'NOT identical'}; "
+        f"test MSE {format_number(result.test_mse)}; {COUNT} instances {'identical' if result.identical else 'NOT identical'}; "
         f"left: {result.left} instances and processes"
     )
     if result.left:

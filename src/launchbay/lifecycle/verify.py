@@ -20,6 +20,7 @@ from launchbay.onboard import content
 from launchbay.planning.fleet import Instance
 from launchbay.providers.layer import find_layer
 from launchbay.transport.onboard import ask, install_onboard
+from launchbay.units import count_of
 
 __all__ = ["Verification", "verify_image", "verify_instances"]
 
@@ -158,7 +159,7 @@ def _prove_gpus(
                     Difference(
                         instance=item.name,
                         kind="gpu",
-                        what=f"the driver shows {shown} GPU(s), {name} can use {count}"
+                        what=f"the driver shows {count_of(shown, 'GPU')}, {name} can use {count}"
                         f" (the image is locked for {image.accelerator})",
                     )
                     for item in members
