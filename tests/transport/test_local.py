@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,15 @@ def test_a_command_gets_its_input_its_variables_and_its_folder(transport: LocalT
 def test_the_code_is_passed_on(transport: LocalTransport, command: str, code: int) -> None:
     assert transport.run(["sh", "-c", command]).code == code
     assert transport.attach(["sh", "-c", command]) == (code if code >= 0 else 128 - code)
+
+
+def test_an_interrupt_just_when_a_command_ends_does_not_lose_its_code(transport: LocalTransport) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    codes = {transport.attach(["sh", "-c", "kill -INT $PPID; exit 7"]) for _ in range(60)}
+    assert codes == {7}
+    assert signal.getsignal(signal.SIGINT) == before
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(transport.attach, ["sh", "-c", "exit 7"]).result() == 7
 
 
 def test_a_command_that_is_missing_is_named(transport: LocalTransport) -> None:

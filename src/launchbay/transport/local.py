@@ -7,8 +7,10 @@ import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from launchbay.errors import NotFound, UsageError, UserError
@@ -47,17 +49,14 @@ class LocalTransport:
     def attach(self, argv: Sequence[str]) -> int:
         """Run a command on the caller's terminal; Ctrl-C reaches the command, and its answer to it counts."""
         command = self._resolve(argv)
-        try:
-            process = subprocess.Popen(command, env=dict(self.environment), cwd=self.folder)
-        except OSError as error:
-            raise self._explain(error, argv[0], command[0]) from error
-        with process:
-            while True:
-                try:
-                    code = process.wait()
-                except KeyboardInterrupt:
-                    continue
-                return 128 - code if code < 0 else code
+        with _without_interrupts():
+            try:
+                process = subprocess.Popen(command, env=dict(self.environment), cwd=self.folder)
+            except OSError as error:
+                raise self._explain(error, argv[0], command[0]) from error
+            with process:
+                code = process.wait()
+        return 128 - code if code < 0 else code
 
     def start(self, argv: Sequence[str], *, data: bytes, errors: str) -> bytes:
         """Start a program in a session of its own and return the first line it answers (empty when it died first)."""
@@ -158,3 +157,16 @@ class LocalTransport:
         if not name:
             return text
         return text.replace(f"{self.folder}/", f"{name}:").replace(f"{self.environment['HOME']}/", f"{name}:~/")
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let Ctrl-C pass us by, not a child: raised just when the child was waited for, it would lose the child's code."""
+    if threading.current_thread() is not threading.main_thread():  # where it is never raised
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # a handler, unlike "ignore", is not inherited
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
