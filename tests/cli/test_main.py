@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import launchbay
 from launchbay.cli import commands
 from launchbay.cli.parser import build_parser
 from launchbay.errors import (
@@ -279,3 +280,18 @@ def test_a_name_that_is_no_text_can_be_shown(says: Says, monkeypatch: pytest.Mon
 
     monkeypatch.setitem(commands._COMMANDS, "ps", show)  # noqa: SLF001
     assert says("ps").out == "caf\\udce9.csv\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [(["evaluate", "m"], "evaluate m"), (["predict", "m"], "predict with m")],
+    ids=["evaluate", "predict"],
+)
+def test_what_takes_seconds_says_so_before(
+    says: Says, monkeypatch: pytest.MonkeyPatch, typed: list[str], told: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise UnsafeModel("looked at")
+
+    monkeypatch.setattr(launchbay, typed[0], refuse)
+    assert says(*typed, "--data", "d").err == f"{told} ...\nbay: looked at\n"

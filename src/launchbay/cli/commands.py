@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from launchbay.cli.ending import ended_like_interrupted
 from launchbay.cli.output import LastingStream, ReaderLeft, complain, write_bytes, write_text
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay, open_bay
+from launchbay.ports import Event
 from launchbay.units import parse_duration
 
 __all__ = ["run"]
@@ -39,6 +40,13 @@ class _Context:
         shown = json.dumps(launchbay.to_json(value), indent=1) if self.arguments.json else text()
         with contextlib.suppress(ReaderLeft):  # the work is done, and the exit code still tells how it ended
             write_text(shown + "\n")
+
+    @contextlib.contextmanager
+    def waiting(self, task: str) -> Iterator[None]:
+        """Show that something goes on which takes seconds and says nothing meanwhile."""
+        self.reporter.event(Event(task=task))
+        yield
+        self.reporter.event(Event(task=task, message="done", finished=True))
 
     def agree(self, question: str) -> None:
         """Ask before something is removed; where nobody can answer, refuse and say how to agree beforehand."""
@@ -332,14 +340,18 @@ def _model_show(context: _Context) -> int:
 
 def _evaluate(context: _Context) -> int:
     given = context.arguments
-    result = launchbay.evaluate(context.bay, given.model, given.data, target=given.target, batch_size=given.batch_size)
+    with context.waiting(f"evaluate {given.model}"):
+        result = launchbay.evaluate(
+            context.bay, given.model, given.data, target=given.target, batch_size=given.batch_size
+        )
     context.show(result, lambda: render.evaluation_text(result))
     return 0
 
 
 def _predict(context: _Context) -> int:
     given = context.arguments
-    result = launchbay.predict(context.bay, given.model, given.data, rows=given.rows, target=given.target)
+    with context.waiting(f"predict with {given.model}"):
+        result = launchbay.predict(context.bay, given.model, given.data, rows=given.rows, target=given.target)
     context.show(result, lambda: render.predictions_text(result))
     return 0
 
