@@ -63,7 +63,7 @@ def images_text(rows: Sequence[ImageRow], width: int | None = None) -> str:
         ],
         right=(4, 6),
         width=width,
-        least=("DIGEST", "KIND", "INSTANCES", "PYTHON", "BUILT"),
+        least=("DIGEST", "KIND", "INSTANCES", "PYTHON"),
     )
 
 
