@@ -85,9 +85,13 @@ def test_a_relative_program_lies_in_the_working_folder(
 def test_a_working_folder_that_is_gone_is_named(transport: LocalTransport, work: Path) -> None:
     work.rmdir()
     for call in (transport.run, transport.attach):
-        with pytest.raises(NotFound, match="working folder is gone") as caught:
-            call(["true"])
-        assert (caught.value.where, f"mkdir {work}" in caught.value.hint) == (str(work), True)
+        for command in ("true", "./run"):
+            with pytest.raises(NotFound, match="working folder is gone") as caught:
+                call([command])
+            assert (caught.value.where, f"mkdir {work}" in caught.value.hint) == (str(work), True)
+    with pytest.raises(NotFound, match="working folder is gone"):
+        transport.put(__file__, ".")
+    assert not work.exists()
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ class LocalTransport:
         wanted = os.path.join(self.folder, argv[0]) if os.sep in argv[0] else argv[0]
         program = shutil.which(wanted, path=self.environment.get("PATH", os.defpath))
         if program is None:
+            self._check_folder()
             raise NotFound(
                 f"the instance has no command {argv[0]!r}", hint="`bay exec INSTANCE -- pip install ...` adds one"
             )
@@ -107,11 +108,14 @@ class LocalTransport:
             )
         return [program, *argv[1:]]
 
-    def _explain(self, error: OSError, name: str, program: str) -> UserError:
-        """Say why a program that is there could not be started."""
+    def _check_folder(self) -> None:
         if not os.path.isdir(self.folder):
             hint = f"mkdir {self.folder}; or terminate the instance, launch it again"
-            return NotFound("the instance's working folder is gone", where=self.folder, hint=hint)
+            raise NotFound("the instance's working folder is gone", where=self.folder, hint=hint)
+
+    def _explain(self, error: OSError, name: str, program: str) -> UserError:
+        """Say why a program that is there could not be started."""
+        self._check_folder()
         if error.errno == errno.ENOEXEC:
             what = "it is no program of this machine, and no script that names its interpreter in a first line #!"
             return UserError(f"{name} cannot be executed: {what}", where=program)
@@ -131,6 +135,7 @@ class LocalTransport:
                 where=self.environment.get("LAUNCHBAY_INSTANCE_NAME", ""),
                 hint="a path there starts in its working folder, or with ~/ in its home",
             )
+        self._check_folder()
         return place + "/" * path.endswith("/")
 
     def _copy(self, source: str, target: str) -> None:
