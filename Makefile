@@ -21,6 +21,7 @@ venv: $(VENV)/.run ## set up .venv with bay in it, and nothing else
 
 demo: $(VENV)/.run ## the whole experiment end to end; DATA=DIR for your own train/val/test CSV files
 	@$(VENV)/bin/bay demo $(if $(DATA),--data "$(DATA)")
+	@echo; echo "next: . $(VENV)/bin/activate, then: bay init my-experiment"
 
 test: check ## checks and tests: about 10 minutes with a warm package cache
 	$(PY) -m pytest $(ARGS)

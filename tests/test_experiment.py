@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from launchbay.errors import LaunchbayError
+from launchbay import experiment
+from launchbay.api import fleet
+from launchbay.errors import Conflict, LaunchbayError, ScriptFailed, UsageError
 from launchbay.experiment import demo
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
@@ -53,3 +57,98 @@ def test_bad_data_is_refused_before_anything_is_built(bay: Bay, tmp_path: Path) 
     with pytest.raises(LaunchbayError, match=r"train\*"):
         demo(bay, data=tmp_path, write=lambda _: None, tell=lambda _: None)
     assert not bay.home.images.exists()
+
+
+@pytest.mark.parametrize("epochs", [0, -1])
+def test_no_epochs_are_refused_before_anything_is_done(bay: Bay, epochs: int) -> None:
+    with pytest.raises(UsageError, match=f"epochs must be at least 1, got {epochs}"):
+        demo(bay, epochs=epochs, write=lambda _: None, tell=lambda _: None)
+    assert not bay.home.root.exists()
+
+
+# --- what is left of it: nothing, however it ends -------------------------------------------------------------------
+
+HELD = """
+import sys, time
+from launchbay import experiment
+from launchbay.cli.main import main
+
+def hold(*_):
+    print("standing", flush=True)
+    time.sleep(600)
+
+experiment.IMAGE, experiment.fleet.verify = sys.argv[1], hold
+sys.exit(main(["demo"]))
+"""
+"""A demo on another image that stands still once its instances do."""
+
+
+@pytest.fixture
+def on_tiny(tiny: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the demo use the smallest image, on which its training fails."""
+    monkeypatch.setattr(experiment, "IMAGE", tiny)
+    return tiny
+
+
+def held_demo(image: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", HELD, image]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while process.stdout.readline() != "standing\n":
+        assert process.poll() is None
+    return process
+
+
+@pytest.mark.usefixtures("on_tiny")
+def test_nobody_left_to_hear_it_does_not_keep_the_instances(bay: Bay) -> None:
+    """Whichever of its sentences is the one that cannot be told."""
+    told: list[str] = []
+    with pytest.raises(ScriptFailed):
+        demo(bay, write=lambda _: None, tell=told.append)
+    assert any("bay terminate" in text for text in told)
+    for last in range(len(told)):
+        spoken: list[str] = []
+
+        def tell(text: str, last: int = last, spoken: list[str] = spoken) -> None:
+            if len(spoken) == last:
+                raise BrokenPipeError
+            spoken.append(text)
+
+        with pytest.raises(BrokenPipeError):
+            demo(bay, write=lambda _: None, tell=tell)
+        assert bay.provider.observe() == [], told[last]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_being_ended_is_like_an_interrupt(bay: Bay, on_tiny: str, sign: signal.Signals) -> None:
+    process = held_demo(on_tiny)
+    assert [item.name for item in bay.provider.observe()] == ["demo-1", "demo-2", "demo-3"]
+    process.send_signal(sign)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "\nbay: interrupted\n")
+    assert "left of it: 0 instances and processes" in out
+    assert bay.provider.observe() == []
+
+
+def test_what_a_killed_demo_left_is_removed_by_the_next(bay: Bay, on_tiny: str) -> None:
+    process = held_demo(on_tiny)
+    with pytest.raises(Conflict, match="another demo runs"):
+        demo(bay, write=lambda _: None, tell=lambda _: None)
+    assert len(bay.provider.observe()) == 3
+    process.kill()
+    process.communicate()
+    assert len(bay.provider.observe()) == 3
+    told: list[str] = []
+    with pytest.raises(ScriptFailed):
+        demo(bay, write=lambda _: None, tell=told.append)
+    assert told[0].endswith("--name demo")
+    assert bay.provider.observe() == []
+
+
+def test_a_persons_own_fleet_of_that_name_is_left_alone(bay: Bay, on_tiny: str) -> None:
+    mine = fleet.launch(bay, on_tiny, count=experiment.COUNT, name="demo").instances
+    told: list[str] = []
+    with pytest.raises(ScriptFailed):
+        demo(bay, write=lambda _: None, tell=told.append)
+    assert "--name demo-" in told[0]
+    assert bay.provider.observe() == list(mine)

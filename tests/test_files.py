@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from launchbay import files
-from launchbay.errors import StateError
+from launchbay.errors import StateError, UserError
 from launchbay.files import (
     discard,
     explain_os_error,
@@ -54,6 +54,15 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_atomic(path, b"new")
     assert path.read_bytes() == b"new"
     assert names(path.parent) == ["file"]
+
+
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    path = Path("/proc/nope/locks/x.lock")
+    with pytest.raises(UserError, match="cannot be made") as caught, locked(path):
+        pass
+    assert caught.value.where == "/proc/nope/locks"
+    with pytest.raises(UserError, match="cannot be made"):
+        write_atomic(path, b"")
 
 
 @pytest.mark.parametrize("instant", ["open", "replace"])
@@ -130,6 +139,12 @@ def test_equal_records_are_equal_files(tmp_path: Path) -> None:
     write_json(tmp_path / "b", {"a": {"x": "µ", "y": None}, "b": 1})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert read_json(tmp_path / "a") == {"a": {"x": "µ", "y": None}, "b": 1}
+
+
+def test_any_path_can_be_written_and_comes_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9-\xc2\xb5.csv")  # Latin-1 and UTF-8
+    write_json(tmp_path / "record.json", {name: name})
+    assert read_json(tmp_path / "record.json") == {name: name}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[]", b"null", b'"text"', b'{"a": 1}{'])

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from launchbay.errors import UsageError
-from launchbay.units import format_bytes, format_duration, format_usd, parse_duration
+from launchbay.units import count_of, format_bytes, format_duration, format_number, format_usd, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,27 @@ def test_anything_else_is_no_duration(text: str) -> None:
 )
 def test_half_a_cent_is_rounded_away_from_zero(amount: str, text: str) -> None:
     assert format_usd(Decimal(amount)) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [(0, "row", "0 rows"), (1, "row", "1 row"), (3, "instance", "3 instances"), (2, "process", "2 processes")],
+)
+def test_a_count_has_its_plural(count: int, noun: str, text: str) -> None:
+    assert count_of(count, noun) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (2.63, "2.6300"),
+        (-0.5, "-0.5000"),
+        (1234567.0, "1234567.0000"),
+        (5.2295905e59, "5.2296e+59"),
+        (-2e7, "-2.0000e+07"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_a_number_can_be_read(value: float, text: str) -> None:
+    assert format_number(value) == text

@@ -12,7 +12,8 @@ from pathlib import Path
 from launchbay.api import curves as curves_api
 from launchbay.api import data as data_api
 from launchbay.api import fleet, listing, models, runs
-from launchbay.errors import LaunchbayError, ScriptFailed
+from launchbay.errors import Conflict, LaunchbayError, ScriptFailed, UsageError
+from launchbay.files import locked
 from launchbay.home import random_letters
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.launch import Launch
@@ -20,12 +21,14 @@ from launchbay.models.card import Evaluation
 from launchbay.providers.processes import instance_processes
 from launchbay.scaffold import find_splits, write_project
 from launchbay.store.records import Run
-from launchbay.units import format_bytes, format_duration
+from launchbay.units import format_bytes, format_duration, format_number
 
 __all__ = ["Demo", "demo"]
 
 COUNT = 3
 IMAGE = "tensorflow"
+_MARK = "demo"
+"""A file in the folder of each of the demo's instances."""
 
 Tell = Callable[[str], None]
 
@@ -50,8 +53,11 @@ def demo(
     """Run the whole experiment: launch 3, verify, fetch, train, curves, evaluate, predict, terminate.
 
     `data` is a folder with one train*, val* and test* CSV each; without it a small dataset is made from a seed.
-    Whatever happens, the instances are removed; the run, its model and its curves stay.
+    Whatever happens, the instances are removed, those of an earlier demo that was killed too; the run, its model and
+    its curves stay. Raises Conflict while another demo runs.
     """
+    if epochs < 1:
+        raise UsageError(f"epochs must be at least 1, got {epochs}", hint="bay demo --epochs 500")
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -61,16 +67,16 @@ def demo(
         yield
         seconds[name] = round(time.monotonic() - began, 2)
 
-    with tempfile.TemporaryDirectory(prefix="launchbay-demo-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="launchbay-demo-") as scratch, _alone(bay):
         project = Path(scratch) / "project"
         write_project(project, image=IMAGE)
         source = Path(data).expanduser() if data is not None else project / "data"
         splits = find_splits(source)
+        _remove_left(bay)
         name = _free_name(bay)
-        with stage("launch", f"bay launch {IMAGE} -n {COUNT} --name {name}"):
-            launched = fleet.launch(bay, IMAGE, count=COUNT, name=name)
+        tell(f"\n== bay launch {IMAGE} -n {COUNT} --name {name}")
+        with _launched(bay, name, seconds, tell) as launched:
             _tell_launch(launched, tell)
-        try:
             with stage("verify", f"bay verify {name}"):
                 proof = fleet.verify(bay, name)
                 words = (
@@ -88,12 +94,18 @@ def demo(
                     )
             with stage("train", f"bay train {name}-1 train.py --data data -- --epochs {epochs}"):
                 run = runs.train(
-                    bay, f"{name}-1", project / "train.py", data=fetched, args=["--epochs", str(epochs)], write=write
+                    bay,
+                    f"{name}-1",
+                    project / "train.py",
+                    data=fetched,
+                    args=["--epochs", str(epochs)],
+                    write=write,
+                    on_interrupt=_interrupt,
                 )
                 if run.state != "done":
-                    raise ScriptFailed(
-                        f"the training of the demo {run.state}: {runs.explain(run)}", hint=f"bay logs {run.id}"
-                    )
+                    why = runs.explain(run)
+                    what = f"the training of the demo {run.state}" + (f": {why}" if why else "")
+                    raise ScriptFailed(what, hint=f"bay logs {run.id}")
                 tell(
                     f"{run.id}: {format_duration(run.seconds or 0)}, {format_duration(run.cpu_seconds or 0)} CPU, "
                     f"peak memory {format_bytes(run.peak_memory_bytes or 0)}"
@@ -105,11 +117,6 @@ def demo(
                 tell(f"as a page: {picture}")
             with stage("evaluate", f"bay model show, bay evaluate, bay predict {run.id}"):
                 evaluation = _judge(bay, run, fetched / splits.test.name, tell)
-        finally:
-            with stage("terminate", f"bay terminate {name}"):
-                fleet.terminate(bay, name)
-                left = _count_left(bay, launched)
-                tell(f"left of it: {left} instances and processes")
     result = Demo(
         test_mse=evaluation.mse,
         evaluation=evaluation,
@@ -118,10 +125,48 @@ def demo(
         curves=picture,
         seconds=seconds,
         downloaded_bytes=launched.image.downloaded_bytes if launched.built_now else 0,
-        left=left,
+        left=_count_left(bay, launched),
     )
     _tell_summary(result, tell)
     return result
+
+
+@contextmanager
+def _alone(bay: Bay) -> Iterator[None]:
+    """Keep a second demo away, which would take this one's instances for left over."""
+    with locked(bay.home.lock("demo"), wait=False) as free:
+        if not free:
+            raise Conflict("another demo runs already", hint="wait for it; `bay ps` shows its instances")
+        yield
+
+
+def _remove_left(bay: Bay) -> None:
+    """Remove what a demo that was killed has left: no living one holds the lock, and a person's own have no mark."""
+    for name in dict.fromkeys(item.fleet for item in bay.provider.observe() if (item.root / _MARK).exists()):
+        fleet.terminate(bay, name)
+        bay.reporter.note(f"Removed {name}, which an earlier demo had left.")
+
+
+@contextmanager
+def _launched(bay: Bay, name: str, seconds: dict[str, float], tell: Tell) -> Iterator[Launch]:
+    """Launch the demo's fleet and remove it again, before anything is told that nobody may be left to hear."""
+    began = time.monotonic()
+    launched = fleet.launch(bay, IMAGE, count=COUNT, name=name)
+    try:
+        for item in launched.instances:
+            (item.root / _MARK).touch()
+        seconds["launch"] = round(time.monotonic() - began, 2)
+        yield launched
+    finally:
+        began = time.monotonic()
+        fleet.terminate(bay, name)
+        seconds["terminate"] = round(time.monotonic() - began, 2)
+        tell(f"\n== bay terminate {name}\nleft of it: {_count_left(bay, launched)} instances and processes")
+
+
+def _interrupt() -> str:
+    """Let Ctrl-C during the training end the whole demo, and the run with its instance."""
+    raise KeyboardInterrupt
 
 
 def _free_name(bay: Bay) -> str:
@@ -149,8 +194,11 @@ def _judge(bay: Bay, run: Run, test: Path, tell: Tell) -> Evaluation:
         else "model: unknown size"
     )
     evaluation = models.evaluate(bay, run.id, test)
-    r2 = "unknown" if evaluation.r2 is None else f"{evaluation.r2:.4f}"
-    tell(f"test MSE {evaluation.mse:.4f}, RMSE {evaluation.rmse:.4f}, MAE {evaluation.mae:.4f}, R2 {r2}")
+    r2 = "unknown" if evaluation.r2 is None else format_number(evaluation.r2)
+    tell(
+        f"test MSE {format_number(evaluation.mse)}, RMSE {format_number(evaluation.rmse)}, "
+        f"MAE {format_number(evaluation.mae)}, R2 {r2}"
+    )
     predicted = models.predict(bay, run.id, test, rows="0:5")
     tell(f"first predictions: {_numbers(predicted.predictions)}; truth: {_numbers(predicted.targets or [])}")
     return evaluation
@@ -173,7 +221,7 @@ def _tell_summary(result: Demo, tell: Tell) -> None:
         tell(f"  {name:10} {format_duration(seconds)}")
     tell(f"  {'in all':10} {format_duration(sum(result.seconds.values()))}")
     tell(
-        f"test MSE {result.test_mse:.4f}; {COUNT} instances {'identical' if result.identical else 'NOT identical'}; "
+        f"test MSE {format_number(result.test_mse)}; {COUNT} instances {'identical' if result.identical else 'NOT identical'}; "
         f"left: {result.left} instances and processes"
     )
     if result.left:

@@ -22,6 +22,7 @@ from launchbay.errors import StateError, UserError
 __all__ = [
     "discard",
     "explain_os_error",
+    "first_failure",
     "locked",
     "read_json",
     "remove_tree",
@@ -33,7 +34,7 @@ __all__ = [
 
 def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Replace `path` by `data` in one step; with `durable`, only return once it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -49,6 +50,14 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
         raise
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # what is above it is there and takes no folders, as /proc does not
+        what, hint = "the folder cannot be made", "LAUNCHBAY_HOME chooses another home"
+        raise UserError(what, where=str(folder), hint=hint) from error
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -59,8 +68,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = False) -> None:
-    """Write a record atomically, keys sorted, so that equal records are equal files."""
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    """Write a record atomically, keys sorted, so that equal records are equal files; any path can be in it."""
+    text = json.dumps(value, indent=1, sort_keys=True)  # in ASCII: a file's name need not be UTF-8
     write_atomic(path, text.encode() + b"\n", durable=durable)
 
 
@@ -88,7 +97,7 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False, inherit: bool
     The kernel drops the lock when its holder dies, so there is never one to clean up by hand. With `inherit`, child
     processes started with ``close_fds=False`` hold it too: it is dropped when the last of them is gone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.set_inheritable(descriptor, inherit)
@@ -153,10 +162,9 @@ def discard(path: Path, trash: Path) -> None:
 
 def explain_os_error(error: OSError, doing: str) -> UserError:
     """Turn the operating system's refusal into a message that says what, where and what next."""
-    where = str(error.filename or "")
-    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
-        where, _, why = error.args[0][0]  # of all that could not be copied, the first
-        return UserError(f"cannot copy while {doing}: {why}", where=str(where))
+    where, why = first_failure(error)
+    if isinstance(error, shutil.Error):
+        return UserError(f"cannot copy while {doing}: {why}", where=where)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(
             f"the disk is full while {doing}; nothing half-made was left",
@@ -166,4 +174,12 @@ def explain_os_error(error: OSError, doing: str) -> UserError:
     if error.errno == errno.EROFS or isinstance(error, PermissionError):
         hint = "see who owns it; LAUNCHBAY_HOME chooses another home"
         return UserError(f"no permission while {doing}", where=where, hint=hint)
-    return UserError(f"{error.strerror or error} while {doing}", where=where)
+    return UserError(f"{why} while {doing}", where=where)
+
+
+def first_failure(error: OSError) -> tuple[str, str]:
+    """Return which file the system refused, and why; of many that could not be copied, the first."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        where, _, why = error.args[0][0]
+        return str(where), str(why)
+    return str(error.filename or ""), error.strerror or str(error)

@@ -7,10 +7,21 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from launchbay.errors import UsageError
 
-__all__ = ["format_bytes", "format_duration", "format_usd", "parse_duration"]
+__all__ = ["count_of", "format_bytes", "format_duration", "format_number", "format_usd", "parse_duration"]
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)?\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def count_of(count: int, noun: str) -> str:
+    """Write how many there are of something: ``1 instance``, ``3 instances``, ``2 processes``."""
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{count} {noun if count == 1 else plural}"
+
+
+def format_number(value: float) -> str:
+    """Write a number with four decimals; one of many digits by its power of ten: ``5.2296e+59``."""
+    return f"{value:.4f}" if abs(value) < 1e7 else f"{value:.4e}"
 
 
 def format_bytes(count: float) -> str:

@@ -114,6 +114,18 @@ def test_without_a_stream_it_writes_to_stderr(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr() == ("", "hello\n")
 
 
+def test_work_goes_on_when_nobody_watches_any_more() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as stream:
+        reporter = ConsoleReporter(stream)
+        for _ in range(2):
+            reporter.note("nobody reads this")
+            reporter.event(Event(task="resolve"))
+            reporter.event(Event(task="resolve", finished=True))
+        reporter.close()
+
+
 # --- a terminal -----------------------------------------------------------------------------------------------------
 
 
@@ -240,3 +252,19 @@ def test_events_come_from_any_thread(screen: Screen) -> None:
     reporter.close()
     end = screen.text().replace("\r", "\n").splitlines()
     assert all(any(f"task-{number}" in line and "50 of 50 files" in line for line in end) for number in range(4))
+
+
+def test_a_terminal_may_be_closed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its window is; what was started goes on, and every later sign of life is dropped."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    master, slave = os.openpty()
+    with os.fdopen(slave, "w", encoding="utf-8") as stream:
+        reporter = ConsoleReporter(stream)
+        reporter.event(Event(task="install", total=8, unit="packages"))
+        os.close(master)
+        time.sleep(0.3)  # it is drawn by a thread of its own
+        reporter.event(Event(task="install", done=4, total=8, unit="packages"))
+        reporter.note("nobody reads this")
+        reporter.event(Event(task="install", done=8, total=8, unit="packages", finished=True))
+        reporter.close()
+    assert capfd.readouterr() == ("", "")

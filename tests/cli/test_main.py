@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import launchbay
 from launchbay.cli import commands
 from launchbay.cli.parser import build_parser
 from launchbay.errors import (
@@ -24,6 +25,7 @@ from launchbay.errors import (
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance
 from tests.cli.conftest import Said
+from tests.cli.terminal import on_terminal
 
 Says = Callable[..., Said]
 
@@ -86,14 +88,21 @@ def test_help_and_version(says: Says) -> None:
     assert says("--version").out.startswith("bay ")
 
 
+def test_the_next_step_can_be_pasted(says: Says, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert says("init", "a b ü").out.splitlines()[-1] == "next: cd 'a b ü' && bay launch && bay train"
+    monkeypatch.chdir(tmp_path / "a b ü" / "data")
+    assert says("init").out.splitlines()[-1] == "next: bay launch && bay train"
+
+
 # --- exit codes -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "VERB"),
-        (["dance"], "invalid choice: 'dance'"),
+        (["-y"], "VERB"),
+        (["dance"], "there is no 'bay dance'"),
         (["image"], "build|show|verify|remove"),
         (["ps", "--wrong"], "--wrong"),
         (["launch", "x", "-n", "three"], "invalid int value: 'three'"),
@@ -212,3 +221,77 @@ def test_a_reader_that_went_away_is_no_error(bay: Bay, bay_command: list[str], a
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_a_reader_the_code_still_tells_how_it_ended(
+    bay: Bay, bay_command: list[str], two: list[Instance]
+) -> None:
+    (two[0].root / "env" / "bin" / "python3").unlink()
+    assert len(bay.provider.observe()) == 2
+    shell = ["/bin/sh", "-c", '("$@"; echo $? >&2) | true', "sh", *bay_command, "verify", "exp"]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert done.stderr == "1\n"
+
+
+@pytest.mark.parametrize("typed", ["ps", "--help", "images"])
+def test_a_full_disk_below_stdout_is_told_once(bay_command: list[str], typed: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*bay_command, typed], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "bay: the output cannot be written: No space left on device (<stdout>)\n"
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+@pytest.mark.usefixtures("two")
+def test_lists_are_no_wider_than_the_terminal(bay: Bay, bay_command: list[str], columns: str) -> None:
+    assert len(bay.provider.observe()) == 2
+    for verb in ("ps", "images"):
+        with on_terminal([*bay_command, verb], environ={"COLUMNS": columns, "TERM": "dumb"}) as terminal:
+            assert terminal.end() == 0
+        lines = terminal.shown.splitlines()
+        assert lines[0].startswith("NAME")
+        assert max(map(len, lines)) <= int(columns)
+        piped = subprocess.run([*bay_command, verb], capture_output=True, text=True, check=True)
+        assert {"FLEET", "DIGEST"} & set(piped.stdout.split())  # all of it, for whatever reads it
+
+
+@pytest.mark.parametrize("typed", ["ps >&-", "ps 2>&-", "ps </dev/null", "ps <&-", "curves nothing"])
+def test_letters_and_streams_that_are_lacking_break_nothing(bay_command: list[str], typed: str) -> None:
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "TERM": "dumb"}
+    shell = ["/bin/sh", "-c", f'"$@" {typed}', "sh", *bay_command]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False, env=plain)
+    assert done.returncode == (1 if "nothing" in typed else 0)
+    assert "Error" not in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["verify", "nothing"], 1), (["launch", "x", "-n", "0"], 2)])
+def test_an_error_that_nobody_reads_keeps_its_code(bay_command: list[str], arguments: list[str], code: int) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*bay_command, *arguments], stderr=writer, check=False)
+    os.close(writer)
+    assert done.returncode == code
+
+
+def test_a_name_that_is_no_text_can_be_shown(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    def show(context: commands._Context) -> int:
+        context.show({}, lambda: "caf\udce9.csv")
+        return 0
+
+    monkeypatch.setitem(commands._COMMANDS, "ps", show)  # noqa: SLF001
+    assert says("ps").out == "caf\\udce9.csv\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [(["evaluate", "m"], "evaluate m"), (["predict", "m"], "predict with m")],
+    ids=["evaluate", "predict"],
+)
+def test_what_takes_seconds_says_so_before(
+    says: Says, monkeypatch: pytest.MonkeyPatch, typed: list[str], told: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise UnsafeModel("looked at")
+
+    monkeypatch.setattr(launchbay, typed[0], refuse)
+    assert says(*typed, "--data", "d").err == f"{told} ...\nbay: looked at\n"

@@ -60,7 +60,10 @@ def test_no_dashes_and_nothing_after_them_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["dance"], "invalid choice: 'dance'"),
+        (["dance"], "there is no 'bay dance'; `bay --help` lists what there is"),
+        (["launc", "x"], "there is no 'bay launc'; did you mean launch?"),
+        (["image", "biuld"], "there is no 'bay image biuld'; did you mean build?"),
+        (["train", "exp-1", "s.py", "--epochs", "3"], "goes after '--': bay train ... -- --epochs 3"),
         (["--", "ps"], "VERB"),
         (["ps", "--"], "'bay ps' takes nothing after '--'"),
         (["exec"], "INSTANCE"),
@@ -76,6 +79,30 @@ def test_wrong_words_say_what_is_wrong(typed: list[str], said: str, capsys: pyte
     out, err = capsys.readouterr()
     assert (ended.value.code, out) == (2, "")
     assert said in err
+
+
+def said_by(typed: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> str:
+    with pytest.raises(SystemExit) as ended:
+        parse(typed)
+    assert ended.value.code == code
+    return capsys.readouterr().out
+
+
+def test_help_and_version_can_be_asked_for_in_other_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said_by([], capsys, 2) == said_by(["help"], capsys) == said_by(["-h"], capsys)
+    assert said_by(["help", "image", "build"], capsys).startswith("usage: bay image build [-h]")
+    assert said_by(["help", "launch"], capsys).startswith("usage: bay launch [-h]")
+    assert said_by(["version"], capsys) == said_by(["-V"], capsys) == said_by(["--version"], capsys)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("typed", [[], ["train"], ["demo"], ["model", "show"]])
+def test_help_is_as_wide_as_the_terminal(
+    typed: list[str], columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = said_by([*typed, "--help"], capsys)
+    assert [line for line in text.splitlines() if len(line) > columns] == []
 
 
 @pytest.mark.parametrize("verb", ["image", "model"])
@@ -103,6 +130,7 @@ def test_help_loads_nothing_but_the_parser() -> None:
     assert done.stdout.splitlines()[-1].split() == [
         "launchbay.cli",
         "launchbay.cli.main",
+        "launchbay.cli.output",
         "launchbay.cli.parser",
         "launchbay.errors",
     ]

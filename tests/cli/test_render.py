@@ -118,12 +118,6 @@ def test_every_text_is_tried_here() -> None:
     assert set(render.__all__) <= used
 
 
-def test_a_table_is_aligned_and_has_no_blanks_at_the_end() -> None:
-    text = render.table(("NAME", "N"), [("a", "1"), ("longer", "100")], right=(1,))
-    assert text == "NAME      N\na         1\nlonger  100"
-    assert render.table(("A", "B"), [("x", "")]) == "A  B\nx"
-
-
 # --- images ---------------------------------------------------------------------------------------------------------
 
 
@@ -158,7 +152,8 @@ def test_an_image_that_was_built() -> None:
         "built": "2026-01-02",
         "size_bytes": 1_500_000,
         "files": 12,
-        "build_seconds": {"install": 2.5, "compile": 10.0},
+        "build_seconds": {"compile": 10.0, "import": 3.0, "install": 2.5, "verify": 1.0},
+        "python_version": "3.11.7",
         "first_import_s": 3.21,
         "env": {"A": "1", "B": "2"},
         "packages": {"b": "2", "a": "1"},
@@ -166,7 +161,8 @@ def test_an_image_that_was_built() -> None:
     text = render.image_text(shown)
     assert text.startswith("tensorflow  for training\n")
     assert "1.5 MB in 12 files" in text
-    assert "install 2.5 s, compile 10.0 s" in text
+    assert "install 2.5 s, compile 10.0 s, verify 1.0 s, import 3.0 s" in text
+    assert "python version  3.11.7" in text
     assert "A=1 B=2" in text
     assert "first import    3.2 s" in text
     assert "not built" not in text
@@ -185,7 +181,7 @@ def test_what_hashing_an_image_found() -> None:
     assert render.image_check_text(good).startswith(f"jax {DIGEST[:12]}: 7 files are what their packages say")
     bad = replace(good, ok=False, problems=[f"file {number}: missing" for number in range(25)])
     lines = render.image_check_text(bad).splitlines()
-    assert lines[0] == f"jax {DIGEST[:12]}: 25 problem(s)"
+    assert lines[0] == f"jax {DIGEST[:12]}: 25 problems"
     assert (len(lines), lines[-1]) == (22, "  ... and 5 more")
 
 
@@ -212,7 +208,7 @@ def test_a_launch() -> None:
     text = render.launch_text(launch)
     assert text.startswith("1 of 3 launched: exp-3\n")
     assert "(tensorflow 2.21.0, keras 3.15.0, Python 3.13.1)" in text
-    assert "3 fingerprint(s), identical" in text
+    assert "3 fingerprints, identical" in text
     assert "bay train exp-1 train.py" in text
     again = render.launch_text(
         replace(launch, created=(), instances=[instance(1)], image=replace(IMAGE, frameworks={}))
@@ -221,6 +217,8 @@ def test_a_launch() -> None:
     assert "(no framework, Python 3.13.1)" in again
     odd = render.launch_text(replace(launch, identical=False))
     assert "NOT identical; `bay verify exp` says what differs" in odd
+    assert "  next    bay train    bay shell exp-1" in render.launch_text(launch, has_project=True)
+    assert "1 fingerprint, " in render.launch_text(replace(launch, instances=[instance(1)]))
 
 
 def test_a_list_of_instances_says_which_cost_is_unknown() -> None:
@@ -246,7 +244,7 @@ def test_a_list_of_instances_says_which_cost_is_unknown() -> None:
 
 def test_a_proof() -> None:
     text = render.verification_text("exp", PROOF)
-    assert text.startswith("exp: 3 instance(s), identical")
+    assert text.startswith("exp: 3 instances, identical")
     assert "fingerprints 120 ms (40 ms an instance), image 0 ms" in text
     assert "gpu" not in text
     assert "content" not in text
@@ -257,7 +255,7 @@ def test_a_proof() -> None:
 def test_a_proof_that_failed_names_the_odd_one() -> None:
     odd = [Difference(instance="exp-2", kind="package", what="six 1.16.0, others 1.17.0")] * 2
     text = render.verification_text("exp", replace(PROOF, identical=False, differences=odd))
-    assert text.startswith("exp: NOT identical. 1 of 3 instance(s) differ.\n  exp-2: six 1.16.0, others 1.17.0\n")
+    assert text.startswith("exp: NOT identical. 1 of 3 instances differs.\n  exp-2: six 1.16.0, others 1.17.0\n")
     text = render.verification_text("exp", replace(PROOF, identical=False, image_problems=["six.py of six: missing"]))
     assert text.startswith("exp: the image was changed.\n")
     assert "the image below all 3 of them was changed:\n  six.py of six: missing\n" in text
@@ -266,7 +264,7 @@ def test_a_proof_that_failed_names_the_odd_one() -> None:
 def test_a_gpu_that_nobody_can_use_does_not_set_instances_apart() -> None:
     odd = [Difference(instance="exp-1", kind="gpu", what="the driver shows 1 GPU, jax sees 0")]
     text = render.verification_text("exp", replace(PROOF, gpu_proven=False, differences=odd))
-    assert text.startswith("exp: 3 instance(s), identical")
+    assert text.startswith("exp: 3 instances, identical")
     assert "NOT every GPU can be used by the framework\n  exp-1: the driver shows 1 GPU, jax sees 0" in text
 
 
@@ -274,12 +272,12 @@ def test_a_gpu_that_nobody_can_use_does_not_set_instances_apart() -> None:
     ("ended", "text"),
     [
         (Ended(verb="terminate", names=()), "Nothing of it is left: it was terminated before."),
-        (Ended(verb="stop", names=("a",)), "a stopped. What still costs: $0.00 a day."),
-        (Ended(verb="start", names=("a-1", "a-2")), "a-1 to a-2 (2) started. What still costs: $0.00 a day."),
+        (Ended(verb="stop", names=("a",)), "a stopped."),
+        (Ended(verb="start", names=("a-1", "a-2")), "a-1 to a-2 (2) started."),
         (
             Ended(verb="terminate", names=("a-1", "a-2", "a-3"), processes_ended=4),
             (
-                "a-1 to a-3 (3) terminated, 4 process(es) ended; runs, logs and models stay (`bay runs`)."
+                "a-1 to a-3 (3) terminated, 4 processes ended; runs, logs and models stay (`bay runs`)."
                 " What still costs: $0.00 a day."
             ),
         ),
@@ -310,6 +308,7 @@ def test_what_was_fetched() -> None:
         notes=(),
     )
     assert render.fetched_text(fetched) == "data/a.bin: 2.0 MB\n  sha256  ab"
+    assert "2.0 MB, 1 row x 1 column\n" in render.fetched_text(replace(fetched, rows=1, columns=1))
     table = replace(fetched, rows=0, columns=2, resumed_from=1_000_000, is_new=False, notes=("a note",))
     assert render.fetched_text(table).splitlines() == [
         "data/a.bin: 2.0 MB, 0 rows x 2 columns, resumed after 1.0 MB (was there already)",
@@ -348,6 +347,10 @@ def test_what_comes_next_after_a_run() -> None:
     assert "  model   /w/model.keras (keras, 1.0 kB)\n  logs    /w/logs\n" in text
     assert text.endswith("  next    bay curves r-1    bay evaluate r-1 --data CSV")
     assert "notes.txt" not in text
+    assert "  files" not in text
+    text = render.run_text(replace(DONE, artifacts=(other, replace(other, path=Path("/w/out/fig.png")))))
+    assert text.endswith("\n  files   /runs/r-1/work (2 files: notes.txt, fig.png)")
+    assert "(4 files: notes.txt, notes.txt, notes.txt, ...)" in render.run_text(replace(DONE, artifacts=(other,) * 4))
 
 
 def test_a_run_shorter_than_a_sample_of_the_gpu_says_so() -> None:
@@ -412,6 +415,12 @@ def test_an_evaluation() -> None:
         "  loss   unknown",
         "  note   all targets are equal",
     ]
+
+
+def test_a_model_that_is_far_off_can_still_be_read() -> None:
+    result = Evaluation(rows=1, loss=None, mse=5.2295905e59, rmse=7.2e29, mae=1.0, r2=-1e58, notes=())
+    lines = render.evaluation_text(result).splitlines()
+    assert lines[:3] == ["1 row", "  mse    5.2296e+59", "  rmse   7.2000e+29"]
 
 
 def test_predictions() -> None:

@@ -24,6 +24,10 @@ SLOW = "import time\nprint('up', flush=True)\ntime.sleep(600)\n"
 UNTIL_GO = (
     "import os, time\nprint('up', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('finished')\n"
 )
+TALKING = (
+    "import os, time\nprint('up', flush=True)\n"
+    "while not os.path.exists('go'): print('still', flush=True); time.sleep(0.05)\n"
+)
 STUBBORN = (
     "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)\n"
 )
@@ -157,7 +161,7 @@ def test_ctrl_c_on_a_terminal_asks_once_and_stops(bay: Bay, bay_command: list[st
     with on_terminal([*bay_command, "train", "exp-1", script(SLOW)]) as terminal:
         terminal.until("up")
         terminal.type("\x03")
-        terminal.until("[s]top it, [d]etach, or [c]ontinue to watch?")
+        terminal.until("[s]top it, [d]etach, or [c]ontinue to watch (Enter)?")
         terminal.type("s\n")
         assert terminal.end() == 130
     assert ": stopped after " in terminal.shown
@@ -169,12 +173,12 @@ def test_ctrl_c_can_detach_or_go_on(bay: Bay, bay_command: list[str], script: Sc
     with on_terminal([*bay_command, "train", "exp-1", script(UNTIL_GO)]) as terminal:
         terminal.until("up")
         terminal.type("\x03")
-        terminal.until("to watch?")
+        terminal.until("to watch (Enter)?")
         terminal.type("c\n")
         terminal.shown = ""
         time.sleep(0.3)
         terminal.type("\x03")
-        terminal.until("to watch?")
+        terminal.until("to watch (Enter)?")
         terminal.type("d\n")
         assert terminal.end() == 0
     run = only_run(bay)
@@ -183,11 +187,25 @@ def test_ctrl_c_can_detach_or_go_on(bay: Bay, bay_command: list[str], script: Sc
     assert over(run).state == "done"
 
 
+def test_a_slip_of_the_finger_ends_nothing(bay: Bay, bay_command: list[str], script: Script) -> None:
+    with on_terminal([*bay_command, "train", "exp-1", script(UNTIL_GO)]) as terminal:
+        terminal.until("up")
+        terminal.type("\x03")
+        terminal.until("to watch (Enter)?")
+        terminal.type("x\n")
+        terminal.until("[s]top, [d]etach or [c]ontinue (Enter)?")
+        terminal.type("\n")
+        time.sleep(0.3)
+        (only_run(bay).work / "go").touch()
+        assert terminal.end() == 0
+    assert only_run(bay).state == "done"
+
+
 def test_a_second_ctrl_c_stops(bay: Bay, bay_command: list[str], script: Script) -> None:
     with on_terminal([*bay_command, "train", "exp-1", script(SLOW)]) as terminal:
         terminal.until("up")
         terminal.type("\x03")
-        terminal.until("to watch?")
+        terminal.until("to watch (Enter)?")
         terminal.type("\x03")
         assert terminal.end() == 130
     assert only_run(bay).state == "stopped"
@@ -241,16 +259,46 @@ def test_a_run_survives_its_terminal(bay: Bay, bay_command: list[str], script: S
 
 
 def test_a_run_survives_a_reader_that_went_away(bay: Bay, bay_command: list[str], script: Script) -> None:
-    process = client(bay_command, script(UNTIL_GO))
+    process = client(bay_command, script(TALKING))
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
+    assert process.wait(20) == 1  # the run was waited for, and is not over
     run = only_run(bay)
+    assert run.state == "running"
+    last = process.stderr.read().decode().splitlines()[-1]
+    assert last == f"bay: nobody reads the output any more; the run goes on: bay logs {run.id} -f"
+    process.stderr.close()
     (run.work / "go").touch()
     assert over(run).state == "done"
-    assert process.wait(20) == 0
-    assert b"Traceback" not in process.stderr.read()
-    process.stderr.close()
+
+
+def test_with_the_run_over_its_code_counts_and_not_the_reader(bay: Bay, bay_command: list[str], script: Script) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*bay_command, "train", "exp-1", script("print('x', flush=True)\nraise SystemExit(3)")]
+    done = subprocess.run([*command, "--json"], stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert done.returncode == 1
+    assert only_run(bay).exit_code == 3
+    assert b"goes on: " not in done.stderr
+
+
+def test_a_followed_log_may_be_cut_short(bay: Bay, bay_command: list[str], script: Script, says: Says) -> None:
+    says("train", "exp-1", script(TALKING), "--detach")
+    run = only_run(bay)
+    shell = ["/bin/sh", "-c", '("$@"; echo $? >&2) | head -1', "sh", *bay_command, "logs", "-f", "latest"]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False, timeout=20)
+    assert done.stdout == "up\n"
+    assert done.stderr.splitlines() == [
+        f"bay: nobody reads the output any more; the run goes on: bay logs {run.id} -f",
+        "0",
+    ]
+    assert only_run(bay).state == "running"
+    (run.work / "go").touch()
+    over(run)
+    done = subprocess.run([*shell[:-2], run.id], capture_output=True, text=True, check=False, timeout=20)
+    assert (done.stdout, done.stderr) == ("up\n", "0\n")
 
 
 def test_following_a_log_is_left_with_ctrl_c_and_the_run_goes_on(

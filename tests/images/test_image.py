@@ -81,8 +81,32 @@ def test_a_damaged_image_is_named_and_hides_no_other(home: Home, content: str) -
 def test_a_record_that_lacks_something_says_what() -> None:
     record = to_json(fields_of(IMAGE))
     del record["digest"], record["files"]
-    with pytest.raises(StateError, match="it lacks digest, files"):
+    with pytest.raises(StateError, match="damaged: digest, files missing"):
         from_record(record, Path("/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("packages", None),
+        ("packages", ["six"]),
+        ("packages", {"six": 1}),
+        ("env", {"A": None}),
+        ("build_seconds", {"install": "1.5"}),
+        ("built", None),
+        ("size_bytes", "7"),
+        ("first_import_s", "1"),
+        ("support_ends", 2027),
+        ("description", None),
+    ],
+)
+def test_a_record_of_the_wrong_kind_is_damaged(home: Home, field: str, value: Any) -> None:
+    put(home, IMAGE)
+    bad = put(home, replace(IMAGE, digest="e" * 64), **{field: value})
+    assert [image.digest for image in list_images(home)] == [IMAGE.digest]
+    assert damaged_images(home) == [bad]
+    with pytest.raises(StateError, match=f"damaged: {field} missing, or of the wrong kind"):
+        find_image(home, "e" * 64)
 
 
 def test_a_folder_without_a_record_is_no_image(home: Home) -> None:

@@ -330,7 +330,7 @@ def test_a_framework_proves_the_gpus_it_can_use(
     machine = with_gpu(bay, tmp_path / "driver")
     launched = launch_fleet(machine, own_image.digest, count=2, name="exp")
     assert launched.identical  # a GPU that none of them can use does not tell them apart
-    what = f"the driver shows 1 GPU(s), torch can use {usable} (the image is locked for cpu)"
+    what = f"the driver shows 1 GPU, torch can use {usable} (the image is locked for cpu)"
     assert reporter.notes == ([] if proven else [f"Not on the GPU: {what}."])
     found = verify(machine)
     assert (found.identical, found.gpu_proven) == (True, proven)
@@ -383,7 +383,7 @@ def test_tensorflow_without_cuda_does_not_prove_a_gpu(
     found = verify(with_gpu(bay, tmp_path / "driver"))
     assert (found.identical, found.gpu_proven) == (True, False)
     assert {item.what for item in found.differences} == {
-        "the driver shows 1 GPU(s), tensorflow can use 0 (the image is locked for cpu)"
+        "the driver shows 1 GPU, tensorflow can use 0 (the image is locked for cpu)"
     }
 
 

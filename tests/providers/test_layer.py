@@ -12,6 +12,7 @@ import pytest
 
 from launchbay.errors import StateError
 from launchbay.files import sha256_file
+from launchbay.images.commands import is_reserved
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay, connect
 from launchbay.lifecycle.verify import verify_image
@@ -273,21 +274,40 @@ def test_what_reaches_the_index_comes_through_and_the_rest_does_not(image: Image
         "PATH": "/usr/bin",
         "LANG": "C.UTF-8",
         "https_proxy": "http://proxy:1",
-        "PIP_INDEX_URL": "http://index/simple",
-        "UV_DEFAULT_INDEX": "http://index/simple",
-        "PIP_REQUIRE_HASHES": "1",
-        "UV_LINK_MODE": "hardlink",
+        "PIP_INDEX_URL": "http://example.org/simple",
+        "UV_DEFAULT_INDEX": "http://example.org/simple",
+        "PIP_EXTRA_INDEX_URL": "http://second.example.org/simple",
+        "PIP_TRUSTED_HOST": "example.org",
+        "PIP_NO_INDEX": "1",
+        "UV_EXTRA_INDEX_URL": "http://second.example.org/simple",
+        "UV_OFFLINE": "1",
     }
+    foreign = {"PIP_REQUIRE_HASHES": "1", "UV_LINK_MODE": "hardlink", "UV_PYTHON": "3.12", "VIRTUAL_ENV_PROMPT": "(x)"}
     root = tmp_path / "i-1"
-    inner = instance_environment(root, image, outer=outer, name="exp-1", identity="i-1")
-    for name in ("LANG", "https_proxy", "PIP_INDEX_URL", "UV_DEFAULT_INDEX"):
+    inner = instance_environment(root, image, outer=outer | foreign, name="exp-1", identity="i-1")
+    for name in outer.keys() - {"HOME", "PATH"}:
         assert inner[name] == outer[name]
-    assert "PIP_REQUIRE_HASHES" not in inner
-    assert "UV_LINK_MODE" not in inner
+    assert not foreign.keys() & inner.keys()
     assert inner["PATH"] == f"{root}/env/bin:/usr/bin"
     assert inner["PIP_CONSTRAINT"] == inner["UV_CONSTRAINT"] == str(image.constraints)
     assert inner["UV_CACHE_DIR"] == str(tmp_path / ".cache" / "uv")  # the person's cache, from a home of its own
     assert "PIP_CONFIG_FILE" not in inner
+
+
+def test_the_callers_own_environment_is_not_on_the_path(image: Image, tmp_path: Path) -> None:
+    outer = {"PATH": f"/mine/.venv/bin:/usr/bin:{tmp_path}/b:/bin", "VIRTUAL_ENV": "/mine/.venv"}
+    inner = instance_environment(tmp_path / "i", image, outer=outer, name="", identity="")
+    assert inner["PATH"] == f"{tmp_path}/i/env/bin:/usr/bin:{tmp_path}/b:/bin"
+
+
+def test_no_recipe_can_set_what_we_set(image: Image, tmp_path: Path) -> None:
+    for path in ("pip/pip.conf", "uv/uv.toml"):
+        (tmp_path / ".config" / path).parent.mkdir(parents=True)
+        (tmp_path / ".config" / path).touch()
+    plain = replace(image, env={})
+    inner = instance_environment(tmp_path, plain, outer={"HOME": str(tmp_path)}, name="", identity="")
+    assert "PIP_CONFIG_FILE" in inner
+    assert [name for name in inner if not is_reserved(name)] == []
 
 
 def test_the_persons_own_index_configuration_is_found_from_another_home(image: Image, tmp_path: Path) -> None:

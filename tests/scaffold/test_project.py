@@ -34,6 +34,12 @@ def test_any_folder_name_makes_a_name(tmp_path: Path, name: str) -> None:
     assert read_project(tmp_path / name / "bay.yaml").name
 
 
+@pytest.mark.parametrize("image", ['a"b', "a: b # c", "./é \\ 🚢.yaml", "yes"])
+def test_any_image_can_be_named(tmp_path: Path, image: str) -> None:
+    write_project(tmp_path, image=image)
+    assert read_project(tmp_path / "bay.yaml").image == image
+
+
 def test_writes_into_a_folder_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     write_project(tmp_path)

@@ -84,3 +84,12 @@ def test_a_missing_file_is_said(tmp_path: Path, python: Callable[[str], str]) ->
     done = run(python("tensorflow"), "tensorflow", tmp_path, "train.py")
     assert done.returncode == 1
     assert "expected exactly one data/val*.csv, found 0" in done.stderr
+
+
+@pytest.mark.image("tensorflow")
+@pytest.mark.parametrize("wrong", [("--epochs", "0"), ("--epochs", "-1"), ("--batch-size", "0"), ("--epochs", "few")])
+def test_a_count_below_one_is_refused(wrong: tuple[str, str], tmp_path: Path, python: Callable[[str], str]) -> None:
+    write_project(tmp_path)
+    done = run(python("tensorflow"), "tensorflow", tmp_path, "train.py", *wrong)
+    assert done.returncode == 2
+    assert f"{wrong[0]}: must be a whole number from 1 on, got {wrong[1]}" in done.stderr

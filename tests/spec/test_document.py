@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,8 @@ def test_a_field_knows_its_line() -> None:
         ("name: a\ncount: 3\nname: b\n", "field 'name' stands twice, first in line 1", "x.yaml:3"),
         ("nam: a\n", "unknown field 'nam'; known fields are count, env, name, packages, python", "x.yaml:1"),
         ("name: a\n\nCount: 3\n", "unknown field 'Count'; known fields are count, env,", "x.yaml:3"),
+        ("name: a\non: 1\n", "unknown field 'on'; known", "x.yaml:2"),
+        ("name: a\n1: 1\n", "unknown field '1'; known", "x.yaml:2"),
         ("- a\n- b\n", "must hold 'field: value' lines", "x.yaml:1"),
         ("\njust words\n", "must hold 'field: value' lines", "x.yaml:2"),
         ("name: a\n? [b, c]\n: d\n", "a field's name must be a plain word", "x.yaml:2"),
@@ -97,6 +100,23 @@ def test_what_cannot_be_is_named_with_file_line_and_field(text: str, what: str, 
     assert error.where == where
     assert error.exit_code == 2
     assert "\n" not in error.what
+
+
+@pytest.mark.parametrize("field", ["name", "count", "packages", "env"])
+def test_a_long_value_is_cut(field: str) -> None:
+    laughs = "\n".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]" for n in range(1, 12))
+    document = parse(f"x0: &x0 [{'ha' * 99}]\n{laughs}\n{field}: [*x11, {{a: *x11}}]\n")
+    read: dict[str, Callable[[str], object]] = {
+        "name": document.text,
+        "packages": document.texts,
+        "env": document.mapping,
+    }
+    with pytest.raises(UsageError, match=f"{field} must be") as caught:
+        read[field](field) if field in read else document.integer(field, 1)
+    assert len(caught.value.what.partition("got ")[2]) <= 80
+    with pytest.raises(UsageError) as caught:
+        parse(f"count: {'ha' * 99}").integer("count", 1)
+    assert len(caught.value.what) < 120
 
 
 def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path) -> None:

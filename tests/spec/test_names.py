@@ -99,6 +99,12 @@ def test_what_was_probably_meant_is_offered() -> None:
     assert error.hint == "`bay images` lists them"
 
 
+def test_several_are_offered_in_order() -> None:
+    error = nearest("exp", ["exp-3", "exp-1", "exp-2"], kind="instance", hint="")
+    assert error.what.endswith("did you mean exp-1, exp-2 or exp-3?")
+    assert nearest("exp", ["exp-2", "exp-1"], kind="instance", hint="").what.endswith("mean exp-1 or exp-2?")
+
+
 def test_nothing_far_fetched_is_offered() -> None:
     assert nearest("zzz", ["jax", "tensorflow"], kind="image", hint="").what == "there is no image named 'zzz'"
     assert nearest("zzz", [], kind="run", hint="").what == "there is no run named 'zzz'"

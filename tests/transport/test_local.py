@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from launchbay.errors import NotFound, UserError
+from launchbay.errors import NotFound, UsageError, UserError
 from launchbay.transport.local import LocalTransport
 
 
@@ -38,6 +39,15 @@ def test_a_command_gets_its_input_its_variables_and_its_folder(transport: LocalT
 def test_the_code_is_passed_on(transport: LocalTransport, command: str, code: int) -> None:
     assert transport.run(["sh", "-c", command]).code == code
     assert transport.attach(["sh", "-c", command]) == (code if code >= 0 else 128 - code)
+
+
+def test_an_interrupt_just_when_a_command_ends_does_not_lose_its_code(transport: LocalTransport) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    codes = {transport.attach(["sh", "-c", "kill -INT $PPID; exit 7"]) for _ in range(60)}
+    assert codes == {7}
+    assert signal.getsignal(signal.SIGINT) == before
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(transport.attach, ["sh", "-c", "exit 7"]).result() == 7
 
 
 def test_a_command_that_is_missing_is_named(transport: LocalTransport) -> None:
@@ -70,6 +80,57 @@ def test_a_relative_program_lies_in_the_working_folder(
     (work / "run.sh").unlink()
     with pytest.raises(NotFound):
         transport.run(["./run.sh"])
+
+
+def test_a_working_folder_that_is_gone_is_named(transport: LocalTransport, work: Path) -> None:
+    work.rmdir()
+    for call in (transport.run, transport.attach):
+        for command in ("true", "./run"):
+            with pytest.raises(NotFound, match="working folder is gone") as caught:
+                call([command])
+            assert (caught.value.where, f"mkdir {work}" in caught.value.hint) == (str(work), True)
+    with pytest.raises(NotFound, match="working folder is gone"):
+        transport.put(__file__, ".")
+    assert not work.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("echo no first line\n", "names its interpreter"),
+        ("#!/no/such/shell\n", "is missing"),
+        ("\x7fELF", "no program"),
+    ],
+)
+def test_a_program_that_cannot_be_executed_is_named(transport: LocalTransport, work: Path, text: str, why: str) -> None:
+    (work / "run").write_text(text, encoding="utf-8")
+    (work / "run").chmod(0o755)
+    for call in (transport.run, transport.attach):
+        with pytest.raises(UserError, match=rf"^\./run cannot be executed: .*{why}") as caught:
+            call(["./run"])
+        assert caught.value.where == f"{work}/./run"
+
+
+def test_arguments_beyond_all_measure_are_an_error(transport: LocalTransport) -> None:
+    for call in (transport.run, transport.attach):
+        with pytest.raises(UserError, match="while starting true"):
+            call(["true", "x" * (1 << 20)])
+
+
+def test_only_a_python_has_to_be_the_instances_own(transport: LocalTransport, tmp_path: Path) -> None:
+    for folder in ("mine/bin", "machine"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("python", "python3", "python3.11", "python3-config", "pythonic"):
+        (tmp_path / "machine" / name).write_text("#!/bin/sh\necho of the machine\n", encoding="utf-8")
+        (tmp_path / "machine" / name).chmod(0o755)
+    mine = tmp_path / "mine"
+    environment = {"PATH": f"{mine}/bin:{tmp_path}/machine", "VIRTUAL_ENV": str(mine)}
+    inside = LocalTransport(environment=environment, folder=transport.folder)
+    for name in ("python", "python3", "python3.11"):
+        with pytest.raises(NotFound, match="instance's own"):
+            inside.run([name])
+    for name in ("python3-config", "pythonic"):
+        assert inside.run([name]).stdout == b"of the machine\n"
 
 
 def test_no_answer_in_time_is_an_error_and_ends_the_command(transport: LocalTransport, work: Path) -> None:
@@ -161,3 +222,58 @@ def test_a_copy_that_cannot_be_made_says_why(transport: LocalTransport, work: Pa
         transport.put(str(tmp_path / "folder"), "file/inner")
     with pytest.raises(UserError, match="cannot copy"):
         transport.put(str(tmp_path / "folder"), "file")
+
+
+def test_what_is_no_file_is_named(transport: LocalTransport, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "file").write_text("x", encoding="utf-8")
+    for source in (folder, folder / "pipe"):
+        with pytest.raises(UserError, match=r"cannot copy: .*pipe. is a named pipe") as caught:
+            transport.put(str(source), "copy")
+        assert caught.value.where == str(folder / "pipe")
+    transport.put(str(folder / "file"), "file")
+    with pytest.raises(UserError, match="are the same file"):
+        transport.put(f"{transport.folder}/file", "file")
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> LocalTransport:
+    """Return the way to an instance with a name, a home and a layer."""
+    for folder in ("home", "work", "env"):
+        (tmp_path / "root" / folder).mkdir(parents=True)
+    root = tmp_path / "root"
+    environment = {"HOME": f"{root}/home", "VIRTUAL_ENV": f"{root}/env", "LAUNCHBAY_INSTANCE_NAME": "exp-1"}
+    return LocalTransport(environment=environment, folder=f"{root}/work")
+
+
+def test_a_path_starts_in_the_working_folder_or_in_the_home(inside: LocalTransport, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in ("a", "~/b", "~", "../env/c", "~/.config/d/", f"{tmp_path}/root/work/e"):
+        inside.put(str(tmp_path / "file"), path)
+    made = sorted(str(path.relative_to(tmp_path / "root")) for path in tmp_path.glob("root/**/*") if path.is_file())
+    assert made == ["env/c", "home/.config/d/file", "home/b", "home/file", "work/a", "work/e"]
+    inside.get("~/b", str(tmp_path / "back"))
+    assert (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize("path", ["{}/x", "../../x", "../record.json", "..", "~/../x", "{}/root/workshop", "/"])
+def test_the_machine_is_not_the_instance(inside: LocalTransport, tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match="does not lie in the instance"):
+        inside.put(str(tmp_path / "file"), path.format(tmp_path))
+    with pytest.raises(UsageError, match="does not lie in the instance"):
+        inside.get(path.format(tmp_path), str(tmp_path / "got"))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_error_names_paths_as_they_are_typed(inside: LocalTransport, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"^there is no exp-1:deep/none$"):
+        inside.get("deep/none", str(tmp_path / "x"))
+    with pytest.raises(NotFound, match=r"^there is no exp-1:~/none$"):
+        inside.get("~/none", str(tmp_path / "x"))
+    os.mkfifo(f"{inside.folder}/pipe")
+    with pytest.raises(UserError, match=r"`exp-1:pipe` is a named pipe \(exp-1:pipe\)"):
+        inside.get("pipe", str(tmp_path / "x"))

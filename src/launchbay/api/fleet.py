@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay, connect
@@ -11,6 +13,7 @@ from launchbay.lifecycle.launch import Launch, launch_fleet
 from launchbay.lifecycle.verify import Verification, verify_instances
 from launchbay.planning.decide import select, select_one
 from launchbay.planning.fleet import Instance, Plan
+from launchbay.ports import Event
 from launchbay.runs.train import stop_run
 from launchbay.spec.names import LATEST, is_run_id
 from launchbay.store.records import find_run
@@ -36,7 +39,15 @@ def launch(bay: Bay, image: str, *, count: int = 1, name: str | None = None) -> 
 
 def verify(bay: Bay, name: str) -> Verification:
     """Prove that the instances of a fleet are identical; names the odd one and what differs."""
-    return verify_instances(bay, select(bay.provider.observe(), name), full=True)
+    instances = select(bay.provider.observe(), name)
+    progress = Event(task=f"verify {name}", total=len(instances), unit="instances")
+    bay.reporter.event(progress)
+    seen = itertools.count(1)  # from several threads at once
+    proof = verify_instances(
+        bay, instances, full=True, told=lambda: bay.reporter.event(replace(progress, done=next(seen)))
+    )
+    bay.reporter.event(replace(progress, done=len(instances), finished=True))
+    return proof
 
 
 def execute(bay: Bay, name: str, command: Sequence[str], *, capture: bool = False) -> tuple[int, bytes]:

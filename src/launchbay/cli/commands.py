@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shlex
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,11 @@ from typing import Any
 import launchbay
 from launchbay.cli import render
 from launchbay.cli.console import ConsoleReporter, is_lively
+from launchbay.cli.ending import ended_like_interrupted
+from launchbay.cli.output import LastingStream, ReaderLeft, complain, write_bytes, write_text
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay, open_bay
+from launchbay.ports import Event
 from launchbay.units import parse_duration
 
 __all__ = ["run"]
@@ -32,10 +37,16 @@ class _Context:
     def show(self, value: object, text: Callable[[], str]) -> None:
         """Print the value as JSON or as text, after all progress is off the screen."""
         self.reporter.close()
-        if self.arguments.json:
-            sys.stdout.write(json.dumps(launchbay.to_json(value), indent=1) + "\n")
-        else:
-            sys.stdout.write(text() + "\n")
+        shown = json.dumps(launchbay.to_json(value), indent=1) if self.arguments.json else text()
+        with contextlib.suppress(ReaderLeft):  # the work is done, and the exit code still tells how it ended
+            write_text(shown + "\n")
+
+    @contextlib.contextmanager
+    def waiting(self, task: str) -> Iterator[None]:
+        """Show that something goes on which takes seconds and says nothing meanwhile."""
+        self.reporter.event(Event(task=task))
+        yield
+        self.reporter.event(Event(task=task, message="done", finished=True))
 
     def agree(self, question: str) -> None:
         """Ask before something is removed; where nobody can answer, refuse and say how to agree beforehand."""
@@ -43,16 +54,17 @@ class _Context:
             return
         if self.arguments.json or not sys.stdin.isatty():
             raise UsageError(f"{question} needs your consent", hint="the same command with -y")
-        sys.stderr.write(f"{question}. Go on? [y/N] ")
-        sys.stderr.flush()
+        LastingStream(sys.stderr).write(f"{question}. Go on? [y/N] ")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise UsageError("nothing was done")
 
     def output(self, chunk: bytes) -> None:
-        """Pass on what a script prints; with --json stdout is for the answer alone."""
-        stream = sys.stderr if self.arguments.json else sys.stdout
-        stream.buffer.write(chunk)
-        stream.buffer.flush()
+        """Pass on what a script prints; with --json stdout is for the answer alone. Raises ReaderLeft."""
+        if self.arguments.json:
+            with contextlib.suppress(ReaderLeft):  # it is only told by the way
+                write_bytes(sys.stderr, chunk)
+        else:
+            write_bytes(sys.stdout, chunk)
 
 
 def run(arguments: Namespace) -> int:
@@ -68,13 +80,18 @@ def run(arguments: Namespace) -> int:
         reporter.close()
 
 
+def _width() -> int | None:
+    """Return how wide a list may be: as the terminal is; for a file or a pipe, as it comes."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 # --- getting started ------------------------------------------------------------------------------------------------
 
 
 def _init(context: _Context) -> int:
     folder = context.arguments.folder
     written = launchbay.init(folder, image=context.arguments.image)
-    move = "" if folder == "." else f"cd {folder} && "
+    move = "" if folder == "." else f"{shlex.join(['cd', folder])} && "
     context.show(
         {"written": written},
         lambda: "\n".join([*(f"wrote {path}" for path in written), f"next: {move}bay launch && bay train"]),
@@ -88,7 +105,8 @@ def _demo(context: _Context) -> int:
         context.output(text.encode() + b"\n")
 
     given = context.arguments
-    result = launchbay.demo(context.bay, data=given.data, epochs=given.epochs, write=context.output, tell=tell)
+    with ended_like_interrupted():
+        result = launchbay.demo(context.bay, data=given.data, epochs=given.epochs, write=context.output, tell=tell)
     if context.arguments.json:
         context.show(result, str)
     return 0 if result.left == 0 else 1
@@ -105,7 +123,7 @@ def _doctor(context: _Context) -> int:
 
 def _images(context: _Context) -> int:
     rows = launchbay.list_images(context.bay, " ".join(context.arguments.query))
-    context.show(rows, lambda: render.images_text(rows))
+    context.show(rows, lambda: render.images_text(rows, _width()))
     return 0
 
 
@@ -142,13 +160,14 @@ def _launch(context: _Context) -> int:
     given = context.arguments
     image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
     launched = launchbay.launch(context.bay, image, count=count, name=name)
-    context.show(launched, lambda: render.launch_text(launched))
+    as_in_project = given.image is None and given.name is None
+    context.show(launched, lambda: render.launch_text(launched, has_project=as_in_project))
     return 0 if launched.identical else 1
 
 
 def _ps(context: _Context) -> int:
     rows = launchbay.ps(context.bay)
-    context.show(rows, lambda: render.ps_text(rows))
+    context.show(rows, lambda: render.ps_text(rows, _width()))
     return 0
 
 
@@ -214,21 +233,37 @@ def _train(context: _Context) -> int:
     given = context.arguments
     wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
     timeout = parse_duration(given.timeout) if given.timeout else None
-    run = launchbay.train(
-        context.bay,
-        wish.instance,
-        wish.script,
-        data=wish.data,
-        args=wish.args,
-        timeout_s=timeout,
-        write=context.output,
-        on_interrupt=_ask_about_run,
-        detach=given.detach,
-        on_start=lambda run: context.reporter.note(
-            f"{run.id} runs {wish.script} in {run.instance}; it goes on if this terminal closes"
-        ),
-    )
+    started = []
+
+    def tell(run: Any) -> None:
+        started.append(run.id)
+        context.reporter.note(f"{run.id} runs {wish.script} in {run.instance}; it goes on if this terminal closes")
+
+    try:
+        run = launchbay.train(
+            context.bay,
+            wish.instance,
+            wish.script,
+            data=wish.data,
+            args=wish.args,
+            timeout_s=timeout,
+            write=context.output,
+            on_interrupt=_ask_about_run,
+            detach=given.detach,
+            on_start=tell,
+        )
+    except ReaderLeft:
+        return _leave(context, started[0])
     return _show_run(context, run)
+
+
+def _leave(context: _Context, name: str) -> int:
+    """End following a run because nobody reads what it prints; return 1 if it goes on, because it was waited for."""
+    run = launchbay.logs(context.bay, name, write=lambda _: None)
+    if run.is_over:
+        return _show_run(context, run)
+    complain(f"bay: nobody reads the output any more; the run goes on: bay logs {run.id} -f")
+    return 1
 
 
 def _show_run(context: _Context, run: Any) -> int:
@@ -242,29 +277,37 @@ def _show_run(context: _Context, run: Any) -> int:
 
 
 def _ask_about_run() -> str:
-    """Ask once what Ctrl-C is to mean; a second one, or nobody there to answer, means stop."""
+    """Ask what Ctrl-C is to mean until it is said; a second one, or nobody there to answer, means stop."""
     if not sys.stdin.isatty():
         return "stop"
+    question = "\nThe run goes on without this terminal. [s]top it, [d]etach, or [c]ontinue to watch (Enter)? "
+    answers = {letter: word for word in ("stop", "detach", "continue") for letter in (word, word[0])}
     try:
-        sys.stderr.write("\nThe run goes on without this terminal. [s]top it, [d]etach, or [c]ontinue to watch? ")
-        sys.stderr.flush()
-        answer = sys.stdin.readline().strip().lower()
+        while True:
+            LastingStream(sys.stderr).write(question)
+            answer = sys.stdin.readline().strip().lower() or "continue"
+            if answer in answers:
+                return answers[answer]
+            question = "[s]top, [d]etach or [c]ontinue (Enter)? "
     except KeyboardInterrupt:
         return "stop"
-    return {"d": "detach", "detach": "detach", "c": "continue", "continue": "continue"}.get(
-        answer, "stop" if answer else "continue"
-    )
 
 
 def _runs(context: _Context) -> int:
     rows = launchbay.list_runs(context.bay)
-    context.show(rows, lambda: render.runs_text(rows, context.bay.clock.now()))
+    context.show(rows, lambda: render.runs_text(rows, context.bay.clock.now(), _width()))
     return 0
 
 
 def _logs(context: _Context) -> int:
-    run = launchbay.logs(context.bay, context.arguments.run, write=context.output, follow=context.arguments.follow)
-    if context.arguments.json:
+    given = context.arguments
+    try:
+        run = launchbay.logs(context.bay, given.run, write=context.output, follow=given.follow)
+    except ReaderLeft:  # nothing but the showing was cut off
+        if given.follow:
+            _leave(context, given.run)
+        return 0
+    if given.json:
         context.show(run, str)
     return 0
 
@@ -301,14 +344,18 @@ def _model_show(context: _Context) -> int:
 
 def _evaluate(context: _Context) -> int:
     given = context.arguments
-    result = launchbay.evaluate(context.bay, given.model, given.data, target=given.target, batch_size=given.batch_size)
+    with context.waiting(f"evaluate {given.model}"):
+        result = launchbay.evaluate(
+            context.bay, given.model, given.data, target=given.target, batch_size=given.batch_size
+        )
     context.show(result, lambda: render.evaluation_text(result))
     return 0
 
 
 def _predict(context: _Context) -> int:
     given = context.arguments
-    result = launchbay.predict(context.bay, given.model, given.data, rows=given.rows, target=given.target)
+    with context.waiting(f"predict with {given.model}"):
+        result = launchbay.predict(context.bay, given.model, given.data, rows=given.rows, target=given.target)
     context.show(result, lambda: render.predictions_text(result))
     return 0
 

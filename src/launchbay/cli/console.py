@@ -6,8 +6,9 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
+from launchbay.cli.output import LastingStream
 from launchbay.ports import Event
 from launchbay.units import format_bytes, format_duration
 
@@ -28,8 +29,8 @@ class ConsoleReporter:
     """Shows events. A task's first event appears at once; plain lines come at most every two seconds a task."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._lively = is_lively(self._stream)
+        self._lively = is_lively(stream or sys.stderr)
+        self._stream = LastingStream(stream or sys.stderr)  # the work goes on when nobody watches any more
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}
@@ -52,7 +53,6 @@ class ConsoleReporter:
                 self._progress.console.print(text, highlight=False, markup=False)
             else:
                 self._stream.write(text + "\n")
-                self._stream.flush()
 
     def close(self) -> None:
         """Leave the terminal as it should be; progress after this starts anew."""
@@ -72,7 +72,6 @@ class ConsoleReporter:
         if (is_due and is_news) or (event.finished and (event.task in self._said or not event.unit)):
             self._said[event.task], self._words[event.task] = now, words
             self._stream.write(f"{event.task}: {words}\n" if words else f"{event.task} ...\n")
-            self._stream.flush()
         if event.finished:
             self._began.pop(event.task)
             self._said.pop(event.task, None)
@@ -89,7 +88,7 @@ class ConsoleReporter:
                 BarColumn(bar_width=24),
                 TextColumn("{task.fields[words]}", markup=False),
                 TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-                console=Console(file=self._stream),
+                console=Console(file=cast("TextIO", self._stream)),
             )
             self._progress.start()
         began = self._began.setdefault(event.task, time.monotonic())

@@ -6,11 +6,13 @@ pass the command's own code on.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
 from collections.abc import Sequence
 
+from launchbay.cli.output import ReaderLeft, complain, write_bytes
 from launchbay.cli.parser import parse
 from launchbay.errors import LaunchbayError
 
@@ -25,35 +27,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `bay` and return its exit code."""
     _open_closed_streams()
     try:
-        code = _run(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()
+        return _run(sys.argv[1:] if arguments is None else arguments)
     except LaunchbayError as error:
-        sys.stderr.write(f"bay: {error}\n")
+        complain(f"bay: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("\nbay: interrupted\n")
+        complain("\nbay: interrupted")
         return 130
-    except BrokenPipeError:  # the reader went away (`| head`); that is no error, and Python must not complain at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except ReaderLeft:
+        complain("bay: nobody reads the output any more; this was ended before it was done")
+        return 1
     except Exception as error:  # noqa: BLE001 - the one place where a bug is told from an error
         if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
             from launchbay.files import explain_os_error
 
-            sys.stderr.write(f"bay: {explain_os_error(error, 'working')}\n")
+            complain(f"bay: {explain_os_error(error, 'working')}")
             return 1
         import traceback
 
-        traceback.print_exc()
-        sys.stderr.write("bay: this is a bug in Launchbay; please report it with the lines above\n")
+        complain(f"{traceback.format_exc()}bay: this is a bug in Launchbay; please report it with the lines above")
         return 3
-    return code
 
 
 def _run(arguments: Sequence[str]) -> int:
     try:
         namespace = parse(arguments)
     except SystemExit as error:  # argparse has said why
+        with contextlib.suppress(ReaderLeft):
+            write_bytes(sys.stdout, b"")
         return int(error.code or 0)
     from launchbay.cli.commands import run  # a `--help` has answered by now and never pays for this
 

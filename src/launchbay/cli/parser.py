@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import textwrap
 from collections.abc import Sequence
 
 from launchbay import __version__
@@ -42,11 +44,36 @@ models
 """
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help as written, options in a column wide enough for ours."""
+class _Formatter(argparse.HelpFormatter):
+    """Help as written, but as wide as the terminal; options in a column wide enough for ours."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + _wrap(line, width) for line in text.splitlines())
+
+
+def _wrap(line: str, width: int) -> str:
+    """Break a line that is too long; in a list, below what it explains."""
+    found = re.match(r" +(\S.*?  +)?", line)
+    inner = found.end() if found and found.end() < width - 20 else 4
+    return textwrap.fill(line, width, subsequent_indent=" " * (inner if found else 0), break_long_words=False)
+
+
+_Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no public name
+
+
+class _Parser(argparse.ArgumentParser):
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Answer a mistyped verb with the nearest one, where argparse lists them all."""
+        if isinstance(action, _Verbs) and value not in action.choices:
+            import difflib
+
+            close = difflib.get_close_matches(str(value), action.choices, n=1)
+            meant = f"did you mean {close[0]}?" if close else f"`{self.prog} --help` lists what there is"
+            raise argparse.ArgumentError(None, f"there is no '{self.prog} {value}'; {meant}")
+        super()._check_value(action, value)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -56,8 +83,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         cut = before.index("--")
         before, after = before[:cut], before[cut + 1 :]
     parser = build_parser()
-    namespace = parser.parse_args(before)
+    if not arguments:
+        parser.print_help()
+        parser.exit(2)
+    namespace, unknown = parser.parse_known_args(_in_our_words(before))
     field = _AFTER_DASHES.get(namespace.verb)
+    if unknown:
+        hint = (
+            f"; what is not for bay goes after '--': bay {namespace.verb} ... -- {' '.join(unknown)}" if field else ""
+        )
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if after is not None:
         if field is None:
             parser.error(f"'bay {namespace.verb}' takes nothing after '--'")
@@ -67,9 +102,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return namespace
 
 
+def _in_our_words(words: list[str]) -> list[str]:
+    """Take `bay help VERB` and `bay version` for what they mean."""
+    if words[:1] == ["help"]:
+        return [*words[1:], "--help"]
+    return ["--version"] if words == ["version"] else words
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of `bay` with all its verbs."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="bay",
         formatter_class=_Formatter,
         usage="bay VERB [...]",
@@ -80,19 +122,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     options = parser.add_argument_group("options, before or after the verb")
     options.add_argument("-h", "--help", action="help", help="show this")
-    options.add_argument("--version", action="version", version=f"bay {__version__}")
+    options.add_argument("-V", "--version", action="version", version=f"bay {__version__}")
     _add_common(options, defaults=True)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", help=argparse.SUPPRESS)
-    verbs._parser_class = argparse.ArgumentParser  # noqa: SLF001 - a nested parser must not inherit the short usage
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", help=argparse.SUPPRESS, prog="bay")
     _add_start(verbs)
     _add_images(verbs)
     _add_instances(verbs)
     _add_runs(verbs)
     _add_models(verbs)
     return parser
-
-
-_Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no public name
 
 
 def _add_common(parser: argparse._ActionsContainer, *, defaults: bool) -> None:
@@ -103,14 +141,18 @@ def _add_common(parser: argparse._ActionsContainer, *, defaults: bool) -> None:
         "--json", action="store_true", default=false, help="print the value as JSON, and nothing else on stdout"
     )
     parser.add_argument(
-        "--provider", choices=("local", "ec2", "twin"), default=unset, help="where instances are (default: local)"
+        "--provider",
+        choices=("local", "ec2", "twin"),
+        metavar="WHERE",
+        default=unset,
+        help="where instances are: local, ec2 or twin (default: local)",
     )
     parser.add_argument(
         "-y", "--yes", action="store_true", default=false, help="do not ask before something is removed"
     )
 
 
-def _verb(verbs: _Verbs[argparse.ArgumentParser], name: str, says: str, example: str) -> argparse.ArgumentParser:
+def _verb(verbs: _Verbs[_Parser], name: str, says: str, example: str) -> _Parser:
     parser = verbs.add_parser(
         name,
         description=says,
@@ -124,7 +166,7 @@ def _verb(verbs: _Verbs[argparse.ArgumentParser], name: str, says: str, example:
     return parser
 
 
-def _add_start(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+def _add_start(verbs: _Verbs[_Parser]) -> None:
     init = _verb(
         verbs,
         "init",
@@ -136,7 +178,7 @@ def _add_start(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     demo = _verb(
         verbs,
         "demo",
-        "Run the whole experiment once, on this machine: launch 3 instances, prove them identical, train,\n"
+        "Run the whole experiment once, on this machine: launch 3 instances, prove them identical, train, "
         "learning curves, evaluate, predict, terminate. Leaves the run and its model, and nothing that runs.",
         "bay demo --data DIR",
     )
@@ -154,7 +196,7 @@ def _add_start(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     )
 
 
-def _add_images(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+def _add_images(verbs: _Verbs[_Parser]) -> None:
     images = _verb(verbs, "images", "List built images, and the recipes that could be built.", "bay images tensorflow")
     images.add_argument(
         "query", nargs="*", metavar="QUERY", help="words that name, description or packages must contain"
@@ -179,11 +221,11 @@ def _add_images(verbs: _Verbs[argparse.ArgumentParser]) -> None:
         )
 
 
-def _add_instances(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+def _add_instances(verbs: _Verbs[_Parser]) -> None:
     launch = _verb(
         verbs,
         "launch",
-        "Launch N identical instances of an image, all of them or none; builds the image if it is missing.\n"
+        "Launch N identical instances of an image, all of them or none; builds the image if it is missing. "
         "The same command again makes what is missing and nothing twice.",
         "bay launch tensorflow -n 20 --name class\nbay launch ./ml.yaml\nbay launch            # what bay.yaml says",
     )
@@ -198,7 +240,7 @@ def _add_instances(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     verify = _verb(
         verbs,
         "verify",
-        "Prove that a fleet's instances are identical: a fingerprint each, and the image below them hashed.\n"
+        "Prove that a fleet's instances are identical: a fingerprint each, and the image below them hashed. "
         "Names the odd one and what differs; then the exit code is 1.",
         "bay verify exp",
     )
@@ -216,7 +258,7 @@ def _add_instances(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     copy = _verb(
         verbs,
         "cp",
-        "Copy a file or folder to or from an instance; relative paths there start in its working folder.",
+        "Copy a file or folder to or from an instance. Paths there start in its working folder, or with ~/ in its home.",
         "bay cp notes.ipynb exp-1:notes.ipynb\nbay cp exp-1:results .",
     )
     copy.add_argument("source", metavar="FROM", help="a path here, or INSTANCE:PATH")
@@ -236,11 +278,11 @@ def _add_instances(verbs: _Verbs[argparse.ArgumentParser]) -> None:
         )
 
 
-def _add_runs(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+def _add_runs(verbs: _Verbs[_Parser]) -> None:
     fetch = _verb(
         verbs,
         "fetch",
-        "Fetch data: resumes what was cut off, checks its hash, counts its rows and columns, refuses a web page\n"
+        "Fetch data: resumes what was cut off, checks its hash, counts its rows and columns, refuses a web page "
         "in place of data.",
         "bay fetch data/train.csv -o data --sha256 9f86d081...",
     )
@@ -252,7 +294,7 @@ def _add_runs(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     train = _verb(
         verbs,
         "train",
-        "Run a script as it is in an instance. Its folder is copied into the run, --data appears there as data/;\n"
+        "Run a script as it is in an instance. Its folder is copied into the run, --data appears there as data/; "
         "what it prints is shown and kept, and it goes on if this terminal closes. Ctrl-C asks whether to stop it.",
         "bay train exp-1 train.py --data data -- --epochs 500",
     )
@@ -275,7 +317,7 @@ def _add_runs(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     curves.add_argument("-o", "--output", metavar="FILE", help="write a .png, .svg or .html instead")
 
 
-def _add_models(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+def _add_models(verbs: _Verbs[_Parser]) -> None:
     model = _verb(verbs, "model", "Look at a model file.", "bay model show latest")
     actions = model.add_subparsers(dest="action", required=True, metavar="show")
     show = _verb(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from launchbay.units import format_bytes, format_duration
+from launchbay.cli.table import table
+from launchbay.units import count_of, format_bytes, format_duration, format_number
 
 if TYPE_CHECKING:
     from launchbay.api.images import ImageCheck, ImageRow
@@ -33,25 +34,15 @@ __all__ = [
     "ps_text",
     "run_text",
     "runs_text",
-    "table",
     "verification_text",
 ]
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Align rows under a head; columns in `right` are aligned to the right."""
-    lines = [list(map(str, head)), *[list(map(str, row)) for row in rows]]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+_BUILD_STEPS = ("install", "compile", "verify", "import")
+"""In the order in which they are made, which a record, sorted by name, does not keep."""
 
 
-def images_text(rows: Sequence[ImageRow]) -> str:
+def images_text(rows: Sequence[ImageRow], width: int | None = None) -> str:
     """Say what images there are."""
     if not rows:
         return "No image matches."
@@ -71,6 +62,8 @@ def images_text(rows: Sequence[ImageRow]) -> str:
             for row in rows
         ],
         right=(4, 6),
+        width=width,
+        least=("DIGEST", "KIND", "INSTANCES", "PYTHON"),
     )
 
 
@@ -78,11 +71,12 @@ def image_text(shown: Mapping[str, Any]) -> str:
     """Describe one image."""
     lines = [f"{shown['name']}  {shown.get('description', '')}".rstrip()]
     for key in ("digest", "content", "python_version", "python", "platform", "accelerator", "built"):
-        lines += [f"  {key:15} {shown[key]}"] if shown.get(key) else []
+        lines += [f"  {key.replace('_', ' '):15} {shown[key]}"] if shown.get(key) else []
     if shown.get("size_bytes") is not None:
         lines.append(f"  {'size':15} {format_bytes(shown['size_bytes'])} in {shown['files']} files")
-        steps = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in shown["build_seconds"].items())
-        lines.append(f"  {'build':15} {steps}")
+        took = shown["build_seconds"]
+        order = [name for name in _BUILD_STEPS if name in took] + [name for name in took if name not in _BUILD_STEPS]
+        lines.append(f"  {'build':15} {', '.join(f'{name} {took[name]:.1f} s' for name in order)}")
     if shown.get("first_import_s"):
         lines.append(f"  {'first import':15} {shown['first_import_s']:.1f} s")
     if shown.get("env"):
@@ -100,7 +94,9 @@ def image_check_text(check: ImageCheck) -> str:
         return (
             f"{check.name} {check.digest[:12]}: {check.files} files are what their packages say, and nothing was added."
         )
-    return "\n".join([f"{check.name} {check.digest[:12]}: {len(check.problems)} problem(s)", *_few(check.problems)])
+    return "\n".join(
+        [f"{check.name} {check.digest[:12]}: {count_of(len(check.problems), 'problem')}", *_few(check.problems)]
+    )
 
 
 def clock_text(clock: Mapping[str, float | None]) -> str:
@@ -117,8 +113,8 @@ def clock_text(clock: Mapping[str, float | None]) -> str:
     return ", ".join(parts)
 
 
-def launch_text(launch: Launch) -> str:
-    """Say what a launch brought."""
+def launch_text(launch: Launch, *, has_project: bool = False) -> str:
+    """Say what a launch brought; with a bay.yaml that says what to train, that is not said again."""
     names = [item.name for item in launch.instances]
     image = launch.image
     what = ", ".join(f"{name} {version}" for name, version in image.frameworks.items()) or "no framework"
@@ -126,20 +122,21 @@ def launch_text(launch: Launch) -> str:
         first = f"{launch.fleet} stands already: {_span(names)}; nothing to launch."
     else:
         first = f"{len(launch.created)} of {len(names)} launched: {_span(launch.created)}"
+    train = "bay train" if has_project else f"bay train {names[0]} train.py --data data"
     proof = "identical" if launch.identical else f"NOT identical; `bay verify {launch.fleet}` says what differs"
     return "\n".join(
         [
             first,
             f"  image   {image.name} {image.digest[:12]} ({what}, Python {image.python_version})",
-            f"  proof   {len(names)} fingerprint(s), {proof}",
+            f"  proof   {count_of(len(names), 'fingerprint')}, {proof}",
             f"  clock   {clock_text(launch.clock)}",
             "  cost    $0.00 an hour: they are on this machine. A layer keeps packages and files apart, not hostile users.",
-            f"  next    bay train {names[0]} train.py --data data    bay shell {names[0]}    bay terminate {launch.fleet}",
+            f"  next    {train}    bay shell {names[0]}    bay terminate {launch.fleet}",
         ]
     )
 
 
-def ps_text(rows: Sequence[Row]) -> str:
+def ps_text(rows: Sequence[Row], width: int | None = None) -> str:
     """Say what instances there are."""
     if not rows:
         return "No instances. `bay launch tensorflow -n 3` makes some."
@@ -160,20 +157,23 @@ def ps_text(rows: Sequence[Row]) -> str:
             for row in rows
         ],
         right=(5, 6, 7),
+        width=width,
+        least=("FLEET", "PROVIDER", "SO FAR", "USD/H", "AGE"),
     )
 
 
 def verification_text(name: str, proof: Verification) -> str:
     """Say whether instances are identical, and what is not."""
     count = len(proof.fingerprints)
+    all_ = count_of(count, "instance")
     odd_ones = [item for item in proof.differences if item.kind != "gpu"]
     lines = []
     if proof.identical:
-        lines.append(f"{name}: {count} instance(s), identical, and every file of the image is what its packages say.")
+        lines.append(f"{name}: {all_}, identical, and every file of the image is what its packages say.")
     else:
         odd = list(dict.fromkeys(item.instance for item in odd_ones))
         lines.append(
-            f"{name}: NOT identical. {len(odd)} of {count} instance(s) differ."
+            f"{name}: NOT identical. {len(odd)} of {all_} differ{'s' if len(odd) == 1 else ''}."
             if odd
             else f"{name}: the image was changed."
         )
@@ -204,14 +204,18 @@ def ended_text(ended: Ended) -> str:
     names = ended.names[0] if len(ended.names) == 1 else f"{ended.names[0]} to {ended.names[-1]} ({len(ended.names)})"
     if not ended.changed:
         return f"{names} {'was' if len(ended.names) == 1 else 'were'} {was[ended.verb]} already."
-    ended_words = f", {ended.processes_ended} process(es) ended" if ended.processes_ended else ""
+    ended_words = f", {count_of(ended.processes_ended, 'process')} ended" if ended.processes_ended else ""
     left = "; runs, logs and models stay (`bay runs`)" if ended.verb == "terminate" else ""
-    return f"{names} {done}{ended_words}{left}. What still costs: ${ended.usd_per_day} a day."
+    is_of_interest = ended.verb == "terminate" or ended.usd_per_day != "0.00"
+    cost = f" What still costs: ${ended.usd_per_day} a day." if is_of_interest else ""
+    return f"{names} {done}{ended_words}{left}.{cost}"
 
 
 def fetched_text(fetched: Fetched) -> str:
     """Say what was fetched."""
-    shape = f", {fetched.rows} rows x {fetched.columns} columns" if fetched.rows is not None else ""
+    shape = ""
+    if fetched.rows is not None and fetched.columns is not None:
+        shape = f", {count_of(fetched.rows, 'row')} x {count_of(fetched.columns, 'column')}"
     state = "" if fetched.is_new else " (was there already)"
     resumed = f", resumed after {format_bytes(fetched.resumed_from)}" if fetched.resumed_from else ""
     lines = [f"{fetched.path}: {format_bytes(fetched.bytes)}{shape}{resumed}{state}", f"  sha256  {fetched.sha256}"]
@@ -238,6 +242,10 @@ def run_text(run: Run, hint: str = "") -> str:
     models = [item for item in run.artifacts if item.is_model]
     lines += [f"  model   {item.path} ({item.format}, {format_bytes(item.bytes)})" for item in models[:1]]
     lines += [f"          and {len(models) - 1} more, in {run.work}"] if len(models) > 1 else []
+    if not models and run.artifacts:
+        first = [item.path.name for item in run.artifacts[:3]]
+        more = ", ..." if len(run.artifacts) > len(first) else ""
+        lines.append(f"  files   {run.work} ({count_of(len(run.artifacts), 'file')}: {', '.join(first)}{more})")
     lines += [f"  logs    {folder}" for folder in run.logdirs][:5]
     if hint:
         lines.append(f"  hint    {hint}")
@@ -252,7 +260,7 @@ def run_text(run: Run, hint: str = "") -> str:
     return "\n".join(lines)
 
 
-def runs_text(runs: Sequence[Run], now: float) -> str:
+def runs_text(runs: Sequence[Run], now: float, width: int | None = None) -> str:
     """Say what was run."""
     if not runs:
         return "No runs. `bay train INSTANCE SCRIPT` makes one."
@@ -272,6 +280,8 @@ def runs_text(runs: Sequence[Run], now: float) -> str:
             for run in runs
         ],
         right=(5, 6, 7),
+        width=width,
+        least=("IMAGE", "MODELS", "SECONDS", "AGE", "INSTANCE"),
     )
 
 
@@ -303,8 +313,8 @@ def model_text(card: ModelCard) -> str:
 def evaluation_text(result: Evaluation) -> str:
     """Say how good a model is on data."""
     values = (("mse", result.mse), ("rmse", result.rmse), ("mae", result.mae), ("r2", result.r2), ("loss", result.loss))
-    rows = "\n".join(f"  {name:6} {'unknown' if value is None else f'{value:.4f}'}" for name, value in values)
-    return "\n".join([f"{result.rows} rows", rows, *(f"  note   {note}" for note in result.notes)])
+    rows = "\n".join(f"  {name:6} {'unknown' if value is None else format_number(value)}" for name, value in values)
+    return "\n".join([count_of(result.rows, "row"), rows, *(f"  note   {note}" for note in result.notes)])
 
 
 def predictions_text(result: Predictions) -> str:
@@ -312,8 +322,8 @@ def predictions_text(result: Predictions) -> str:
     truth = result.targets is not None
     rows = []
     for index, row in enumerate(result.predictions):
-        shown = ", ".join(f"{value:.4f}" for value in (row if isinstance(row, Sequence) else [row]))
-        target = f"{result.targets[index]:.4f}" if result.targets is not None else ""
+        shown = ", ".join(format_number(value) for value in (row if isinstance(row, Sequence) else [row]))
+        target = format_number(result.targets[index]) if result.targets is not None else ""
         rows.append((str(result.first_row + index), shown, *([target] if truth else [])))
     head = ("ROW", "PREDICTION", *(["TARGET"] if truth else []))
     return "\n".join([table(head, rows, right=(0, 1, 2)), *(f"note  {note}" for note in result.notes)])

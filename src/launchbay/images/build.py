@@ -23,6 +23,7 @@ from launchbay.images.lock import Lock
 from launchbay.images.uv import Downloads, Uv
 from launchbay.onboard import content
 from launchbay.ports import Event, Reporter
+from launchbay.units import count_of
 
 __all__ = ["Stage", "compile_bytecode", "install_packages", "publish", "seal", "verify_records"]
 
@@ -152,7 +153,7 @@ def verify_records(stage: Stage) -> content.Content:
     if result.problems:
         first = result.problems[0]
         raise BuildError(
-            f"{len(result.problems)} installed file(s) are not what their package says, first {first}",
+            f"{count_of(len(result.problems), 'installed file')} not as the package says, first {first}",
             hint="`uv cache clean PACKAGE`, then the same command again: the cached copy was changed",
         )
     return result

@@ -20,7 +20,30 @@ from launchbay.files import write_atomic
 if TYPE_CHECKING:
     from launchbay.images.lock import Lock  # 18 ms, and every `bay ps` would pay them
 
-__all__ = ["command_environment", "list_commands", "write_commands"]
+__all__ = ["LOOSENING", "command_environment", "is_reserved", "list_commands", "write_commands"]
+
+_OF_PIP = (
+    "ABI BUILD_CONSTRAINT CONSTRAINT EDITABLE IGNORE_INSTALLED IMPLEMENTATION ISOLATED PLATFORM PREFIX PYTHON "
+    "PYTHON_VERSION REQUIREMENT REQUIRE_HASHES REQUIRE_VIRTUALENV ROOT TARGET USER"
+)
+_OF_UV = (
+    "BUILD_CONSTRAINT CONSTRAINT EXCLUDE LINK_MODE NO_VERIFY_HASHES OVERRIDE PROJECT PROJECT_ENVIRONMENT PYTHON "
+    "REQUIRE_HASHES SYSTEM_PYTHON WORKING_DIR"
+)
+LOOSENING = frozenset([f"PIP_{name}" for name in _OF_PIP.split()] + [f"UV_{name}" for name in _OF_UV.split()])
+"""Variables that send what pip and uv install elsewhere, or loosen the hold of the lock; of all others the person's own
+are kept: their index, its certificates, being offline."""
+
+_OURS = {
+    "HOME",
+    "PATH",
+    "PIP_CACHE_DIR",
+    "PIP_CONFIG_FILE",
+    "PYTHONNOUSERSITE",
+    "UV_CACHE_DIR",
+    "UV_CONFIG_FILE",
+    "VIRTUAL_ENV",
+}
 
 _SHELL = """\
 #!/bin/sh
@@ -85,6 +108,11 @@ def command_environment(folder: Path) -> dict[str, str]:
         "JUPYTER_CONFIG_PATH": str(folder / "env" / "etc" / "jupyter"),
         "JUPYTERLAB_DIR": str(share / "lab"),
     }
+
+
+def is_reserved(name: str) -> bool:
+    """Say whether a variable is set by us in every instance, or loosens the lock: no recipe may set it."""
+    return name in _OURS | LOOSENING | command_environment(Path()).keys() or name.startswith("LAUNCHBAY_")
 
 
 def _console_scripts(site_packages: Path) -> dict[str, str]:

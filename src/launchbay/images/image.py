@@ -101,10 +101,21 @@ def _look(home: Home) -> Iterator[tuple[Path, Image | None]]:
 
 
 def from_record(record: Mapping[str, Any], folder: Path) -> Image:
-    """Make the value from its record; fields of later versions are ignored. Raises StateError when some are missing."""
+    """Make the value from its record; fields of later versions are ignored. Raises StateError when some cannot be used."""
     fields = {field.name: field for field in dataclasses.fields(Image) if field.name != "folder"}
-    lacking = [name for name, field in fields.items() if name not in record and field.default is dataclasses.MISSING]
-    if lacking:
-        where = str(folder / "record.json")
-        raise StateError(f"record is damaged: it lacks {', '.join(lacking)}", where=where, hint="bay doctor")
+    bad = [name for name, field in fields.items() if not _fits(record.get(name, field.default), str(field.type))]
+    if bad:
+        what = f"record is damaged: {', '.join(bad)} missing, or of the wrong kind"
+        raise StateError(what, where=str(folder / "record.json"), hint="bay doctor")
     return Image(folder=folder, **{name: record[name] for name in fields if name in record})
+
+
+_PLAIN: Mapping[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "None": (type(None),)}
+
+
+def _fits(value: object, annotation: str) -> bool:
+    """Say whether a value out of JSON is what a field's annotation says: ``str``, ``float | None``, ``Mapping[str, str]``."""
+    if annotation.startswith("Mapping[str, "):
+        inner = annotation.removeprefix("Mapping[str, ").removesuffix("]")
+        return isinstance(value, dict) and all(_fits(item, inner) for item in value.values())
+    return any(isinstance(value, _PLAIN[name]) for name in annotation.split(" | "))

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from launchbay.errors import UsageError
+from launchbay.images.commands import is_reserved
 from launchbay.spec.document import Document, parse_document, read_document
 from launchbay.spec.names import nearest, suggest_name
 
@@ -169,6 +170,11 @@ def _check(recipe: Recipe, document: Document) -> None:
     for key, value in recipe.env:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or "\0" in value or len(f"{value}.".splitlines()) > 1:
             raise UsageError(f"env must hold NAME: one line of text, got {key}={value!r}", where=document.where("env"))
+        if is_reserved(key):
+            raise UsageError(
+                f"env cannot hold {key}: Launchbay sets it itself, or it would loosen the lock",
+                where=document.where("env"),
+            )
 
 
 def check_wanted(recipe: Recipe) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from launchbay.errors import BuildError
 from launchbay.files import write_atomic
+from launchbay.images.commands import LOOSENING
 
 __all__ = ["Downloads", "Uv", "find_uv"]
 
@@ -205,21 +206,12 @@ def _written(pid: int) -> int:
 
 def _environment() -> dict[str, str]:
     """Return the person's own environment (index, proxy, certificates, cache) less what would redirect the target."""
-    dropped = {
+    dropped = LOOSENING | {
         "VIRTUAL_ENV",
-        "UV_PROJECT_ENVIRONMENT",
-        "UV_CONSTRAINT",
-        "UV_OVERRIDE",
-        "UV_REQUIRE_HASHES",
-        "UV_NO_VERIFY_HASHES",
         "UV_COMPILE_BYTECODE",  # it would write the paths of the temporary folder into the compiled files
         "PYTHONPATH",
         "PYTHONHOME",
         "PYTHONDONTWRITEBYTECODE",
-        "UV_LINK_MODE",
-        "UV_PYTHON",
-        "UV_SYSTEM_PYTHON",
-        "UV_EXCLUDE",
     }
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
     return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}

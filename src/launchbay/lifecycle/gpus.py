@@ -13,6 +13,7 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.identity import Difference
 from launchbay.lifecycle.scratch import ask_image
 from launchbay.planning.fleet import Instance
+from launchbay.units import count_of
 
 __all__ = ["prove_gpus"]
 
@@ -47,7 +48,7 @@ def prove_gpus(
                     Difference(
                         instance=item.name,
                         kind="gpu",
-                        what=f"the driver shows {shown} GPU(s), {name} can use {count}"
+                        what=f"the driver shows {count_of(shown, 'GPU')}, {name} can use {count}"
                         f" (the image is locked for {image.accelerator})",
                     )
                     for item in members

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from launchbay.errors import Conflict, LaunchbayError
+from launchbay.errors import Conflict, NotFound
 from launchbay.files import discard
 from launchbay.images.image import Image, list_images
 from launchbay.images.lock import Lock
@@ -16,6 +16,7 @@ from launchbay.lifecycle.verify import verify_image
 from launchbay.planning.fleet import Instance
 from launchbay.spec.names import nearest
 from launchbay.store.journal import open_journal
+from launchbay.units import count_of
 
 __all__ = ["ImageCheck", "ImageRow", "find_any", "image_rows", "remove_image", "standing_on", "verify_built"]
 
@@ -104,7 +105,7 @@ def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:
     """
     try:
         recipe = find_recipe(reference)
-    except LaunchbayError:
+    except NotFound:
         image = find_built(bay, reference)
         if image is None:
             known = {*builtin_names(), *(item.name for item in list_images(bay.home))}
@@ -143,7 +144,7 @@ def remove_image(bay: Bay, reference: str) -> Image:
         if standing:
             fleets = ", ".join(dict.fromkeys(item.fleet for item in standing))
             raise Conflict(
-                f"{len(standing)} instance(s) stand on {image.name}: {fleets}",
+                f"{image.name} is in use by {count_of(len(standing), 'instance')}: {fleets}",
                 hint=f"bay terminate {standing[0].fleet}",
             )
         with open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=True) as journal:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from launchbay.errors import StateError
-from launchbay.images.commands import command_environment, list_commands
+from launchbay.images.commands import LOOSENING, command_environment, list_commands
 from launchbay.images.image import Image
 
 __all__ = ["Layer", "PthLayer", "find_layer", "instance_environment"]
@@ -108,34 +108,18 @@ def instance_environment(
 
     The instance's id is among them, which is how its processes are found again, whoever started them.
     """
-    kept = {
-        key: value for key, value in outer.items() if not key.startswith(("PYTHON", "UV_", "PIP_", "JUPYTER", "CONDA"))
-    }
-    through = {
-        key: outer[key]
-        for key in (
-            "PIP_CERT",
-            "PIP_INDEX_URL",
-            "PIP_FIND_LINKS",
-            "PIP_DEFAULT_TIMEOUT",
-            "PIP_PROXY",
-            "UV_INDEX_URL",
-            "UV_DEFAULT_INDEX",
-            "UV_INDEX",
-            "UV_FIND_LINKS",
-            "UV_NATIVE_TLS",
-        )
-        if key in outer
-    }
+    foreign = ("PYTHON", "JUPYTER", "CONDA", "VIRTUAL_ENV")
+    kept = {key: value for key, value in outer.items() if key not in LOOSENING and not key.startswith(foreign)}
+    active = os.path.join(outer.get("VIRTUAL_ENV", ""), "bin")  # whose commands are of another Python
+    path = [folder for folder in outer.get("PATH", os.defpath).split(os.pathsep) if folder != active]
     person = outer.get("HOME") or os.path.expanduser("~")
     return {
         **kept,
-        **through,
         **_shared_configuration(person, outer),
         **command_environment(image.folder),
         **image.env,
         "HOME": str(root / "home"),
-        "PATH": f"{root / 'env' / 'bin'}:{outer.get('PATH', os.defpath)}",
+        "PATH": os.pathsep.join([str(root / "env" / "bin"), *path]),
         "VIRTUAL_ENV": str(root / "env"),
         "PYTHONNOUSERSITE": "1",
         "LAUNCHBAY_INSTANCE": identity,

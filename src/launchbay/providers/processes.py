@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from launchbay.errors import LaunchbayError
 from launchbay.ports import Event
-from launchbay.units import format_duration
+from launchbay.units import count_of, format_duration
 
 __all__ = ["end_marked", "end_processes", "instance_processes", "marked_processes"]
 
@@ -54,7 +54,7 @@ def end_marked(marks: Collection[str], *, tell: Callable[[Event], None] = lambda
     left = marked_processes(marks)
     if left:
         named = " ".join(map(str, left[:10]))
-        raise LaunchbayError(f"{len(left)} process(es) would not end: {named}", hint="the same command again")
+        raise LaunchbayError(f"{count_of(len(left), 'process')} would not end: {named}", hint="the same command again")
     return len(ended)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -48,7 +49,7 @@ def _contents(folder: Path, image: str) -> Mapping[Path, str]:
     settings = Template((files / "bay.yaml").read_text(encoding="utf-8"))
     name = suggest_name(folder.absolute().name)
     return {
-        folder / "bay.yaml": settings.substitute(name=name, image=image),
+        folder / "bay.yaml": settings.substitute(name=name, image=json.dumps(image, ensure_ascii=False)),
         folder / "train.py": (files / "train.py").read_text(encoding="utf-8"),
         **{folder / "data" / f"{split}.csv": text for split, text in generate_tables().items()},
     }

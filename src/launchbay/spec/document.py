@@ -82,12 +82,27 @@ class Document:
         return self._values.get(field)
 
     def _wrong(self, field: str, expected: str, got: Any) -> UsageError:
-        return UsageError(f"{field} must be {expected}, got {got!r}", where=self.where(field))
+        return UsageError(f"{field} must be {expected}, got {_short(got)}", where=self.where(field))
+
+
+def _short(value: Any) -> str:
+    """Show a value in a line, however much it holds: a few aliases of aliases are millions of items."""
+    import reprlib
+
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 2, 70, 70
+    text = short.repr(value)
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+
+
+_WIDEST = 80
 
 
 def _quoted(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        return "a text in quotes"
     trap = "; unquoted, YAML reads 3.10 as 3.1" if isinstance(value, float) else ""
-    return f'a text in quotes (such as "{value}"{trap})'
+    return f'a text in quotes (such as "{str(value)[:_WIDEST]}"{trap})'
 
 
 def read_document(path: Path) -> Document:
@@ -122,7 +137,7 @@ def parse_document(text: str, source: str) -> Document:
                 first = lines[key.value]
                 raise UsageError(f"field {key.value!r} stands twice, first in line {first}", where=f"{source}:{line}")
             lines[key.value] = line
-        values = _construct(text, node, source)
+        values = _construct(node, source)
     except yaml.reader.ReaderError as error:
         where = f"{source}:{text.count(chr(10), 0, error.position) + 1}"
         what = f"a character that no text holds (#x{error.character:02x})"
@@ -134,21 +149,19 @@ def parse_document(text: str, source: str) -> Document:
         raise UsageError(f"not valid YAML: {problem}", where=where) from error
     except RecursionError:
         raise UsageError("not valid YAML: nested too deeply", where=source) from None
-    return Document(source, {str(key): value for key, value in values.items()}, lines)
+    return Document(source, values, lines)
 
 
-def _construct(text: str, node: Any, source: str) -> dict[Any, Any]:
-    """Turn text that is YAML into values; some look like a date or a number and are none, such as 2026-02-31."""
+def _construct(node: Any, source: str) -> dict[str, Any]:
+    """Turn nodes into values, under the names that were typed: YAML takes ``on`` for a truth and 2026-02-31 for a date."""
     import yaml
 
-    try:
-        values: dict[Any, Any] = yaml.safe_load(text)
-    except ValueError as error:
-        for key, value in node.value:
-            try:
-                yaml.SafeLoader("").construct_object(value, deep=True)
-            except ValueError:
-                where = f"{source}:{key.start_mark.line + 1}"
-                raise UsageError(f"{key.value} must be a text in quotes: {error}", where=where) from error
-        raise UsageError(f"not valid YAML: {error}", where=source) from error
+    loader = yaml.SafeLoader("")
+    values: dict[str, Any] = {}
+    for key, value in node.value:
+        try:
+            values[key.value] = loader.construct_object(value, deep=True)
+        except ValueError as error:
+            where = f"{source}:{key.start_mark.line + 1}"
+            raise UsageError(f"{key.value} must be a text in quotes: {error}", where=where) from error
     return values

@@ -75,8 +75,8 @@ def instance_names(fleet: str, count: int) -> tuple[str, ...]:
 def nearest(name: str, known: Iterable[str], *, kind: str, hint: str) -> NotFound:
     """Return a NotFound that offers what was probably meant."""
     candidates: Sequence[str] = sorted(known)
-    close = difflib.get_close_matches(name, candidates, n=3, cutoff=0.5)
+    close = sorted(difflib.get_close_matches(name, candidates, n=3, cutoff=0.5))
     if close:
-        meant = " or ".join(close)
+        meant = " or ".join([", ".join(close[:-1]), close[-1]] if close[1:] else close)
         return NotFound(f"there is no {kind} named {name!r}; did you mean {meant}?", hint=hint)
     return NotFound(f"there is no {kind} named {name!r}", hint=hint)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from launchbay.errors import NotFound, UserError
+from launchbay.errors import NotFound, UsageError, UserError
+from launchbay.files import explain_os_error, first_failure
 from launchbay.transport.base import Completed
 
 __all__ = ["LocalTransport"]
@@ -24,9 +29,10 @@ class LocalTransport:
 
     def run(self, argv: Sequence[str], *, data: bytes = b"", timeout: float | None = None) -> Completed:
         """Run a command to its end."""
+        command = self._resolve(argv)
         try:
             done = subprocess.run(
-                self._resolve(argv),
+                command,
                 input=data,
                 env=dict(self.environment),
                 cwd=self.folder,
@@ -36,17 +42,21 @@ class LocalTransport:
             )
         except subprocess.TimeoutExpired as error:
             raise UserError(f"{argv[0]} gave no answer within {timeout:.0f} s", where=self.folder) from error
+        except OSError as error:
+            raise self._explain(error, argv[0], command[0]) from error
         return Completed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
     def attach(self, argv: Sequence[str]) -> int:
         """Run a command on the caller's terminal; Ctrl-C reaches the command, and its answer to it counts."""
-        with subprocess.Popen(self._resolve(argv), env=dict(self.environment), cwd=self.folder) as process:
-            while True:
-                try:
-                    code = process.wait()
-                except KeyboardInterrupt:
-                    continue
-                return 128 - code if code < 0 else code
+        command = self._resolve(argv)
+        with _without_interrupts():
+            try:
+                process = subprocess.Popen(command, env=dict(self.environment), cwd=self.folder)
+            except OSError as error:
+                raise self._explain(error, argv[0], command[0]) from error
+            with process:
+                code = process.wait()
+        return 128 - code if code < 0 else code
 
     def start(self, argv: Sequence[str], *, data: bytes, errors: str) -> bytes:
         """Start a program in a session of its own and return the first line it answers (empty when it died first)."""
@@ -71,12 +81,12 @@ class LocalTransport:
         return answer
 
     def put(self, source: str, target: str) -> None:
-        """Copy into the instance; a relative target lies in its working folder."""
-        _copy(source, os.path.join(self.folder, target))
+        """Copy into the instance; a relative target lies in its working folder. Raises UsageError for one outside."""
+        self._copy(source, self._place(target))
 
     def get(self, source: str, target: str) -> None:
-        """Copy out of the instance."""
-        _copy(os.path.join(self.folder, source), target)
+        """Copy out of the instance. Raises UsageError for a source outside."""
+        self._copy(self._place(source), target)
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
@@ -86,31 +96,82 @@ class LocalTransport:
         wanted = os.path.join(self.folder, argv[0]) if os.sep in argv[0] else argv[0]
         program = shutil.which(wanted, path=self.environment.get("PATH", os.defpath))
         if program is None:
+            self._check_folder()
             raise NotFound(
                 f"the instance has no command {argv[0]!r}", hint="`bay exec INSTANCE -- pip install ...` adds one"
             )
         own = os.path.join(self.environment.get("VIRTUAL_ENV", ""), "bin")
-        if argv[0].startswith("python") and own != "bin" and os.path.dirname(program) != own:
+        if re.fullmatch(r"python[0-9.]*", argv[0]) and own != "bin" and os.path.dirname(program) != own:
             # the machine's own Python would answer in its place, with other packages, and nobody would notice
             raise NotFound(
                 f"the instance's own {argv[0]} is gone", where=own, hint="terminate the instance, launch it again"
             )
         return [program, *argv[1:]]
 
+    def _check_folder(self) -> None:
+        if not os.path.isdir(self.folder):
+            hint = f"mkdir {self.folder}; or terminate the instance, launch it again"
+            raise NotFound("the instance's working folder is gone", where=self.folder, hint=hint)
 
-def _copy(source: str, target: str) -> None:
-    try:
-        if os.path.isdir(source):
-            if os.path.isdir(target):
-                target = os.path.join(target, os.path.basename(source.rstrip("/")))
-            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
-        else:
-            if os.path.isdir(target) or target.endswith("/"):
-                os.makedirs(target, exist_ok=True)
+    def _explain(self, error: OSError, name: str, program: str) -> UserError:
+        """Say why a program that is there could not be started."""
+        self._check_folder()
+        if error.errno == errno.ENOEXEC:
+            what = "it is no program of this machine, and no script that names its interpreter in a first line #!"
+            return UserError(f"{name} cannot be executed: {what}", where=program)
+        if error.errno == errno.ENOENT:
+            return UserError(
+                f"{name} cannot be executed: the interpreter that its first line names is missing", where=program
+            )
+        return explain_os_error(error, f"starting {name}")
+
+    def _place(self, path: str) -> str:
+        """Return where a path of the instance lies; beside its own folders there is only the machine it is on."""
+        home, layer = self.environment.get("HOME", self.folder), self.environment.get("VIRTUAL_ENV", self.folder)
+        place = os.path.normpath(os.path.join(self.folder, re.sub(r"^~(?=/|$)", lambda _: home, path)))
+        if not any(f"{place}/".startswith(f"{inside}/") for inside in (self.folder, home, layer)):
+            raise UsageError(
+                f"{path} does not lie in the instance",
+                where=self.environment.get("LAUNCHBAY_INSTANCE_NAME", ""),
+                hint="a path there starts in its working folder, or with ~/ in its home",
+            )
+        self._check_folder()
+        return place + "/" * path.endswith("/")
+
+    def _copy(self, source: str, target: str) -> None:
+        try:
+            if os.path.isdir(source):
+                if os.path.isdir(target):
+                    target = os.path.join(target, os.path.basename(source.rstrip("/")))
+                shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
             else:
-                os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
-            shutil.copy2(source, target)
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no {error.filename}") from error
-    except OSError as error:
-        raise UserError(f"cannot copy: {error.strerror}", where=str(error.filename)) from error
+                if os.path.isdir(target) or target.endswith("/"):
+                    os.makedirs(target, exist_ok=True)
+                else:
+                    os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+                shutil.copy2(source, target)
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no {self._typed(error.filename)}") from error
+        except OSError as error:
+            where, why = first_failure(error)
+            raise UserError(f"cannot copy: {self._typed(why)}", where=self._typed(where or source)) from error
+
+    def _typed(self, text: str) -> str:
+        """Write paths of the instance as they are typed, ``exp-1:notes.txt``: where they lie is of no use to anybody."""
+        name = self.environment.get("LAUNCHBAY_INSTANCE_NAME")
+        if not name:
+            return text
+        return text.replace(f"{self.folder}/", f"{name}:").replace(f"{self.environment['HOME']}/", f"{name}:~/")
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let Ctrl-C pass us by, not a child: raised just when the child was waited for, it would lose the child's code."""
+    if threading.current_thread() is not threading.main_thread():  # where it is never raised
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # a handler, unlike "ignore", is not inherited
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)

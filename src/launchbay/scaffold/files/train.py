@@ -57,11 +57,18 @@ class Progress(keras.callbacks.Callback):
         self.writer.close()
 
 
+def at_least_one(text):
+    """Read a count from the command line."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text}")
+    return int(text)
+
+
 def main():
     """Train, keep the best weights, and print the error on the test data."""
     parser = argparse.ArgumentParser(description="Fit a small regression network.")
-    parser.add_argument("--epochs", type=int, default=500)
-    parser.add_argument("--batch-size", type=int, default=200)
+    parser.add_argument("--epochs", type=at_least_one, default=500)
+    parser.add_argument("--batch-size", type=at_least_one, default=200)
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     args = parser.parse_args()
