@@ -14,6 +14,8 @@ from launchbay.transport.base import Completed
 
 __all__ = ["LocalTransport"]
 
+_PATIENCE_S = 5.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalTransport:
@@ -48,27 +50,32 @@ class LocalTransport:
                     continue
                 return 128 - code if code < 0 else code
 
-    def start(self, argv: Sequence[str], *, data: bytes, errors: str) -> bytes:
-        """Start a program in a session of its own and return the first line it answers (empty when it died first)."""
+    def start(self, argv: Sequence[str], *, data: bytes, errors: str, variables: Mapping[str, str]) -> Completed:
+        """Start a program in a session of its own; return the first line it answers, or how it ended without one."""
         with open(errors, "ab") as log:
             process = subprocess.Popen(
                 self._resolve(argv),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=dict(self.environment),
+                env={**self.environment, **variables},
                 cwd=self.folder,
                 start_new_session=True,
             )
         assert process.stdin is not None
         assert process.stdout is not None
-        with process.stdout:
-            for hand_over in (lambda: process.stdin.write(data), process.stdin.close):
-                with contextlib.suppress(BrokenPipeError):  # it died first; why stands in `errors`
-                    hand_over()
-            answer = process.stdout.readline()
-        process.returncode = 0  # it goes on without us; without this, Python warns that we left it running
-        return answer
+        try:
+            with process.stdout:
+                for hand_over in (lambda: process.stdin.write(data), process.stdin.close):
+                    with contextlib.suppress(BrokenPipeError):  # it died first; why stands in `errors`
+                        hand_over()
+                answer = process.stdout.readline()
+            if not answer:
+                _await_end(process)
+        finally:
+            if process.returncode is None:
+                process.returncode = 0  # it goes on without us; without this, Python warns that we left it running
+        return Completed(code=process.returncode, stdout=answer, stderr=b"")
 
     def put(self, source: str, target: str) -> None:
         """Copy into the instance; a relative target lies in its working folder."""
@@ -96,6 +103,15 @@ class LocalTransport:
                 f"the instance's own {argv[0]} is gone", where=own, hint="terminate the instance, launch it again"
             )
         return [program, *argv[1:]]
+
+
+def _await_end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a program that will not answer any more; one that lives on all the same is of no use, and is ended."""
+    try:
+        process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _copy(source: str, target: str) -> None:
