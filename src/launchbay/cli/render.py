@@ -239,6 +239,7 @@ def run_text(run: Run, hint: str = "") -> str:
     lines += [f"  model   {item.path} ({item.format}, {format_bytes(item.bytes)})" for item in models[:1]]
     lines += [f"          and {len(models) - 1} more, in {run.work}"] if len(models) > 1 else []
     lines += [f"  logs    {folder}" for folder in run.logdirs][:5]
+    lines += [f"  note    {note}" for note in run.notes]
     if hint:
         lines.append(f"  hint    {hint}")
     if run.state == "done":

@@ -279,7 +279,12 @@ def find_run(home: Home, reference: str) -> Run:
 
 
 def find_model_run(home: Home, path: Path) -> tuple[Run, str] | None:
-    """Return the run that made this very file (by sha256) and the hash, or None when no run of ours did."""
+    """Return the run that made this very file (by sha256) and the hash, or None when no run of ours did.
+
+    Raises UsageError for what is no regular file: reading a pipe could take for ever.
+    """
+    if not path.is_file():
+        raise UsageError("not a regular file", where=str(path), hint="the path of a .keras file")
     digest = sha256_file(path)
     for run in reversed(list(list_runs(home))):
         if any(artifact.sha256 == digest for artifact in run.artifacts):
