@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from .header import has_header, is_name
 from .refused import Refused
 
-__all__ = ["Refused", "Table", "read_table", "split"]
+__all__ = ["Refused", "Table", "find_column", "read_table", "split"]
 
 _PACKED = (
     (b"\x1f\x8b", "a gzip file"),
@@ -78,7 +78,7 @@ def split(table: Table, target: str | int = "first") -> tuple[list[list[float]],
         raise Refused(
             "the table has one column; a target and at least one input are needed", table.path, "add the input columns"
         )
-    index = _find_column(table, target)
+    index = find_column(table, target)
     if index == 0:
         return [row[1:] for row in table.rows], [row[0] for row in table.rows]
     return [row[:index] + row[index + 1 :] for row in table.rows], [row[index] for row in table.rows]
@@ -196,7 +196,8 @@ def _width_hint(cells: list[str]) -> str:
     return "every row must have as many cells as the first"
 
 
-def _find_column(table: Table, target: str | int) -> int:
+def find_column(table: Table, target: str | int) -> int:
+    """Return the index of the target column. Raises Refused when there is no such column, or two of that name."""
     columns = table.columns or []
     if target == "first":
         return 0
