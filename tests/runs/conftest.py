@@ -9,14 +9,13 @@ from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance
 from launchbay.providers.processes import end_processes, instance_processes
-from tests.providers.specs import make_instances
-from tests.runs.running import Project
+from tests.runs.running import Project, make_instance
 
 
 @pytest.fixture
 def instance(bay: Bay, with_image: Callable[[str], Image]) -> Iterator[Instance]:
     """Return an instance of the tiny image; whatever runs in it is ended."""
-    made = make_instances(bay, with_image("tiny"))[0]
+    made = make_instance(bay, with_image("tiny"))
     yield made
     end_processes(instance_processes([made.id]))
 

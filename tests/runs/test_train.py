@@ -25,8 +25,7 @@ from launchbay.runs.end import stop_run
 from launchbay.runs.train import RunSpec, follow_run, submit_run
 from launchbay.store.records import find_run, process_alive, read_run
 from launchbay.testing import RecordingReporter
-from tests.providers.specs import make_instances
-from tests.runs.running import SLOW, Project, run_it, wait_for, wait_over
+from tests.runs.running import SLOW, Project, make_instance, run_it, wait_for, wait_over
 
 # --- the script unchanged -------------------------------------------------------------------------------------------
 
@@ -117,7 +116,7 @@ def test_a_keras_script_as_it_is(bay: Bay, with_image: Callable[[str], Image], p
         "model.fit(x, x, epochs=2, verbose=2, validation_data=(x, x), callbacks=[keras.callbacks.TensorBoard('logs')])\n"
         "model.save('model.keras')\n"
     )
-    instance = make_instances(bay, with_image("tensorflow"))[0]
+    instance = make_instance(bay, with_image("tensorflow"))
     run, printed = run_it(bay, instance, project({"train.py": code}))
     assert run.state == "done", printed
     assert "Epoch 2/2" in printed
