@@ -141,6 +141,20 @@ def test_a_run_whose_supervisor_died_taking_stock_is_over(home: Home, dead: Mapp
     assert read_run(make_run(home, "r2", process=dead, result=OVER)).has_stock
 
 
+def test_a_result_written_between_the_two_looks_is_seen(
+    home: Home, dead: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor writes it and ends: just before its process is looked for, just after the result was."""
+    folder = make_run(home, "r1", process=dead)
+
+    def alive(process: Mapping[str, Any] | None) -> bool:
+        (folder / "result.json").write_text(json.dumps(OVER))
+        return process_alive(process)
+
+    monkeypatch.setattr("launchbay.store.records.process_alive", alive)
+    assert read_run(folder).state == "done"
+
+
 # --- those that are open ---
 
 
