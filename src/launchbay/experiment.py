@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from launchbay.files import locked
 from launchbay.home import random_letters
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.launch import Launch
+from launchbay.lifecycle.scratch import scratch
 from launchbay.models.card import Evaluation
 from launchbay.providers.processes import instance_processes
 from launchbay.scaffold import find_splits, write_project
@@ -67,8 +67,8 @@ def demo(
         yield
         seconds[name] = round(time.monotonic() - began, 2)
 
-    with tempfile.TemporaryDirectory(prefix="launchbay-demo-") as scratch, _alone(bay):
-        project = Path(scratch) / "project"
+    with _alone(bay), scratch(bay) as folder:
+        project = folder / "project"
         write_project(project, image=IMAGE)
         source = Path(data).expanduser() if data is not None else project / "data"
         splits = find_splits(source)
@@ -86,7 +86,7 @@ def demo(
                 )
                 tell(f"{len(proof.fingerprints)} instances: {words}")
             with stage("fetch", f"bay fetch {source}/*.csv"):
-                fetched = Path(scratch) / "data"
+                fetched = folder / "data"
                 for path in (splits.train, splits.validation, splits.test):
                     found = data_api.fetch(bay, str(path), into=fetched)
                     tell(

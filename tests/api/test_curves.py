@@ -104,3 +104,29 @@ def test_a_folder_beside_runs_has_no_arguments(bay: Bay, tmp_path: Path) -> None
     curves_of(tmp_path, logs=FALLING)
     found = launchbay.curves(bay, [str(tmp_path / "logs"), first, second])
     assert [run.note for run in found.runs.values()] == ["", "--epochs 5", "--epochs 6"]
+
+
+@pytest.fixture
+def lost(bay: Bay) -> Path:
+    """Return the folder of a run that is lost, having logged a loss."""
+    folder = bay.home.runs / made(bay, "run-20260101-000000-aaaaa")
+    (folder / "result.json").unlink()
+    return folder
+
+
+def test_a_lost_run_has_the_curves_that_it_wrote(bay: Bay, lost: Path) -> None:
+    assert launchbay.curves(bay, ["latest"]).runs[lost.name].scalars["loss"].values == (3.0, 2.0, 1.0)
+    assert list(launchbay.curves(bay, []).runs) == [lost.name]
+
+
+def test_of_a_run_whose_supervisor_died_taking_stock_all_is_read(bay: Bay, lost: Path) -> None:
+    result = {"state": "done", "exit_code": 0, "taking_stock": True}
+    (lost / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    assert list(launchbay.curves(bay, ["latest"]).runs) == [lost.name]
+
+
+def test_of_a_run_that_is_over_only_what_it_logged_itself_is_read(bay: Bay, lost: Path) -> None:
+    result = {"state": "done", "exit_code": 0, "artifacts": [], "logdirs": []}
+    (lost / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    with pytest.raises(UserError, match="wrote no TensorBoard event file"):
+        launchbay.curves(bay, ["latest"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from launchbay.errors import Conflict, NotFound, UnsafeModel, UsageError
 from launchbay.files import remove_tree, sha256_file
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
+from launchbay.store.records import find_run
 
 
 def _run_that_made(bay: Bay, image: Image, content: bytes, *, name: str = "run-20260101-000000-aaaaa") -> Path:
@@ -89,6 +91,74 @@ def test_a_run_without_a_model_says_so(bay: Bay, with_image: Callable[[str], Ima
     result.write_text(json.dumps({"state": "done", "exit_code": 0, "artifacts": [], "logdirs": []}), encoding="utf-8")
     with pytest.raises(NotFound, match="made no model"):
         launchbay.evaluate(bay, "latest", rows)
+
+
+def test_a_model_that_can_be_loaded_goes_before_another(
+    bay: Bay, with_image: Callable[[str], Image], rows: Path
+) -> None:
+    """Results written by an earlier version may list them in another order."""
+    model = _run_that_made(bay, replace(with_image("tiny"), digest="0" * 64), b"PK\x03\x04 a model")
+    result = model.parent.parent / "result.json"
+    content = json.loads(result.read_text(encoding="utf-8"))
+    scaler = {"path": "best_scaler.pkl", "format": "pickle", "sha256": "0" * 64, "bytes": 1}
+    content["artifacts"].insert(0, scaler)
+    result.write_text(json.dumps(content), encoding="utf-8")
+    (model.parent / "best_scaler.pkl").write_bytes(b"x")
+    with pytest.raises(Conflict, match="image"):  # it would be no model of ours, were it the scaler
+        launchbay.evaluate(bay, "latest", rows)
+    model.unlink()
+    content["artifacts"].pop()
+    result.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UnsafeModel) as caught:
+        launchbay.evaluate(bay, "latest", rows)
+    assert caught.value.where.endswith("best_scaler.pkl")
+
+
+def test_a_model_that_was_deleted_is_gone(bay: Bay, with_image: Callable[[str], Image], rows: Path) -> None:
+    model = _run_that_made(bay, with_image("tiny"), b"PK\x03\x04 a model")
+    model.unlink()
+    with pytest.raises(NotFound, match="the model of run-20260101-000000-aaaaa is gone") as caught:
+        launchbay.evaluate(bay, "latest", rows)
+    assert caught.value.where == str(model)
+
+
+def test_a_model_without_a_hash_is_not_loaded_and_the_reason_is_said(
+    bay: Bay, with_image: Callable[[str], Image], rows: Path
+) -> None:
+    model = _run_that_made(bay, with_image("tiny"), b"PK\x03\x04 a model")
+    result = model.parent.parent / "result.json"
+    content = json.loads(result.read_text(encoding="utf-8"))
+    content["artifacts"][0]["sha256"] = None
+    result.write_text(json.dumps(content), encoding="utf-8")
+    for reference in ("latest", str(model)):
+        with pytest.raises(UnsafeModel, match="too large to be hashed"):
+            launchbay.evaluate(bay, reference, rows)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_model(bay: Bay, tmp_path: Path, rows: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.keras")
+    with pytest.raises(UsageError, match="not a regular file"):
+        launchbay.evaluate(bay, str(tmp_path / "pipe.keras"), rows)
+
+
+def test_a_lost_run_is_looked_at_when_its_model_is_asked_for(
+    bay: Bay, with_image: Callable[[str], Image], rows: Path
+) -> None:
+    model = _run_that_made(bay, replace(with_image("tiny"), digest="0" * 64), b"PK\x03\x04 a model")
+    folder = model.parent.parent
+    (folder / "result.json").unlink()
+    with zipfile.ZipFile(model, "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("metadata.json", "{}")
+    brought = model.with_name("best.keras")
+    brought.write_bytes(model.read_bytes())
+    os.utime(brought, (-1.0, -1.0))  # older than the run, which began in 1970
+    assert find_run(bay.home, "latest").state == "lost"
+    with pytest.raises(Conflict, match=r"image .* is gone"):  # found, trusted, and stopped only by the image
+        launchbay.evaluate(bay, "latest", rows)
+    run = find_run(bay.home, "latest")
+    assert (run.state, [item.path for item in run.artifacts]) == ("lost", [model])
 
 
 def test_a_missing_file_and_a_folder_are_told_apart(bay: Bay, tmp_path: Path, rows: Path) -> None:

@@ -92,9 +92,9 @@ def test_failed(says: Says, bay: Bay, script: Script, code: str, how: str) -> No
 
 
 def test_a_hint_is_shown(says: Says, script: Script) -> None:
-    said = says("train", "exp-1", script("import no_such_package"))
+    said = says("train", "exp-1", script("import scipy"))
     assert said.code == 1
-    assert "  hint    install it in the instance: bay exec exp-1 -- pip install no_such_package" in said.out
+    assert "  hint    install it in the instance: bay exec exp-1 -- pip install scipy" in said.out
 
 
 def test_a_time_limit(says: Says, script: Script) -> None:

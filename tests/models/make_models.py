@@ -172,6 +172,7 @@ OTHERS = {
     "plain": sequential(layers.Dense(1), inputs=(1,)),
     "pair": sequential(layers.Dense(2), inputs=(1,)),
     "image": sequential(layers.Flatten(), layers.Dense(1), inputs=(2, 2)),
+    "whole": keras.Sequential([keras.Input((2,), dtype="uint8"), layers.Rescaling(1.0), layers.Dense(1)]),
     "open": sequential(layers.Embedding(5, 2), layers.LSTM(1), inputs=(None,)),
     "own-layer": sequential(Scale(), layers.Dense(1), inputs=(1,)),
     "own-loss": compiled(sequential(layers.Dense(1), inputs=(1,)), loss=own_loss),

@@ -116,6 +116,38 @@ def test_refuses_what_does_not_fit(case: tuple[str, str, str], saved: Path, data
     assert len(caught.value.what) < 400
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("1,2,3\n1.5,2,3\n1.5,2,3.5\n", "first", 3, "column 3 holds 3.5"),
+        ("a,y,b\n1,1.5,2\n1.9,1.5,2\n", "y", 3, "column 1 ('a') holds 1.9"),
+        ("1,256,3\n", "first", 1, "column 2 holds 256.0"),
+        ("1,2,-1\n", "first", 1, "column 3 holds -1.0"),
+    ],
+)
+def test_a_number_that_a_model_of_whole_numbers_would_cut_is_refused(
+    case: tuple[str, str, int, str], saved: Path, data: Path, ask: Ask
+) -> None:
+    table, target, line, says = case
+    data.write_text(table, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        evaluate(saved / "whole.keras", data, ask, target=target)
+    assert caught.value.what == f"{says}, and the model takes whole numbers (uint8)"
+    assert caught.value.where == f"{data}:{line}"
+    with pytest.raises(UserError, match="takes whole numbers") as caught:
+        predict_model(
+            saved / "whole.keras", sha256_file(saved / "whole.keras"), data, target=target, rows="-1:", ask=ask
+        )
+    assert caught.value.where == f"{data}:{line}"
+
+
+def test_whole_numbers_reach_a_model_of_them(saved: Path, data: Path, ask: Ask) -> None:
+    data.write_text("1.5,2,255\n", encoding="utf-8")
+    assert evaluate(saved / "whole.keras", data, ask).rows == 1
+    data.write_text("2,255\n1.5,1\n", encoding="utf-8")
+    assert len(predict(saved / "whole.keras", data, ask, rows="0:1").predictions) == 1
+
+
 def test_refuses_a_table_that_is_too_wide_to_predict_from(saved: Path, data: Path, ask: Ask) -> None:
     data.write_text("4,1,9\n", encoding="utf-8")
     with pytest.raises(UserError, match="takes 1 input columns, or 2 with the target; the table has 3"):

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from launchbay.onboard.artifacts import find_artifacts, model_format, snapshot
+from launchbay.onboard import artifacts as artifacts_module
+from launchbay.onboard.artifacts import find_artifacts, model_format, snapshot, take_stock
+from launchbay.onboard.refused import Refused
 
 HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(32)
 SAFETENSORS = (16).to_bytes(8, "little") + b'{"a":1}         ' + bytes(8)
@@ -43,7 +45,7 @@ def keras(path: Path, *, age_s: float = 0.0) -> Path:
 
 
 def found(folder: Path) -> list[tuple[str, str]]:
-    artifacts, _ = find_artifacts(str(folder), {})
+    artifacts = find_artifacts(str(folder), {}).artifacts
     return [(item["path"], item["format"]) for item in artifacts]
 
 
@@ -81,14 +83,14 @@ def test_only_what_the_script_made_or_changed_counts(tmp_path: Path) -> None:
     keras(tmp_path / "old.keras")
     write(tmp_path / "out" / "new.txt")
     write(tmp_path / "__pycache__" / "train.pyc")
-    artifacts, logdirs = find_artifacts(str(tmp_path), before)
+    artifacts, logdirs, _ = find_artifacts(str(tmp_path), before)
     assert [item["path"] for item in artifacts] == ["old.keras", "out/new.txt"]
     assert logdirs == []
 
 
 def test_sha256_and_size_are_those_of_the_file(tmp_path: Path) -> None:
     path = keras(tmp_path / "model.keras")
-    artifacts, _ = find_artifacts(str(tmp_path), {})
+    artifacts = find_artifacts(str(tmp_path), {}).artifacts
     assert artifacts == [
         {
             "path": "model.keras",
@@ -114,12 +116,18 @@ def test_the_best_comes_first(tmp_path: Path) -> None:
     ]
 
 
+def test_what_can_be_loaded_comes_before_what_is_named_best(tmp_path: Path) -> None:
+    write(tmp_path / "best_scaler.pkl", pickle.dumps([1], protocol=4))
+    keras(tmp_path / "model.keras", age_s=50)
+    assert found(tmp_path) == [("model.keras", "keras"), ("best_scaler.pkl", "pickle")]
+
+
 def test_a_saved_model_is_one_thing_with_one_hash(tmp_path: Path) -> None:
     for root, age_s in (("a", 0.0), ("b", 10.0)):
         write(tmp_path / root / "export" / "saved_model.pb", b"graph")
         write(tmp_path / root / "export" / "variables" / "variables.index", b"index")
         age(tmp_path / root / "export", age_s)
-    artifacts, _ = find_artifacts(str(tmp_path), {})
+    artifacts = find_artifacts(str(tmp_path), {}).artifacts
     assert [(item["path"], item["format"], item["bytes"]) for item in artifacts] == [
         ("a/export", "savedmodel", 10),
         ("b/export", "savedmodel", 10),
@@ -128,7 +136,7 @@ def test_a_saved_model_is_one_thing_with_one_hash(tmp_path: Path) -> None:
     (tmp_path / "b" / "export" / "variables" / "variables.index").rename(
         tmp_path / "b" / "export" / "variables" / "other"
     )
-    renamed, _ = find_artifacts(str(tmp_path / "b"), {})
+    renamed = find_artifacts(str(tmp_path / "b"), {}).artifacts
     assert renamed[0]["sha256"] != artifacts[1]["sha256"]
 
 
@@ -137,7 +145,7 @@ def test_folders_of_event_files_are_log_folders_and_no_artifacts(tmp_path: Path)
         write(tmp_path / folder / "events.out.tfevents.1.host")
         write(tmp_path / folder / "plugins" / "profile" / "x.pb")
     write(tmp_path / "logs" / "notes.txt")
-    artifacts, logdirs = find_artifacts(str(tmp_path), {})
+    artifacts, logdirs, _ = find_artifacts(str(tmp_path), {})
     assert logdirs == ["logs/train", "logs/validation"]
     assert [item["path"] for item in artifacts] == ["logs/notes.txt"]
 
@@ -145,7 +153,7 @@ def test_folders_of_event_files_are_log_folders_and_no_artifacts(tmp_path: Path)
 def test_event_files_beside_the_script_hide_nothing_else(tmp_path: Path) -> None:
     write(tmp_path / "events.out.tfevents.1.host")
     keras(tmp_path / "model.keras")
-    artifacts, logdirs = find_artifacts(str(tmp_path), {})
+    artifacts, logdirs, _ = find_artifacts(str(tmp_path), {})
     assert logdirs == ["."]
     assert [item["path"] for item in artifacts] == ["model.keras"]
 
@@ -180,3 +188,81 @@ def test_of_thousands_of_files_the_models_are_kept(tmp_path: Path) -> None:
     artifacts = found(tmp_path)
     assert artifacts[0] == ("zz.keras", "keras")
     assert len(artifacts) == 501
+
+
+# --- whatever a script leaves behind ---
+
+
+def too_new_a_zip(path: Path) -> Path:
+    write_zip(path, "a")
+    content = path.read_bytes()
+    entry = content.index(b"PK\x01\x02")
+    return write(path, content[: entry + 6] + (99).to_bytes(2, "little") + content[entry + 8 :])
+
+
+def test_a_zip_from_the_future_hides_nothing_else(tmp_path: Path) -> None:
+    too_new_a_zip(tmp_path / "a\x1b.zip")
+    keras(tmp_path / "model.keras")
+    artifacts, _, notes = find_artifacts(str(tmp_path), {})
+    assert [(item["path"], item["format"]) for item in artifacts] == [("model.keras", "keras"), ("a\x1b.zip", "file")]
+    assert notes == ["a?.zip: looks like a zip, and cannot be read: NotImplementedError: zip file version 9.9"]
+
+
+def test_names_that_are_no_text_are_left_out_and_counted(tmp_path: Path) -> None:
+    export = write(tmp_path / "export" / "saved_model.pb").parent
+    for folder in (tmp_path, export, tmp_path / os.fsdecode(b"\xfe")):
+        write(folder / os.fsdecode(b"\xff"))
+    artifacts, _, notes = find_artifacts(str(tmp_path), {})
+    assert [(item["path"], item["bytes"]) for item in artifacts] == [("export", 2)]
+    assert notes == ["files whose names are no UTF-8 text are not listed: 3"]
+
+
+@pytest.mark.timeout(20)
+def test_what_is_too_large_is_not_hashed_and_that_is_said(tmp_path: Path) -> None:
+    keras(tmp_path / "model.keras")
+    for name, size in (("disk.img", 8 << 40), ("a.txt", 1)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    large = keras(tmp_path / "large.keras", age_s=9)
+    with large.open("ab") as file:
+        file.truncate(5 << 30)
+    artifacts, _, notes = find_artifacts(str(tmp_path), {})
+    assert [(item["path"], item["sha256"] is not None) for item in artifacts] == [
+        ("model.keras", True),
+        ("a.txt", True),
+        ("disk.img", False),
+        ("large.keras", False),  # what was appended hides the zip's directory
+    ]
+    assert notes == ["too large to be hashed: disk.img, large.keras"]
+
+
+def test_models_have_a_budget_of_bytes_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = keras(tmp_path / "first.keras").stat().st_size
+    keras(tmp_path / "second.keras", age_s=9)
+    write(tmp_path / "a.txt", b"x" * 50)
+    write(tmp_path / "b.txt", b"x" * 51)
+    monkeypatch.setattr(artifacts_module, "_HASHED_MODELS", size)
+    monkeypatch.setattr(artifacts_module, "_HASHED_FILES", 100)
+    artifacts, _, notes = find_artifacts(str(tmp_path), {})
+    assert [(item["path"], item["sha256"] is not None) for item in artifacts] == [
+        ("first.keras", True),
+        ("second.keras", False),
+        ("a.txt", True),
+        ("b.txt", False),
+    ]
+    assert notes == ["too large to be hashed: second.keras, b.txt"]
+
+
+def test_whatever_goes_wrong_is_one_kind_of_error_and_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: str) -> str:
+        raise RuntimeError("of all things")
+
+    write(tmp_path / "a.txt")
+    monkeypatch.setattr(artifacts_module, "model_format", broken)
+    with pytest.raises(Refused, match="could not be looked at: RuntimeError: of all things"):
+        find_artifacts(str(tmp_path), {})
+    assert take_stock(str(tmp_path), {}) == {
+        "artifacts": [],
+        "logdirs": [],
+        "notes": ["what the script made could not be looked at: RuntimeError: of all things"],
+    }

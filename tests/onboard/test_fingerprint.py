@@ -113,6 +113,12 @@ def test_every_kind_of_change_shows(take: Callable[[], dict[str, Any]], instance
     assert str(tmp_path) in print_["path"]
 
 
+@pytest.mark.timeout(20)
+def test_a_pipe_is_noted_and_not_waited_for(take: Callable[[], dict[str, Any]], instance: Instance) -> None:
+    os.mkfifo(instance.root / "env" / "pipe")
+    assert take()["layer"]["pipe"] == "special:p"
+
+
 def test_gpus_are_those_that_the_driver_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\n[ $1 = -L ] && printf 'GPU 0: H200\\n  MIG 1g\\nGPU 1: H200\\n'\n", encoding="utf-8")

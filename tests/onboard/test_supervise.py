@@ -22,6 +22,7 @@ from launchbay.onboard import main, supervise
 supervise.GRACE_S = 0.4
 write, slowness = supervise.write_json, float(sys.argv[1])
 supervise.write_json = lambda *args: (time.sleep(slowness), write(*args))
+exec(sys.argv[2])
 sys.argv = ["onboard", "supervise"]
 sys.exit(main.main())
 """
@@ -89,7 +90,12 @@ def supervise(tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
     started: list[Supervised] = []
 
     def start(
-        code: str, *args: str, timeout_s: float | None = None, argv: list[str] | None = None, slow_disk_s: float = 0.0
+        code: str,
+        *args: str,
+        timeout_s: float | None = None,
+        argv: list[str] | None = None,
+        slow_disk_s: float = 0.0,
+        before: str = "",
     ) -> Supervised:
         folder = tmp_path / f"run-{len(started)}"
         (folder / "work").mkdir(parents=True)
@@ -103,7 +109,7 @@ def supervise(tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
             "timeout_s": timeout_s,
         }
         process = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISE, str(slow_disk_s)],
+            [sys.executable, "-c", SUPERVISE, str(slow_disk_s), before],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -162,7 +168,10 @@ def test_a_program_that_cannot_be_started(supervise: Callable[..., Supervised]) 
     answer = run.answer()
     assert (answer["ok"], run.process.wait(10)) == (False, 1)
     assert "the script could not be started" in answer["error"]["what"]
-    assert run.result() == {"state": "failed", "exit_code": 127, "signal": None}
+    result = run.result()
+    assert (result["state"], result["exit_code"], result["signal"]) == ("failed", 127, None)
+    assert result["notes"] == [answer["error"]["what"]]
+    assert not (run.folder / "result.reserve").exists()
 
 
 # --- stopping -------------------------------------------------------------------------------------------------------
@@ -211,6 +220,19 @@ def test_its_time_is_up(supervise: Callable[..., Supervised]) -> None:
 def test_its_time_is_up_and_it_does_not_listen(supervise: Callable[..., Supervised]) -> None:
     result = supervise(STUBBORN, timeout_s=0.5).result()
     assert (result["state"], result["signal"], result["timed_out"]) == ("failed", "SIGKILL", True)
+
+
+def test_a_limit_of_years_is_no_wait_that_the_system_refuses(supervise: Callable[..., Supervised]) -> None:
+    result = supervise("", timeout_s=999_999 * 86_400).result()
+    assert (result["state"], result["timed_out"]) == ("done", False)
+
+
+def test_one_that_is_asked_to_stop_before_its_script_starts_stops(supervise: Callable[..., Supervised]) -> None:
+    before = (
+        "import os, signal; kept = supervise.keep_room\n"
+        "supervise.keep_room = lambda folder: (os.kill(os.getpid(), signal.SIGTERM), kept(folder))"
+    )
+    assert supervise("import time; time.sleep(600)", before=before).result()["state"] == "stopped"
 
 
 def test_one_that_ends_in_time_is_not_timed_out(supervise: Callable[..., Supervised]) -> None:
@@ -306,3 +328,67 @@ def test_what_the_script_made_is_in_the_result(supervise: Callable[..., Supervis
 def test_a_pipe_that_the_script_left_does_not_hold_the_end_up(supervise: Callable[..., Supervised]) -> None:
     result = supervise("import os; os.mkfifo('pipe'); open('a.txt', 'w').close()").result()
     assert [item["path"] for item in result["artifacts"]] == ["a.txt"]
+
+
+# --- what a script leaves behind must not take its result along ------------------------------------------------------
+
+
+def test_how_it_ended_is_written_before_what_it_made_is_looked_at(supervise: Callable[..., Supervised]) -> None:
+    before = "import os; supervise.artifacts.take_stock = lambda *_: os.kill(os.getpid(), 9)"
+    run = supervise("raise SystemExit(3)", before=before)
+    result = run.result()
+    assert run.process.returncode == -signal.SIGKILL
+    assert (result["state"], result["exit_code"], result["taking_stock"]) == ("failed", 3, True)
+    assert "artifacts" not in result
+
+
+def test_the_last_result_is_whole(supervise: Callable[..., Supervised]) -> None:
+    code = (
+        "import os, zipfile; os.makedirs(b'export/\\xff'); open('export/saved_model.pb', 'w').close()\n"
+        "open(b'export/\\xff/\\xfe', 'w').close()\n"
+        "with zipfile.ZipFile('a.zip', 'w') as z: z.writestr('a', '')\n"
+        "content = open('a.zip', 'rb').read(); at = content.index(b'PK\\1\\2') + 6\n"
+        "open('a.zip', 'wb').write(content[:at] + b'\\x63\\0' + content[at + 2:])\n"
+    )
+    run = supervise(code)
+    result = run.result()
+    assert (result["state"], "taking_stock" in result) == ("done", False), run.log()
+    assert [item["path"] for item in result["artifacts"]] == ["export", "a.zip"]
+    assert len(result["notes"]) == 2
+    assert sorted(path.name for path in run.folder.iterdir()) == ["output.log", "process.json", "result.json", "work"]
+
+
+FULL = """
+import errno, os
+sync = os.fsync
+def fsync(descriptor):
+    if os.path.exists(os.path.join({folder!r}, "work", "full")) and {when}:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    sync(descriptor)
+os.fsync = fsync
+"""
+
+
+def test_on_a_full_disk_the_result_takes_the_room_that_was_kept(
+    supervise: Callable[..., Supervised], tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "run-0")
+    before = FULL.format(folder=folder, when=f"os.path.exists({folder + '/result.reserve'!r})")
+    run = supervise(
+        f"import os; assert os.path.getsize({folder!r} + '/result.reserve') > 60_000; open('full', 'w')", before=before
+    )
+    result = run.result()
+    assert (result["state"], result["exit_code"]) == ("done", 0), run.log()
+    assert [item["path"] for item in result["artifacts"]] == ["full"]
+    assert sorted(path.name for path in run.folder.iterdir()) == ["output.log", "process.json", "result.json", "work"]
+
+
+def test_a_list_that_is_too_long_for_a_full_disk_is_left_out(
+    supervise: Callable[..., Supervised], tmp_path: Path
+) -> None:
+    before = FULL.format(folder=str(tmp_path / "run-0"), when="os.fstat(descriptor).st_size > 2_000")
+    run = supervise("for name in range(100): open(f'{name}.txt', 'w').close()\nopen('full', 'w')", before=before)
+    result = run.result()
+    assert (result["state"], result["artifacts"], "taking_stock" in result) == ("done", [], False)
+    assert result["notes"] == ["the disk was full: what the script made is not listed"]
+    assert sorted(path.name for path in run.folder.iterdir()) == ["output.log", "process.json", "result.json", "work"]

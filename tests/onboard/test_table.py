@@ -46,12 +46,20 @@ def test_reads(tmp_path: Path, content: str, columns: list[str] | None, rows: li
     assert table.width == len(rows[0])
 
 
+@pytest.mark.parametrize(("content", "line"), [("1,2\n", 1), ("y,x\n1,2\n", 2), ('y,"a\nb"\n1,2\n', 3)])
+def test_knows_the_line_of_the_first_row(tmp_path: Path, content: str, line: int) -> None:
+    assert read_table(write(tmp_path / "t.csv", content)).first_line == line
+
+
 @pytest.mark.parametrize(
     ("content", "line", "says"),
     [
         ("1,2\n3,abc\n", 2, "column 2 holds 'abc', expected a number"),
         ("y,x\n1,2\n3,abc\n", 3, "column 2 ('x') holds 'abc'"),
         ("y,x\nm,s\n1,2\n", 2, "column 1 ('y') holds 'm'"),
+        ("M,0.4\nF,0.3\n", 1, "column 1 holds 'M'"),
+        ("?,0.4\n1,0.3\n", 1, "column 1 holds '?'"),
+        ('y,"a\nb"\n1,2\n1,x\n', 4, "column 2"),
         ("1,2\n3,\n", 2, "column 2 is empty"),
         ("1,2\n3, \n", 2, "column 2 is empty"),
         ("1,2\nnan,4\n", 2, "column 1 holds 'nan'"),

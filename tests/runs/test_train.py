@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,60 +21,11 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.end import change_power
 from launchbay.onboard.process import identify
 from launchbay.planning.fleet import Instance
-from launchbay.providers.processes import end_processes, instance_processes
-from launchbay.runs.train import RunSpec, follow_run, stop_run, submit_run
-from launchbay.store.records import Run, find_run, process_alive, read_run
+from launchbay.runs.end import stop_run
+from launchbay.runs.train import RunSpec, follow_run, submit_run
+from launchbay.store.records import find_run, process_alive, read_run
 from launchbay.testing import RecordingReporter
-from tests.providers.specs import make_instances
-
-SLOW = "import time; print('up', flush=True); time.sleep(600)\n"
-
-
-@pytest.fixture
-def instance(bay: Bay, with_image: Callable[[str], Image]) -> Iterator[Instance]:
-    made = make_instances(bay, with_image("tiny"))[0]
-    yield made
-    end_processes(instance_processes([made.id]))
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Callable[[Mapping[str, str]], Path]:
-    """Return a function that writes a project and returns its `train.py`."""
-
-    def write(files: Mapping[str, str]) -> Path:
-        for name, text in files.items():
-            path = tmp_path / "project" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        return tmp_path / "project" / "train.py"
-
-    return write
-
-
-Project = Callable[[Mapping[str, str]], Path]
-
-
-def run_it(bay: Bay, instance: Instance, script: Path, **options: object) -> tuple[Run, str]:
-    """Run to the end; return the run and what was streamed."""
-    streamed = bytearray()
-    run = train(bay, instance.name, script, write=streamed.extend, **options)  # type: ignore[arg-type]
-    return run, streamed.decode()
-
-
-def wait_for(run: Run, text: str) -> None:
-    until = time.monotonic() + 20
-    while not (run.log.exists() and text in run.log.read_text(encoding="utf-8")):
-        assert time.monotonic() < until, "the script never said it"
-        time.sleep(0.01)
-
-
-def wait_over(run: Run) -> Run:
-    until = time.monotonic() + 20
-    while not (run := read_run(run.folder)).is_over:
-        assert time.monotonic() < until, "the run never ended"
-        time.sleep(0.02)
-    return run
-
+from tests.runs.running import SLOW, Project, make_instance, run_it, wait_for, wait_over
 
 # --- the script unchanged -------------------------------------------------------------------------------------------
 
@@ -133,50 +83,6 @@ def test_the_record_says_what_was_run(bay: Bay, instance: Instance, project: Pro
     assert [item.id for item in list_runs(bay)] == [run.id]
 
 
-def test_data_is_linked_and_replaces_what_was_there(
-    bay: Bay, instance: Instance, project: Project, tmp_path: Path
-) -> None:
-    script = project({"train.py": "print(open('data/a').read())", "data/a": "old", "data/b": "old"})
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new" / "a").write_text("new", encoding="utf-8")
-    run, printed = run_it(bay, instance, script, data=tmp_path / "new")
-    assert printed == "new\n"
-    assert os.readlink(run.work / "data") == str(tmp_path / "new")
-    run, printed = run_it(bay, instance, script)
-    assert printed == "old\n"
-    assert not (run.work / "data").is_symlink()
-    run, printed = run_it(bay, instance, script, data=script.parent / "data")
-    assert printed == "old\n"
-    assert os.readlink(run.work / "data") == str(script.parent / "data")
-
-
-def test_what_is_not_the_script_stays_behind(bay: Bay, instance: Instance, project: Project) -> None:
-    files = [
-        ".git/config",
-        "__pycache__/x.pyc",
-        ".venv/pyvenv.cfg",
-        "myenv/pyvenv.cfg",
-        "node_modules/x",
-        "kept/.hidden",
-    ]
-    script = project({"train.py": "", **dict.fromkeys(files, "x")})
-    os.mkfifo(script.parent / "pipe")
-    (script.parent / "link").symlink_to("kept")
-    run, _ = run_it(bay, instance, script)
-    assert {path.name for path in run.work.iterdir()} == {"train.py", "kept", "link"}
-    assert (run.work / "kept" / ".hidden").read_text(encoding="utf-8") == "x"
-
-
-def test_a_home_inside_the_scripts_folder_is_not_copied_into_itself(
-    bay: Bay, instance: Instance, tmp_path: Path
-) -> None:
-    assert bay.home.root.parent == tmp_path
-    (tmp_path / "train.py").write_text("print('fine')", encoding="utf-8")
-    run, printed = run_it(bay, instance, tmp_path / "train.py")
-    assert (run.state, printed) == ("done", "fine\n")
-    assert not (run.work / bay.home.root.name).exists()
-
-
 def test_what_it_made_is_found_by_content_best_first(bay: Bay, instance: Instance, project: Project) -> None:
     code = (
         "import os, zipfile\n"
@@ -210,7 +116,7 @@ def test_a_keras_script_as_it_is(bay: Bay, with_image: Callable[[str], Image], p
         "model.fit(x, x, epochs=2, verbose=2, validation_data=(x, x), callbacks=[keras.callbacks.TensorBoard('logs')])\n"
         "model.save('model.keras')\n"
     )
-    instance = make_instances(bay, with_image("tensorflow"))[0]
+    instance = make_instance(bay, with_image("tensorflow"))
     run, printed = run_it(bay, instance, project({"train.py": code}))
     assert run.state == "done", printed
     assert "Epoch 2/2" in printed
@@ -228,6 +134,24 @@ def test_a_damaged_journal_is_named_and_the_script_runs(
     assert run.state == "done"
     (note,) = reporter.notes
     assert "The journal was damaged" in note
+
+
+def test_a_script_whose_name_looks_like_an_option(bay: Bay, instance: Instance, project: Project) -> None:
+    script = project({"-x.py": "import sys; print(sys.argv)"}).with_name("-x.py")
+    run, printed = run_it(bay, instance, script, args=["--y"])
+    assert (run.state, printed) == ("done", "['./-x.py', '--y']\n")
+
+
+def test_names_that_are_no_text_are_passed_on_and_noted_as_well_as_can_be(
+    bay: Bay, instance: Instance, project: Project, tmp_path: Path
+) -> None:
+    odd = os.fsdecode(b"a\xff")
+    script = project({"train.py": "import os, sys; print(os.fsencode(sys.argv[1]), os.listdir(b'data'))"})
+    (tmp_path / odd).mkdir()
+    (tmp_path / odd / odd).touch()
+    run, printed = run_it(bay, instance, script, args=[odd], data=tmp_path / odd)
+    assert printed == "b'a\\xff' [b'a\\xff']\n"
+    assert (list(run.args), list(run.data_files)) == (["a\ufffd"], ["a\ufffd"])
 
 
 # --- refused --------------------------------------------------------------------------------------------------------
@@ -262,23 +186,10 @@ def test_data_that_is_missing_or_no_folder(bay: Bay, instance: Instance, project
         assert error.what == f"there is no data folder {data}"
 
 
-@pytest.mark.parametrize("seconds", [0.0, -1.0])
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 366 * 86_400.0, float("nan"), float("inf")])
 def test_a_time_limit_that_is_none(bay: Bay, instance: Instance, project: Project, seconds: float) -> None:
     error = refused(bay, instance, RunSpec(script=project({"train.py": ""}), timeout_s=seconds))
     assert "a time limit must be more than 0" in error.what
-
-
-def test_a_folder_too_large_to_copy(bay: Bay, instance: Instance, project: Project, tmp_path: Path) -> None:
-    script = project({"train.py": "", "data/x": ""})
-    with (script.parent / "data" / "large.bin").open("wb") as file:
-        file.truncate((1 << 30) + 1)
-    error = refused(bay, instance, RunSpec(script=script))
-    assert isinstance(error, UsageError)
-    assert "more than 1 GiB" in error.what
-    assert "--data DIR" in error.hint
-    run, _ = run_it(bay, instance, script, data=script.parent / "data")  # given as data, it is not copied
-    assert run.data_files["large.bin"] == {"bytes": (1 << 30) + 1, "sha256": None}
-    assert tmp_path.exists()
 
 
 def test_a_stopped_instance_trains_nothing(bay: Bay, instance: Instance, project: Project) -> None:
@@ -288,14 +199,22 @@ def test_a_stopped_instance_trains_nothing(bay: Bay, instance: Instance, project
     assert error.hint == "bay start exp-1"
 
 
-def test_an_instance_whose_python_is_broken(bay: Bay, instance: Instance, project: Project) -> None:
-    link = instance.root / "env" / "bin" / "python"
-    link.unlink()
-    link.write_text("#!/bin/sh\necho 'no libpython' >&2\nexit 1\n", encoding="utf-8")
-    link.chmod(0o755)
-    with pytest.raises(LaunchbayError, match=r"the supervisor gave no answer.*no libpython"):
-        submit_run(bay, instance, RunSpec(script=project({"train.py": ""})))
-    assert not any(bay.home.tmp.glob("new-run*"))
+@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0"])
+def test_what_is_open_on_stdin_is_no_script(bay: Bay, instance: Instance, project: Project, name: str) -> None:
+    script = project({"train.py": "print('fine')"})
+    command = [sys.executable, "-m", "launchbay", "train", instance.name, name]
+    with script.open("rb") as file:
+        done = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"a script must be a regular file, got {name}" in done.stderr
+    assert list_runs(bay) == []
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_script(bay: Bay, instance: Instance, project: Project) -> None:
+    pipe = project({"train.py": ""}).with_name("pipe")
+    os.mkfifo(pipe)
+    assert "a script must be a regular file" in refused(bay, instance, RunSpec(script=pipe)).what
 
 
 # --- how it ends ----------------------------------------------------------------------------------------------------
@@ -322,35 +241,6 @@ def test_a_missing_package_is_explained(bay: Bay, instance: Instance, project: P
 def test_a_time_limit(bay: Bay, instance: Instance, project: Project) -> None:
     run, printed = run_it(bay, instance, project({"train.py": SLOW}), timeout_s=0.5)
     assert (run.state, run.timed_out, run.signal, printed) == ("failed", True, "SIGTERM", "up\n")
-
-
-def test_stopping_a_run(bay: Bay, instance: Instance, project: Project) -> None:
-    run = submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
-    wait_for(run, "up")
-    assert read_run(run.folder).state == "running"
-    stopped = stop_run(bay, run)
-    assert (stopped.state, stopped.signal) == ("stopped", "SIGTERM")
-    assert instance_processes([instance.id]) == []
-    assert stop_run(bay, stopped) == stopped
-    assert explain(stopped) == ""
-
-
-def test_stopping_the_instance_stops_its_runs(bay: Bay, instance: Instance, project: Project) -> None:
-    run = submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
-    wait_for(run, "up")
-    change_power(bay, "stop", instance.name)
-    assert read_run(run.folder).state == "stopped"
-    assert instance_processes([instance.id]) == []
-
-
-def test_a_killed_supervisor_leaves_a_lost_run(bay: Bay, instance: Instance, project: Project) -> None:
-    run = submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
-    wait_for(run, "up")
-    assert run.supervisor is not None
-    os.kill(run.supervisor["pid"], signal.SIGKILL)
-    lost = follow_run(bay, run, lambda _: None, on_interrupt=lambda: "stop")
-    assert (lost.state, lost.exit_code, lost.seconds) == ("lost", None, None)
-    assert "supervisor is gone" in explain(lost)
 
 
 def test_the_supervisor_is_recorded_and_told_from_a_later_process(

@@ -61,9 +61,13 @@ def test_rows_and_columns(tmp_path: Path, text: str, rows: int, columns: int) ->
         ("nan,nan\n3,4\n", None),
         ("Oslo,1\nBern,2\n", None),
         ("city,country\nOslo,Norway\n", ("city", "country")),
+        ("y,2020,2021\n1.5,3,4\n", ("y", "2020", "2021")),
+        (",price\n0,2.5\n", ("", "price")),
+        ("x;1,5\n2,5;3,5\n", ("x", "1,5")),
+        ("y,2020\n", None),
     ],
 )
-def test_a_header_is_a_first_row_without_any_number(tmp_path: Path, text: str, header: tuple[str, ...] | None) -> None:
+def test_a_header_is_told_from_data(tmp_path: Path, text: str, header: tuple[str, ...] | None) -> None:
     assert shape(tmp_path, text).header == header
 
 

@@ -15,7 +15,15 @@ from launchbay.files import sha256_file
 from launchbay.home import Home
 from launchbay.jsonable import to_json
 from launchbay.onboard.process import identify
-from launchbay.store.records import find_model_run, find_run, list_runs, process_alive, read_run, write_run
+from launchbay.store.records import (
+    find_model_run,
+    find_run,
+    list_runs,
+    open_runs,
+    process_alive,
+    read_run,
+    write_run,
+)
 
 OVER = {"state": "done", "exit_code": 0, "signal": None, "seconds": 2.5, "cpu_seconds": 2.0}
 
@@ -120,6 +128,52 @@ def test_a_run_is_shown_with_absolute_paths_and_without_our_own_business(home: H
     assert (shown["log"], shown["work"]) == (str(home.runs / "r1" / "output.log"), str(work))
     assert not {"supervisor", "data_files", "id"} & set(shown)
     json.dumps(shown)
+
+
+def test_while_stock_is_taken_a_run_counts_as_running(home: Home, living: Mapping[str, Any]) -> None:
+    run = read_run(make_run(home, "r1", process=living, result=OVER | {"taking_stock": True}))
+    assert (run.state, run.is_over, run.exit_code, run.has_stock) == ("running", False, None, False)
+
+
+def test_a_run_whose_supervisor_died_taking_stock_is_over(home: Home, dead: Mapping[str, Any]) -> None:
+    run = read_run(make_run(home, "r1", process=dead, result=OVER | {"taking_stock": True}))
+    assert (run.state, run.exit_code, run.artifacts, run.has_stock) == ("done", 0, (), False)
+    assert read_run(make_run(home, "r2", process=dead, result=OVER)).has_stock
+
+
+def test_a_result_written_between_the_two_looks_is_seen(
+    home: Home, dead: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor writes it and ends: just before its process is looked for, just after the result was."""
+    folder = make_run(home, "r1", process=dead)
+
+    def alive(process: Mapping[str, Any] | None) -> bool:
+        (folder / "result.json").write_text(json.dumps(OVER))
+        return process_alive(process)
+
+    monkeypatch.setattr("launchbay.store.records.process_alive", alive)
+    assert read_run(folder).state == "done"
+
+
+# --- those that are open ---
+
+
+def test_runs_that_are_not_over_are_listed(home: Home, living: Mapping[str, Any], dead: Mapping[str, Any]) -> None:
+    make_run(home, "r1", process=living)
+    make_run(home, "r2", process=dead)
+    make_run(home, "r3", process=dead, result=OVER)
+    taking = make_run(home, "r4", process=living, result=OVER | {"taking_stock": True})
+    (taking / "result.reserve").touch()
+    make_run(home, "r5", client=living)
+    (home.runs / "r6").mkdir()
+    assert [run.id for run in open_runs(home)] == ["r1", "r4", "r5"]
+
+
+def test_a_run_with_a_result_is_not_even_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        make_run(home, f"r{number}", result=OVER)
+    monkeypatch.setattr("launchbay.store.records.read_json", lambda path: pytest.fail(f"{path} was read"))
+    assert list(open_runs(home)) == []
 
 
 # --- a process and its number ---
@@ -229,6 +283,15 @@ def damaged(three: Home) -> Home:
     (three.runs / "run-93-lacking" / "record.json").write_text('{"instance": "exp-1"}')
     make_run(three, "run-94-result")
     (three.runs / "run-94-result" / "result.json").write_bytes(b"\xff\xfe")
+    make_run(three, "run-95-script", result=OVER, script=3)
+    make_run(three, "run-96-time", result=OVER, created_at="yesterday")
+    make_run(three, "run-97-args", result=OVER, args=[1])
+    make_run(three, "run-98-seconds", result=OVER | {"seconds": "long"})
+    make_run(three, "run-99-artifact", result=OVER | {"artifacts": [{"path": 1}]})
+    make_run(three, "run-9a-process", process={"pid": "1"}, result=OVER)
+    make_run(three, "run-9b-client", client=7)
+    make_run(three, "run-9c-folder")
+    (three.runs / "run-9c-folder" / "result.json").mkdir()
     return three
 
 
@@ -238,9 +301,12 @@ def test_damaged_runs_do_not_hide_the_others(damaged: Home) -> None:
     assert find_run(damaged, "00xyz").id == IDS[1]
 
 
-@pytest.mark.parametrize("name", ["run-90-text", "run-93-lacking", "run-94-result"])
+DAMAGED = "90-text 93-lacking 94-result 95-script 96-time 97-args 98-seconds 99-artifact 9a-process 9b-client 9c-folder"
+
+
+@pytest.mark.parametrize("name", [f"run-{name}" for name in DAMAGED.split()])
 def test_a_damaged_run_asked_for_by_name_says_so(damaged: Home, name: str) -> None:
-    with pytest.raises(StateError, match="record is damaged") as caught:
+    with pytest.raises(StateError, match=r"record (is damaged|cannot be read)") as caught:
         find_run(damaged, name)
     assert name in caught.value.where
     assert caught.value.hint == "bay doctor"

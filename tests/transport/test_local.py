@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from launchbay.errors import NotFound, UsageError, UserError
+from launchbay.transport.base import Completed
 from launchbay.transport.local import LocalTransport
 
 
@@ -141,18 +142,19 @@ def test_no_answer_in_time_is_an_error_and_ends_the_command(transport: LocalTran
 
 def test_a_started_program_answers_and_outlives_its_starter(transport: LocalTransport, work: Path) -> None:
     code = (
-        "import sys, time; print(sys.stdin.read(), flush=True);"
+        "import os, sys, time; print(sys.stdin.read(), os.environ['MARK'], os.environ['MORE'], flush=True);"
         " sys.stderr.write('words'); sys.stderr.flush(); time.sleep(600)"
     )
     starter = (
         "import sys; from launchbay.transport.local import LocalTransport;"
         f"t = LocalTransport(environment={dict(transport.environment)!r}, folder={transport.folder!r});"
-        f"print(t.start([sys.executable, '-c', {code!r}], data=b'hello', errors={str(work / 'errors')!r}));"
+        f"print(t.start([sys.executable, '-c', {code!r}], data=b'hello', errors={str(work / 'errors')!r},"
+        " variables={'MORE': 'too'}));"
         f"import os; print(open('/proc/%d/task/%d/children' % (os.getpid(), os.getpid())).read())"
     )
     done = subprocess.run([sys.executable, "-c", starter], capture_output=True, text=True, check=True)
     answer, pid = done.stdout.split("\n")[:2]
-    assert answer == "b'hello\\n'"
+    assert answer == "Completed(code=0, stdout=b'hello here too\\n', stderr=b'')"
     try:
         assert Path(f"/proc/{int(pid)}/exe").exists()
         assert os.getsid(int(pid)) == int(pid)
@@ -170,10 +172,23 @@ def wait_for(path: Path, text: str) -> bool:
     return False
 
 
-def test_a_program_that_dies_first_answers_nothing(transport: LocalTransport, work: Path) -> None:
+@pytest.mark.parametrize(("command", "code"), [("exit 1", 1), ("exit 0", 0), ("kill -9 $$", -9)])
+def test_a_program_that_dies_first_has_its_own_code(
+    transport: LocalTransport, work: Path, command: str, code: int
+) -> None:
     errors = str(work / "errors")
-    assert transport.start(["sh", "-c", "echo why >&2; exit 1"], data=b"x" * 100_000, errors=errors) == b""
+    done = transport.start(["sh", "-c", f"echo why >&2; {command}"], data=b"x" * 100_000, errors=errors, variables={})
+    assert done == Completed(code=code, stdout=b"", stderr=b"")
     assert (work / "errors").read_bytes() == b"why\n"
+
+
+def test_one_that_closes_its_output_and_lives_on_is_ended(
+    transport: LocalTransport, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launchbay.transport.local._PATIENCE_S", 0.2)
+    command = ["sh", "-c", "echo $$ > pid; exec sleep 600 >&-"]
+    assert transport.start(command, data=b"", errors=str(work / "errors"), variables={}).code == -9
+    assert not Path(f"/proc/{(work / 'pid').read_text().strip()}").exists()
 
 
 def test_files_and_folders_go_both_ways(transport: LocalTransport, work: Path, tmp_path: Path) -> None:

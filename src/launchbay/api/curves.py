@@ -41,8 +41,8 @@ def curves(bay: Bay, run: Sequence[str], *, output: str | Path | None = None) ->
 
 
 def _places(run: Run) -> Sequence[Path]:
-    """List where a run's event files lie; while it goes on they may be anywhere in its working folder."""
-    return run.logdirs if run.is_over else [run.work]
+    """List where a run's event files lie; while it goes on, or where it was lost, anywhere in its working folder."""
+    return run.logdirs if run.has_stock else [run.work]
 
 
 def _check_folder(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from launchbay.lifecycle.verify import Verification, verify_instances
 from launchbay.planning.decide import select, select_one
 from launchbay.planning.fleet import Instance, Plan
 from launchbay.ports import Event
-from launchbay.runs.train import stop_run
+from launchbay.runs.end import run_processes, stop_run
 from launchbay.spec.names import LATEST, is_run_id
 from launchbay.store.records import find_run
 
@@ -94,9 +94,10 @@ def stop(bay: Bay, name: str) -> Ended:
     """Stop a fleet or an instance (all that runs in it ends, its files stay), or a run: its whole id, or ``latest``."""
     if name == LATEST or is_run_id(name):  # no fleet can be called so
         run = find_run(bay.home, name)
-        was_over = run.is_over
-        run = stop_run(bay, run)
-        return Ended(verb="stop", names=[run.id], processes_ended=int(not was_over), changed=not was_over)
+        own = run.supervisor["pid"] if run.supervisor else None
+        ended = sum(pid != own for pid in run_processes(run.id))
+        changed = bool(ended) or not run.is_over  # the script of a lost run may go on
+        return Ended(verb="stop", names=[stop_run(bay, run).id], processes_ended=ended, changed=changed)
     return change_power(bay, "stop", name)
 
 

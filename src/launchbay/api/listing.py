@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from launchbay.lifecycle.bay import Bay
-from launchbay.store.records import list_runs
+from launchbay.store.records import open_runs
 
 __all__ = ["Row", "ps"]
 
@@ -31,9 +31,8 @@ class Row:
 def ps(bay: Bay) -> Sequence[Row]:
     """List the instances there are, what runs in them, and what they cost."""
     running: dict[str, list[str]] = {}
-    for run in list_runs(bay.home):
-        if not run.is_over:
-            running.setdefault(run.instance, []).append(run.id)
+    for run in open_runs(bay.home):
+        running.setdefault(run.instance, []).append(run.id)
     now = bay.clock.now()
     return [
         Row(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from launchbay.errors import Conflict, NotFound, UnsafeModel, UsageError
 from launchbay.images.image import Image, find_image, list_images
-from launchbay.lifecycle.bay import Bay, image_transport
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.scratch import ask_image
 from launchbay.models.card import Evaluation, ModelCard, Predictions
 from launchbay.models.evaluate import evaluate_model, predict_model
 from launchbay.models.inspect import show_model
-from launchbay.store.records import find_model_run, find_run
-from launchbay.transport.onboard import ask as ask_onboard
-from launchbay.transport.onboard import install_onboard
+from launchbay.runs.end import settle_run
+from launchbay.store.records import Run, find_model_run, find_run, list_runs
 
 __all__ = ["evaluate", "predict", "show_model_card"]
 
@@ -29,23 +28,25 @@ def show_model_card(bay: Bay, model: str) -> ModelCard:
         raise Conflict(
             "reading a model's weights needs an image with h5py, and none is built", hint="bay image build tensorflow"
         )
-    return show_model(path, ask=_asker(bay, image))
+    return show_model(path, ask=partial(ask_image, bay, image))
 
 
 def evaluate(bay: Bay, model: str, data: str | Path, *, target: str = "first", batch_size: int = 128) -> Evaluation:
     """Measure a model on a CSV file: mse, rmse, mae, r2 and the model's own loss. Needs its image, not an instance."""
     path, digest, image = _trusted(bay, model)
-    return evaluate_model(path, digest, Path(data), target=target, batch_size=batch_size, ask=_asker(bay, image))
+    return evaluate_model(
+        path, digest, Path(data), target=target, batch_size=batch_size, ask=partial(ask_image, bay, image)
+    )
 
 
 def predict(bay: Bay, model: str, data: str | Path, *, rows: str | None = None, target: str = "first") -> Predictions:
     """Return a model's predictions for rows of a CSV file."""
     path, digest, image = _trusted(bay, model)
-    return predict_model(path, digest, Path(data), rows=rows, target=target, ask=_asker(bay, image))
+    return predict_model(path, digest, Path(data), rows=rows, target=target, ask=partial(ask_image, bay, image))
 
 
 def _find_model(bay: Bay, reference: str) -> Path:
-    """Return the path of a model: a file, or the best model of a run."""
+    """Return the path of a model: a file, or the best model of a run, of those that can be loaded if there is one."""
     path = Path(reference).expanduser()
     if path.exists():
         return path.absolute()
@@ -53,11 +54,16 @@ def _find_model(bay: Bay, reference: str) -> Path:
         raise NotFound(
             f"there is no model file {reference}", hint="`bay runs` lists runs; a run's name stands for its best model"
         )
-    run = find_run(bay.home, reference)
-    model = next((item for item in run.artifacts if item.is_model), None)
-    if model is None:
+    run = settle_run(find_run(bay.home, reference))
+    models = [item for item in run.artifacts if item.is_model]
+    if not models and not run.is_over:
+        raise NotFound(f"{run.id} goes on, and what it made is looked at when it ends", hint=f"bay logs {run.id} -f")
+    if not models:
         raise NotFound(f"{run.id} made no model", hint="save one in the script: model.save('model.keras')")
-    return model.path
+    path = next((item for item in models if item.format == "keras"), models[0]).path
+    if not path.exists():
+        raise NotFound(f"the model of {run.id} is gone", where=str(path), hint="run the training again")
+    return path
 
 
 def _trusted(bay: Bay, reference: str) -> tuple[Path, str, Image]:
@@ -66,6 +72,12 @@ def _trusted(bay: Bay, reference: str) -> tuple[Path, str, Image]:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; only .keras files can be loaded in this version")
     known = find_model_run(bay.home, path)
+    if known is None and (unhashed := _find_unhashed(bay, path)):
+        raise UnsafeModel(
+            f"{unhashed.id} made this file, which was too large to be hashed: nothing tells whether it is still the same",
+            where=str(path),
+            hint=f"`bay model show {reference}` looks inside without running it",
+        )
     if known is None:
         raise UnsafeModel(
             "no run of yours made this file, and loading a model can run the code that somebody put in it",
@@ -79,12 +91,9 @@ def _trusted(bay: Bay, reference: str) -> tuple[Path, str, Image]:
     return path, digest, image
 
 
-def _asker(bay: Bay, image: Image) -> Callable[[str, Mapping[str, object]], dict[str, object]]:
-    """Return the way to ask onboard code under an image's Python, in a folder that goes away again."""
-
-    def ask(command: str, request: Mapping[str, object]) -> dict[str, object]:
-        with tempfile.TemporaryDirectory(prefix="launchbay-model-") as folder:
-            transport = image_transport(bay, image, folder=folder)
-            return ask_onboard(transport, str(image.python_path), install_onboard(bay.home), command, request)
-
-    return ask
+def _find_unhashed(bay: Bay, path: Path) -> Run | None:
+    """Return the run that lists this path without a hash."""
+    return next(
+        (run for run in list_runs(bay.home) if any(item.path == path and not item.sha256 for item in run.artifacts)),
+        None,
+    )

@@ -247,6 +247,7 @@ def run_text(run: Run, hint: str = "") -> str:
         more = ", ..." if len(run.artifacts) > len(first) else ""
         lines.append(f"  files   {run.work} ({count_of(len(run.artifacts), 'file')}: {', '.join(first)}{more})")
     lines += [f"  logs    {folder}" for folder in run.logdirs][:5]
+    lines += [f"  note    {note}" for note in run.notes]
     if hint:
         lines.append(f"  hint    {hint}")
     if run.state == "done":

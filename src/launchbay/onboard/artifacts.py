@@ -1,4 +1,7 @@
-"""What a run made: models found by their content, with sha256; and the folders that hold event files."""
+"""What a run made: models found by their content, with sha256; and the folders that hold event files.
+
+A script leaves whatever it likes behind, so looking at it may raise anything; how the run ended must not depend on it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,25 @@ import hashlib
 import os
 import stat
 import zipfile
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-__all__ = ["find_artifacts", "model_format", "snapshot"]
+from .refused import Refused
+
+__all__ = ["Stock", "find_artifacts", "model_format", "snapshot", "take_stock"]
 
 _MAGIC = ((b"\x89HDF\r\n\x1a\n", "hdf5"), (b"\x93NUMPY", "numpy"))
 _MOST_FILES = 500  # files that are no models; a script that writes more is not helped by a longer list
+_HASHED_MODELS = 4 << 30  # bytes: a few seconds, for which the end of the run is held up
+_HASHED_FILES = 256 << 20
+_Kinds = List[Tuple[str, str]]
+
+
+class Stock(NamedTuple):
+    """What a run made. Paths are relative; a sha256 is None where hashing would have taken too long, and a note says so."""
+
+    artifacts: List[Dict[str, Any]]
+    logdirs: List[str]
+    notes: List[str]
 
 
 def snapshot(folder: str) -> Dict[str, Tuple[int, int]]:
@@ -26,26 +42,49 @@ def snapshot(folder: str) -> Dict[str, Tuple[int, int]]:
     return found
 
 
-def find_artifacts(folder: str, before: Dict[str, Tuple[int, int]]) -> Tuple[List[Dict[str, Any]], List[str]]:
-    """Return (artifacts, log folders), paths relative to `folder`; the best model first, other files after the models."""
-    fresh = [path for path, state in snapshot(folder).items() if before.get(path) != state]
-    logdirs = sorted({os.path.dirname(path) for path in fresh if ".tfevents." in os.path.basename(path)})
+def take_stock(folder: str, before: Dict[str, Tuple[int, int]]) -> Dict[str, Any]:
+    """Return what belongs into a result: ``artifacts``, ``logdirs`` and ``notes``, whatever there is to be found."""
+    try:
+        return find_artifacts(folder, before)._asdict()
+    except Refused as refusal:
+        return Stock([], [], [refusal.what])._asdict()
+
+
+def find_artifacts(folder: str, before: Dict[str, Tuple[int, int]]) -> Stock:
+    """Find what is new or changed: the best model first, other files after the models. Raises Refused and nothing else."""
+    try:
+        return _find(folder, before)
+    except Exception as error:  # the files are a stranger's: there is no list of what reading them may raise
+        raise Refused("what the script made could not be looked at: {}".format(_reason(error))) from error
+
+
+def _find(folder: str, before: Dict[str, Tuple[int, int]]) -> Stock:
+    changed = [path for path, state in snapshot(folder).items() if before.get(path) != state]
+    fresh = [path for path in changed if _is_text(path)]
+    logdirs = sorted({os.path.dirname(path) for path in fresh if "tfevents" in os.path.basename(path)})
     saved = sorted({os.path.dirname(path) for path in fresh if os.path.basename(path) == "saved_model.pb"})
     inside = tuple(item + os.sep for item in logdirs + saved if item != folder)
-    models = [(path, "savedmodel") for path in saved]
-    others: List[Tuple[str, str]] = []
+    models: _Kinds = [(path, "savedmodel") for path in saved]
+    others: _Kinds = []
+    notes = []
+    if len(fresh) < len(changed):
+        notes.append("files whose names are no UTF-8 text are not listed: {}".format(len(changed) - len(fresh)))
     for path in fresh:
-        if path.startswith(inside) or ".tfevents." in path or os.path.islink(path):
+        if path.startswith(inside) or "tfevents" in os.path.basename(path) or os.path.islink(path):
             continue
         with contextlib.suppress(OSError):
-            kind = model_format(path)
+            try:
+                kind = model_format(path)
+            except Refused as refusal:
+                notes.append("{}: {}".format(_plain(os.path.relpath(path, folder)), refusal.what))
+                kind = "file"
             (others if kind == "file" else models).append((path, kind))
     models.sort(key=_model_order)
-    entries = []
-    for path, kind in models + sorted(others)[:_MOST_FILES]:
-        with contextlib.suppress(OSError):  # what the script itself made unreadable is not worth the whole result
-            entries.append(_entry(folder, path, kind))
-    return entries, [os.path.relpath(path, folder) for path in logdirs]
+    entries = _entries(folder, models, _HASHED_MODELS) + _entries(folder, sorted(others)[:_MOST_FILES], _HASHED_FILES)
+    unhashed = [_plain(item["path"]) for item in entries if item["sha256"] is None]
+    if unhashed:
+        notes.append("too large to be hashed: {}{}".format(", ".join(unhashed[:3]), ", ..." if unhashed[3:] else ""))
+    return Stock(entries, [os.path.relpath(path, folder) for path in logdirs], notes)
 
 
 def model_format(path: str) -> str:
@@ -76,6 +115,8 @@ def _zip_format(path: str) -> str:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError):
         return "file"
+    except Exception as error:  # zipfile has no one error for a zip that it does not understand
+        raise Refused("looks like a zip, and cannot be read: {}".format(_reason(error))) from error
     if "config.json" in names and "metadata.json" in names:
         return "keras"
     if any(name.endswith("/data.pkl") for name in names):
@@ -83,24 +124,54 @@ def _zip_format(path: str) -> str:
     return "file"
 
 
-def _model_order(item: Tuple[str, str]) -> Tuple[bool, bool, float, str]:
-    """Best first: named best, then not a checkpoint among others, then the newest."""
-    path = item[0]
+def _model_order(item: Tuple[str, str]) -> Tuple[bool, bool, bool, float, str]:
+    """Best first: one that can be loaded, then named best, then not a checkpoint among others, then the newest."""
+    path, kind = item
     lowered = path.lower()
-    return ("best" not in os.path.basename(lowered), "checkpoint" in lowered, -os.path.getmtime(path), path)
+    is_named_best = "best" in os.path.basename(lowered)
+    return (kind != "keras", not is_named_best, "checkpoint" in lowered, -os.path.getmtime(path), path)
 
 
-def _entry(folder: str, path: str, kind: str) -> Dict[str, Any]:
+def _entries(folder: str, found: _Kinds, budget: int) -> List[Dict[str, Any]]:
+    """Describe files and folders; hash them in this order, as long as the budget of bytes lasts."""
+    entries = []
+    for path, kind in found:
+        with contextlib.suppress(OSError):  # what the script itself made unreadable is not worth the whole result
+            files = sorted(snapshot(path)) if os.path.isdir(path) else [path]
+            size = sum(os.path.getsize(item) for item in files)
+            digest = _hash(path, files) if size <= budget else None
+            budget -= size if digest else 0
+            entries.append({"path": os.path.relpath(path, folder), "format": kind, "sha256": digest, "bytes": size})
+    return entries
+
+
+def _hash(path: str, files: List[str]) -> Optional[str]:
     digest = hashlib.sha256()
-    size = 0
-    for item in sorted(snapshot(path)) if os.path.isdir(path) else [path]:
-        if os.path.isdir(path):
-            digest.update(os.path.relpath(item, path).encode() + b"\0")
+    for item in files:
+        if item != path:
+            digest.update(os.fsencode(os.path.relpath(item, path)) + b"\0")
         with open(item, "rb") as file:
             for chunk in iter(lambda: file.read(1 << 20), b""):
                 digest.update(chunk)
-                size += len(chunk)
-    return {"path": os.path.relpath(path, folder), "format": kind, "sha256": digest.hexdigest(), "bytes": size}
+    return digest.hexdigest()
+
+
+def _is_text(path: str) -> bool:
+    """Say whether a name can stand in a record; one of arbitrary bytes cannot."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _reason(error: Exception) -> str:
+    return _plain("{}: {}".format(type(error).__name__, error))[:200]
+
+
+def _plain(text: str) -> str:
+    """Leave out what would reach a terminal as a command."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _walk(folder: str) -> List[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 from .refused import Refused
 
-__all__ = ["Loaded", "evaluate", "load", "predict"]
+__all__ = ["Loaded", "evaluate", "find_unfit", "load", "predict"]
 
 _LOAD_ERRORS = (
     ArithmeticError,
@@ -73,12 +73,32 @@ def evaluate(loaded: Loaded, rows: list[list[float]], targets: list[float], batc
     return loss if math.isfinite(loss) else None
 
 
+def find_unfit(loaded: Loaded, rows: list[list[float]]) -> Optional[Tuple[int, int, str]]:
+    """Return the first number that the model's inputs cannot hold, as row, column (from 0) and what they hold instead.
+
+    Whole numbers that are too large for it count, and all others when the model takes whole numbers: NumPy would cut them.
+    """
+    import numpy as np
+
+    dtype = _dtype(loaded)
+    if dtype.startswith("float"):
+        return None
+    table = np.asarray(rows, dtype="float64")
+    with np.errstate(invalid="ignore"):  # what is too large for the type is found just below
+        found = np.argwhere(table.astype(dtype).astype("float64") != table)
+    return (int(found[0][0]), int(found[0][1]), dtype) if len(found) else None
+
+
 def _inputs(loaded: Loaded, rows: list[list[float]]) -> Any:
     import numpy as np
 
-    dtype = str(loaded.model.inputs[0].dtype)
-    table = np.asarray(rows, dtype=dtype if dtype.startswith(("float", "int", "uint")) else "float32")
+    table = np.asarray(rows, dtype="float64").astype(_dtype(loaded))
     return table.reshape(len(rows), *loaded.inputs[0])
+
+
+def _dtype(loaded: Loaded) -> str:
+    dtype = str(loaded.model.inputs[0].dtype)
+    return dtype if dtype.startswith(("float", "int", "uint")) else "float32"
 
 
 def _shapes(tensors: Any) -> list[tuple[int | None, ...]]:

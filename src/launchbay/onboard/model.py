@@ -19,7 +19,7 @@ from . import keras_adapter
 from .keras_archive import read_archive
 from .keras_layers import describe_compile, describe_model, find_foreign
 from .refused import Refused
-from .table import Table, read_table, split
+from .table import Table, find_column, read_table, split
 
 __all__ = ["evaluate", "inspect", "predict"]
 
@@ -75,6 +75,7 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
         loaded = keras_adapter.load(copy, str(request["model"]))
         _check_width(_width(loaded, str(request["model"])), len(inputs[0]), table)
         _check_one_output(loaded, str(request["model"]))
+        _check_fit(loaded, inputs, table, request.get("target", "first"))
         predictions = [row[0] for row in _answers(loaded, inputs, batch_size, str(request["model"]))]
         loss = keras_adapter.evaluate(loaded, inputs, targets, batch_size)
     return {"rows": len(targets), "loss": loss, **_metrics(targets, predictions), "notes": loaded.notes}
@@ -98,6 +99,8 @@ def predict(request: dict[str, Any]) -> dict[str, Any]:
         if table.width == width + 1:
             inputs, targets = split(table, request.get("target", "first"))
         _check_width(width, len(inputs[0]), table, or_target=True)
+        without = request.get("target", "first") if targets is not None else None
+        _check_fit(loaded, inputs[start:stop], table, without, first=start)
         answers = _answers(loaded, inputs[start:stop], batch_size, str(request["model"]))
     return {
         "rows": [start, stop],
@@ -182,6 +185,23 @@ def _check_width(width: int, got: int, table: Table, *, or_target: bool = False)
         more = ", or {} with the target".format(width + 1) if or_target else ""
         what = "the model takes {} input columns{}; the table has {}".format(width, more, got)
         raise Refused(what, table.path + ":1", "check --target and the columns of the table")
+
+
+def _check_fit(
+    loaded: keras_adapter.Loaded, inputs: list[list[float]], table: Table, target: Any, first: int = 0
+) -> None:
+    """Refuse a number that would reach the model as another one; `target` is the column that inputs lack, or None."""
+    unfit = keras_adapter.find_unfit(loaded, inputs)
+    if unfit is None:
+        return
+    row, index, dtype = unfit
+    column = index + (target is not None and index >= find_column(table, target))
+    name = " ({!r})".format(table.columns[column]) if table.columns else ""
+    what = "column {}{} holds {}, and the model takes whole numbers ({})".format(
+        column + 1, name, inputs[row][index], dtype
+    )
+    where = "{}:{}".format(table.path, table.first_line + first + row)
+    raise Refused(what, where, "the table that the model was trained on, prepared in the same way")
 
 
 def _check_one_output(loaded: keras_adapter.Loaded, path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 
 __all__ = ["fingerprint_path", "hash_file", "list_packages"]
 
@@ -19,9 +20,15 @@ def list_packages(site_packages: str) -> dict[str, str]:
 
 
 def fingerprint_path(path: str) -> str:
-    """Return what a path is: ``link:target`` or ``sha256:hex``."""
-    if os.path.islink(path):
+    """Return what a path is: ``link:target``, ``sha256:hex``, or ``special:`` with its kind as `ls -l` shows it.
+
+    A pipe or a device is not opened: reading it could take for ever.
+    """
+    mode = os.lstat(path).st_mode
+    if stat.S_ISLNK(mode):
         return "link:" + os.readlink(path)
+    if not stat.S_ISREG(mode):
+        return "special:" + stat.filemode(mode)[0]
     return "sha256:" + hash_file(path).hex()
 
 

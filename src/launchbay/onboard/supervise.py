@@ -18,18 +18,20 @@ import socket
 import subprocess
 import sys
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import artifacts
 from .gpu import GpuWatch
 from .process import identify
 from .refused import Refused
+from .result import free_room, is_full, keep_room, write_json, write_result
 
 __all__ = ["run"]
 
 GRACE_S = 10.0
 """Seconds between SIGTERM and SIGKILL."""
 
+_LONGEST_WAIT_S = 3600.0
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -37,21 +39,54 @@ def run(request: Dict[str, Any]) -> Dict[str, Any]:
     """Run ``argv`` in ``work`` to its end. Answers on the channel once the script has started; returns the result."""
     folder = request["folder"]
     _become_subreaper()
-    write_json(os.path.join(folder, "process.json"), identify(os.getpid()))
     watch = _Watch(request)
-    before = artifacts.snapshot(request["work"])
+    before = _begin(watch, folder)
+    answer(request["channel"], {"v": 1, "ok": True, "result": {"pid": os.getpid()}})
+    result = {**watch.wait(), "supervisor_cpu_seconds": _own_cpu_s()}
     try:
+        # before what the script left behind is looked at: whatever comes of that, how it ended is known
+        write_result(folder, {**result, "taking_stock": True})
+        result.update(artifacts.take_stock(request["work"], before))
+        result["supervisor_cpu_seconds"] = _own_cpu_s()
+        _write_last(folder, result)
+    finally:
+        free_room(folder)
+    return result
+
+
+def _begin(watch: _Watch, folder: str) -> Dict[str, Tuple[int, int]]:
+    """Start the script; return what lay in its folder before. Raises Refused, with the result written, if it cannot be."""
+    try:
+        keep_room(folder)
+        write_json(os.path.join(folder, "process.json"), identify(os.getpid()))
+        before = artifacts.snapshot(watch.request["work"])
         watch.start()
     except OSError as error:
-        write_json(os.path.join(folder, "result.json"), {"state": "failed", "exit_code": 127, "signal": None})
-        raise Refused("the script could not be started: {}".format(error)) from error
-    answer(request["channel"], {"v": 1, "ok": True, "result": {"pid": os.getpid()}})
-    result = watch.wait()
-    result["artifacts"], result["logdirs"] = artifacts.find_artifacts(request["work"], before)
+        why = "the script could not be started: {}".format(error)
+        free_room(folder)
+        with contextlib.suppress(OSError):  # on a full disk: our starter says why, and tries once more
+            write_json(
+                os.path.join(folder, "result.json"),
+                {"state": "failed", "exit_code": 127, "signal": None, "notes": [why]},
+            )
+        raise Refused(why) from error
+    return before
+
+
+def _write_last(folder: str, result: Dict[str, Any]) -> None:
+    """Write the whole result; where the disk is too full for the list of what was made, at least that it is."""
+    try:
+        write_result(folder, result)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        note = "the disk was full: what the script made is not listed"
+        write_result(folder, {**result, "artifacts": [], "logdirs": [], "notes": [note]})
+
+
+def _own_cpu_s() -> float:
     own = os.times()
-    result["supervisor_cpu_seconds"] = round(own.user + own.system, 3)
-    write_json(os.path.join(folder, "result.json"), result)
-    return result
+    return round(own.user + own.system, 3)
 
 
 def answer(channel: Any, value: Dict[str, Any]) -> None:
@@ -75,9 +110,9 @@ class _Watch:
         self.timed_out = False
         self.kill_at: Optional[float] = None
         self.gpu = GpuWatch()
+        self.signals = _signal_socket()  # from here on, being asked to stop is not missed
 
     def start(self) -> None:
-        self.signals = _signal_socket()
         log = os.open(os.path.join(self.request["folder"], "output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.began = time.monotonic()
         self.child = subprocess.Popen(
@@ -110,7 +145,8 @@ class _Watch:
     def _sleep(self) -> None:
         times = [self.gpu.next_at, self.stop_at if not self.timed_out else None, self.kill_at]
         left = [max(0.0, at - time.monotonic()) for at in times if at is not None]
-        woken = select.select([self.signals], [], [], min(left) if left else None)[0]
+        # the system takes no wait of months, and a person may set a limit of some
+        woken = select.select([self.signals], [], [], min([*left, _LONGEST_WAIT_S]) if left else None)[0]
         came = set(self.signals.recv(4096)) if woken else set()
         if came & {signal.SIGTERM, signal.SIGINT} and not self.asked_to_stop:
             self.asked_to_stop = True
@@ -182,16 +218,6 @@ def children() -> List[int]:
             return [int(item) for item in file.read().split()]
     except OSError:
         return []
-
-
-def write_json(path: str, value: Dict[str, Any]) -> None:
-    """Write a record in one step."""
-    temporary = "{}.{}.tmp".format(path, os.getpid())
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _signal_socket() -> socket.socket:

@@ -8,13 +8,11 @@ import math
 import re
 from typing import Any, NamedTuple
 
+from .header import has_header, is_name
 from .refused import Refused
 
-__all__ = ["Refused", "Table", "read_table", "split"]
+__all__ = ["Refused", "Table", "find_column", "read_table", "split"]
 
-_MISSING = frozenset(
-    ("nan", "+nan", "-nan", "na", "n/a", "null", "none", "inf", "+inf", "-inf", "infinity", "-infinity")
-)
 _PACKED = (
     (b"\x1f\x8b", "a gzip file"),
     (b"PK\x03\x04", "a zip archive"),
@@ -27,11 +25,15 @@ _CSV_HINT = "save it as comma-separated text in UTF-8"
 
 
 class Table(NamedTuple):
-    """Rows of finite numbers, all of one length; `columns` is None where the file has no header."""
+    """Rows of finite numbers, all of one length; `columns` is None where the file has no header.
+
+    `first_line` is the line of the file in which the first row stands; each of the others has the next one.
+    """
 
     path: str
     columns: list[str] | None
     rows: list[list[float]]
+    first_line: int = 1
 
     @property
     def width(self) -> int:
@@ -42,7 +44,7 @@ class Table(NamedTuple):
 def read_table(path: str) -> Table:
     """Read a CSV file of numbers, with or without a header.
 
-    The first row is a header when it holds at least one name; a row of numbers is data, whatever was meant.
+    The first row is a header when it holds names (`has_header`); a row of numbers is data, whatever was meant.
     A byte order mark, CRLF, quoted cells and blank lines at the end are accepted. Raises Refused with file,
     line and column for anything else. About 32 bytes of memory per cell.
     """
@@ -51,19 +53,19 @@ def read_table(path: str) -> Table:
     reader = csv.reader(stream, strict=True)
     columns = None
     try:
-        first = next(reader, [])
-        columns = _header(first, path)
-        start = stream.tell() if columns else 0
-        if columns is None:
-            stream.seek(0)
-            reader = csv.reader(stream, strict=True)
+        first, second = next(reader, []), next(reader, [])
+        stream.seek(0)
+        reader = csv.reader(stream, strict=True)
+        if has_header(first, second):
+            columns = _header(next(reader), path)
+        start, line = stream.tell(), reader.line_num + 1
         rows = _rows(reader, len(first), columns, path, is_odd=_is_odd(text, start))
     except csv.Error as error:
         where = "{}:{}".format(path, reader.line_num)
         raise Refused("not valid CSV: {}".format(error), where, "look for an open quote") from error
     if not rows:
         raise Refused("the table has column names but no rows", path, "a row of numbers under the names")
-    return Table(path, columns, rows)
+    return Table(path, columns, rows, line)
 
 
 def split(table: Table, target: str | int = "first") -> tuple[list[list[float]], list[float]]:
@@ -76,7 +78,7 @@ def split(table: Table, target: str | int = "first") -> tuple[list[list[float]],
         raise Refused(
             "the table has one column; a target and at least one input are needed", table.path, "add the input columns"
         )
-    index = _find_column(table, target)
+    index = find_column(table, target)
     if index == 0:
         return [row[1:] for row in table.rows], [row[0] for row in table.rows]
     return [row[:index] + row[index + 1 :] for row in table.rows], [row[index] for row in table.rows]
@@ -112,11 +114,9 @@ def _is_odd(text: str, start: int) -> bool:
     return "_" in text[start:] or not text.isascii()
 
 
-def _header(cells: list[str], path: str) -> list[str] | None:
-    """Return the names in the first row, or None when it is data."""
+def _header(cells: list[str], path: str) -> list[str]:
+    """Return the names in the header."""
     names = [cell.strip() for cell in cells]
-    if not any(_is_name(name) for name in names):
-        return None
     for index, name in enumerate(names):
         if not name:
             raise Refused(
@@ -124,17 +124,13 @@ def _header(cells: list[str], path: str) -> list[str] | None:
                 "{}:1".format(path),
                 "an index column saved with the table? Save it without (pandas: to_csv(..., index=False))",
             )
-        if not _is_name(name) and _problem(name):
+        if not is_name(name) and _problem(name):
             raise Refused(
                 "column {} of the first row holds {}, neither a name nor a number".format(index + 1, _short(name)),
                 "{}:1".format(path),
                 "names in every column of the header, or no header",
             )
     return names
-
-
-def _is_name(cell: str) -> bool:
-    return bool(cell) and cell[0] not in "0123456789+-." and cell.lower() not in _MISSING
 
 
 def _rows(reader: Any, width: int, columns: list[str] | None, path: str, *, is_odd: bool) -> list[list[float]]:
@@ -200,7 +196,8 @@ def _width_hint(cells: list[str]) -> str:
     return "every row must have as many cells as the first"
 
 
-def _find_column(table: Table, target: str | int) -> int:
+def find_column(table: Table, target: str | int) -> int:
+    """Return the index of the target column. Raises Refused when there is no such column, or two of that name."""
     columns = table.columns or []
     if target == "first":
         return 0

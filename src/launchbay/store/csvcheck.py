@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Literal, cast
 
 from launchbay.errors import UserError
+from launchbay.onboard.header import MISSING, has_header
 
 __all__ = ["CsvShape", "check_csv"]
 
@@ -28,9 +29,7 @@ _SAMPLE_ROWS = 200
 _LONGEST = 1 << 24  # characters of one line: a file without line ends must not fill the memory
 _PROGRESS_ROWS = 1 << 16
 _NAMED = re.compile(r"\.(csv|tsv)(\.gz)?\Z", re.IGNORECASE)
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")  # text to float(), but no column's name
 _DELIMITERS = ("\t", ";", ",")  # where several fit, the one that least often stands inside a cell
-_MISSING = frozenset({"nan", "na", "n/a", "#n/a", "null", "none", "?"})  # how pandas, R and the UCI files write it
 
 _Kind = Literal["number", "text", "nan", "empty", "inf"]
 
@@ -144,7 +143,7 @@ def _find_layout(sample: str) -> _Layout | None:
     return _Layout(
         delimiter=delimiter,
         columns=columns,
-        has_header=len(rows[0]) == columns and _is_header(rows[0]),
+        has_header=len(rows[0]) == columns and has_header(rows[0], rows[1] if len(rows) > 1 else ()),
         is_plain=columns > 1 and len(rows) > 1 and not is_code,
     )
 
@@ -159,17 +158,11 @@ def _sample_rows(sample: str, delimiter: str) -> list[list[str]]:
     return rows
 
 
-def _is_header(row: Sequence[str]) -> bool:
-    kinds = {_kind(cell) for cell in row}
-    is_data = any(_DECIMAL_COMMA.fullmatch(cell.strip()) for cell in row)
-    return "text" in kinds and kinds <= {"text", "empty"} and not is_data
-
-
 def _kind(cell: str) -> _Kind:
     bare = cell.strip()
     if not bare:
         return "empty"
-    if bare.lower() in _MISSING:
+    if bare.lower() in MISSING:
         return "nan"
     try:
         value = float(bare)

@@ -2,6 +2,9 @@
 
 A run's folder holds `record.json` (written once, before the script starts), `process.json` (who watches over it) and
 `result.json` (how it ended), the last two written by the supervisor. The state is observed from them, never stored.
+
+The result is written twice: how the run ended as soon as it has, and again with what it made once that has been looked
+at. In between it says ``taking_stock``, and the run still counts as running, as long as its supervisor lives.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from launchbay.errors import NotFound, StateError, UsageError
 from launchbay.files import read_json, sha256_file, write_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
+from launchbay.store.fields import FLAG, INTEGER, MAPPING, NUMBER, TEXT, Kind, check_fields, fields, list_of, optional
 
 __all__ = [
     "Artifact",
@@ -25,6 +29,7 @@ __all__ = [
     "find_model_run",
     "find_run",
     "list_runs",
+    "open_runs",
     "process_alive",
     "read_run",
     "write_run",
@@ -33,11 +38,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A file or folder that a run made: `format` says what its content is."""
+    """A file or folder that a run made: `format` says what its content is; `sha256` is None where it was too large."""
 
     path: Path
     format: str
-    sha256: str
+    sha256: str | None
     bytes: int
 
     @property
@@ -48,7 +53,10 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One execution of a person's script. CPU and wall in seconds, memory in bytes; unknown is None."""
+    """One execution of a person's script. CPU and wall in seconds, memory in bytes; unknown is None.
+
+    `has_stock` says whether what it made was looked at; `notes` are for the person.
+    """
 
     id: str
     folder: Path
@@ -73,6 +81,8 @@ class Run:
     timed_out: bool = False
     artifacts: Sequence[Artifact] = ()
     logdirs: Sequence[Path] = ()
+    notes: Sequence[str] = ()
+    has_stock: bool = False
 
     @property
     def work(self) -> Path:
@@ -91,7 +101,7 @@ class Run:
 
     def as_json(self) -> Mapping[str, Any]:
         """Return its fields; `artifacts` are absolute paths with the best model first, `models` says more of them."""
-        hidden = ("id", "artifacts", "supervisor", "data_files")
+        hidden = ("id", "artifacts", "supervisor", "data_files", "has_stock")
         return {
             "run": self.id,
             **{name: value for name, value in fields_of(self).items() if name not in hidden},
@@ -130,53 +140,64 @@ def write_run(folder: Path, record: Mapping[str, Any]) -> None:
     write_json(folder / "record.json", record, durable=True)
 
 
+_PROCESS = {"pid": INTEGER, "start": optional(INTEGER), "boot": optional(TEXT)}
+_RECORD = {
+    **dict.fromkeys(("instance", "fleet", "image", "digest", "script"), TEXT),
+    "args": list_of(TEXT),
+    "data": optional(TEXT),
+    "data_files": MAPPING,
+    "created_at": NUMBER,
+}
+_OUTCOME = {
+    "exit_code": optional(INTEGER),
+    "signal": optional(TEXT),
+    "seconds": optional(NUMBER),
+    "cpu_seconds": optional(NUMBER),
+    "peak_memory_bytes": optional(INTEGER),
+    "supervisor_cpu_seconds": optional(NUMBER),
+    "gpu": optional(MAPPING),
+}
+_ARTIFACT = {"path": TEXT, "format": TEXT, "sha256": optional(TEXT), "bytes": INTEGER}
+_RESULT = {
+    **_OUTCOME,
+    "state": TEXT,
+    "timed_out": optional(FLAG),
+    "taking_stock": optional(FLAG),
+    "artifacts": optional(list_of(fields(_ARTIFACT))),
+    "logdirs": optional(list_of(TEXT)),
+    "notes": optional(list_of(TEXT)),
+}
+
+
 def read_run(folder: Path) -> Run:
     """Read a run as it stands now. Raises FileNotFoundError when there is none, StateError when damaged."""
-    record = read_json(folder / "record.json")
-    if lacking := [key for key in _RECORD if key not in record]:
-        where = str(folder / "record.json")
-        raise StateError(f"record is damaged: it lacks {', '.join(lacking)}", where=where, hint="bay doctor")
-    try:
-        return _read_parts(folder, record)
-    except (AttributeError, KeyError, OSError, TypeError) as error:
-        why = f"result or process record is damaged ({type(error).__name__}: {error})"
-        raise StateError(why, where=str(folder), hint="bay doctor") from error
-
-
-def _read_parts(folder: Path, record: Mapping[str, Any]) -> Run:
-    process = _read_if_there(folder / "process.json")
-    result = _read_if_there(folder / "result.json")
-    if result is None and process is not None and not process_alive(process):
-        result = _read_if_there(folder / "result.json")  # it may have ended between the two looks
-    state = _state(process, result, record)
-    work = folder / "work"
+    record = _read(folder / "record.json", _RECORD | {"client": optional(fields(_PROCESS))})
+    process = _read_if_there(folder / "process.json", _PROCESS)
+    result = _read_if_there(folder / "result.json", _RESULT)
+    is_alive = process_alive(process)
+    if process is not None and not is_alive and (result is None or result.get("taking_stock")):
+        result = _read_if_there(folder / "result.json", _RESULT)  # it may have been written between the two looks
+    has_stock = result is not None and not result.get("taking_stock")
+    if is_alive and not has_stock:
+        result = None  # its supervisor is still at it
     outcome = result or {}
-    known: dict[str, Any] = {key: record[key] for key in _RECORD} | {key: outcome.get(key) for key in _OUTCOME}
+    work = folder / "work"
+    known: dict[str, Any] = {key: record.get(key) for key in _RECORD} | {key: outcome.get(key) for key in _OUTCOME}
     return Run(
         id=folder.name,
         folder=folder,
-        state=state,
+        state=_state(process, result, record),
         supervisor=process,
         artifacts=tuple(
-            Artifact(path=work / item["path"], format=item["format"], sha256=item["sha256"], bytes=item["bytes"])
-            for item in outcome.get("artifacts", ())
+            Artifact(path=work / item["path"], format=item["format"], sha256=item.get("sha256"), bytes=item["bytes"])
+            for item in outcome.get("artifacts") or ()
         ),
-        logdirs=tuple(work / item for item in outcome.get("logdirs", ())),
+        logdirs=tuple(work / item for item in outcome.get("logdirs") or ()),
+        notes=tuple(outcome.get("notes") or ()),
         timed_out=bool(outcome.get("timed_out")),
+        has_stock=has_stock,
         **known,
     )
-
-
-_RECORD = ("instance", "fleet", "image", "digest", "script", "args", "data", "data_files", "created_at")
-_OUTCOME = (
-    "exit_code",
-    "signal",
-    "seconds",
-    "cpu_seconds",
-    "peak_memory_bytes",
-    "supervisor_cpu_seconds",
-    "gpu",
-)
 
 
 def _state(process: Mapping[str, Any] | None, result: Mapping[str, Any] | None, record: Mapping[str, Any]) -> str:
@@ -189,9 +210,20 @@ def _state(process: Mapping[str, Any] | None, result: Mapping[str, Any] | None, 
     return "lost"
 
 
-def _read_if_there(path: Path) -> dict[str, Any] | None:
+def _read(path: Path, wanted: Mapping[str, Kind]) -> dict[str, Any]:
     try:
-        return read_json(path)
+        value = read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise StateError(f"record cannot be read: {error.strerror}", where=str(path), hint="bay doctor") from error
+    check_fields(value, wanted, where=path)
+    return value
+
+
+def _read_if_there(path: Path, wanted: Mapping[str, Kind]) -> dict[str, Any] | None:
+    try:
+        return _read(path, wanted)
     except FileNotFoundError:
         return None
 
@@ -199,6 +231,17 @@ def _read_if_there(path: Path) -> dict[str, Any] | None:
 def list_runs(home: Home) -> Iterator[Run]:
     """Yield all runs, oldest first; a folder without a readable record is skipped (`bay doctor` names it)."""
     yield from _readable(home, _names(home))
+
+
+def open_runs(home: Home) -> Iterator[Run]:
+    """Yield the runs that are not over, oldest first. Most are, and those are not even read: `bay ps` must not grow."""
+    names = [name for name in _names(home) if _may_be_open(f"{home.runs}/{name}")]
+    yield from (run for run in _readable(home, names) if not run.is_over)
+
+
+def _may_be_open(folder: str) -> bool:
+    """Say whether a run has no result, or one that its supervisor will add to: it keeps room for that until the end."""
+    return not os.path.exists(f"{folder}/result.json") or os.path.exists(f"{folder}/result.reserve")
 
 
 def _names(home: Home) -> list[str]:
@@ -209,7 +252,7 @@ def _readable(home: Home, names: Iterable[str]) -> Iterator[Run]:
     for name in names:
         try:
             yield read_run(home.runs / name)
-        except (FileNotFoundError, NotADirectoryError, StateError, KeyError):
+        except (FileNotFoundError, NotADirectoryError, StateError):
             continue
 
 
@@ -236,7 +279,12 @@ def find_run(home: Home, reference: str) -> Run:
 
 
 def find_model_run(home: Home, path: Path) -> tuple[Run, str] | None:
-    """Return the run that made this very file (by sha256) and the hash, or None when no run of ours did."""
+    """Return the run that made this very file (by sha256) and the hash, or None when no run of ours did.
+
+    Raises UsageError for what is no regular file: reading a pipe could take for ever.
+    """
+    if not path.is_file():
+        raise UsageError("not a regular file", where=str(path), hint="the path of a .keras file")
     digest = sha256_file(path)
     for run in reversed(list(list_runs(home))):
         if any(artifact.sha256 == digest for artifact in run.artifacts):

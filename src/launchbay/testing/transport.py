@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from launchbay.transport.base import Completed
 
@@ -28,9 +28,10 @@ class RecordingTransport:
         """Remember the command; give the next answer's code."""
         return self.run(argv).code
 
-    def start(self, argv: Sequence[str], *, data: bytes, errors: str) -> bytes:
-        """Remember the command; give the next answer's first line."""
-        return self.run(argv).stdout.split(b"\n")[0]
+    def start(self, argv: Sequence[str], *, data: bytes, errors: str, variables: Mapping[str, str]) -> Completed:
+        """Remember the command; give the next answer, of what it says the first line."""
+        answer = self.run(argv)
+        return replace(answer, stdout=answer.stdout.split(b"\n")[0])
 
     def put(self, source: str, target: str) -> None:
         """Remember the copy."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,8 +30,12 @@ class Transport(Protocol):
     def attach(self, argv: Sequence[str]) -> int:
         """Run a command on the caller's own terminal; return its code."""
 
-    def start(self, argv: Sequence[str], *, data: bytes, errors: str) -> bytes:
-        """Start a program that outlives us, feed it `data`, return the first line it answers; its stderr goes to a file."""
+    def start(self, argv: Sequence[str], *, data: bytes, errors: str, variables: Mapping[str, str]) -> Completed:
+        """Start a program that outlives us, with variables besides the instance's, and feed it `data`.
+
+        Its stderr goes to the file `errors`. Returns once it has answered a line, which is `stdout`, with code 0; or
+        has ended without one: `stdout` is empty and the code its own.
+        """
 
     def put(self, source: str, target: str) -> None:
         """Copy a file or folder of ours to the instance."""

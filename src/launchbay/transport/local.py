@@ -19,6 +19,8 @@ from launchbay.transport.base import Completed
 
 __all__ = ["LocalTransport"]
 
+_PATIENCE_S = 5.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalTransport:
@@ -58,27 +60,36 @@ class LocalTransport:
                 code = process.wait()
         return 128 - code if code < 0 else code
 
-    def start(self, argv: Sequence[str], *, data: bytes, errors: str) -> bytes:
-        """Start a program in a session of its own and return the first line it answers (empty when it died first)."""
+    def start(self, argv: Sequence[str], *, data: bytes, errors: str, variables: Mapping[str, str]) -> Completed:
+        """Start a program in a session of its own; return the first line it answers, or how it ended without one."""
+        command = self._resolve(argv)
         with open(errors, "ab") as log:
-            process = subprocess.Popen(
-                self._resolve(argv),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=dict(self.environment),
-                cwd=self.folder,
-                start_new_session=True,
-            )
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env={**self.environment, **variables},
+                    cwd=self.folder,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise self._explain(error, argv[0], command[0]) from error
         assert process.stdin is not None
         assert process.stdout is not None
-        with process.stdout:
-            for hand_over in (lambda: process.stdin.write(data), process.stdin.close):
-                with contextlib.suppress(BrokenPipeError):  # it died first; why stands in `errors`
-                    hand_over()
-            answer = process.stdout.readline()
-        process.returncode = 0  # it goes on without us; without this, Python warns that we left it running
-        return answer
+        try:
+            with process.stdout:
+                for hand_over in (lambda: process.stdin.write(data), process.stdin.close):
+                    with contextlib.suppress(BrokenPipeError):  # it died first; why stands in `errors`
+                        hand_over()
+                answer = process.stdout.readline()
+            if not answer:
+                _await_end(process)
+        finally:
+            if process.returncode is None:
+                process.returncode = 0  # it goes on without us; without this, Python warns that we left it running
+        return Completed(code=process.returncode, stdout=answer, stderr=b"")
 
     def put(self, source: str, target: str) -> None:
         """Copy into the instance; a relative target lies in its working folder. Raises UsageError for one outside."""
@@ -162,6 +173,15 @@ class LocalTransport:
         if not name:
             return text
         return text.replace(f"{self.folder}/", f"{name}:").replace(f"{self.environment['HOME']}/", f"{name}:~/")
+
+
+def _await_end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a program that will not answer any more; one that lives on all the same is of no use, and is ended."""
+    try:
+        process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextlib.contextmanager
