@@ -19,6 +19,9 @@ from launchbay.experiment import demo
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.providers.local import LocalProvider
+from launchbay.store.journal import open_journal
+from launchbay.testing import RecordingReporter
+from tests.lifecycle.killing import count_crossings, kill_at
 
 
 @pytest.mark.image("tensorflow")
@@ -122,7 +125,7 @@ def test_nobody_left_to_hear_it_does_not_keep_the_instances(bay: Bay) -> None:
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_being_ended_is_like_an_interrupt(bay: Bay, on_tiny: str, sign: signal.Signals) -> None:
     process = held_demo(on_tiny)
-    assert [item.name for item in bay.provider.observe()] == ["demo-1", "demo-2", "demo-3"]
+    assert [item.name[-2:] for item in bay.provider.observe()] == ["-1", "-2", "-3"]
     process.send_signal(sign)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "\nbay: interrupted\n")
@@ -130,7 +133,7 @@ def test_being_ended_is_like_an_interrupt(bay: Bay, on_tiny: str, sign: signal.S
     assert bay.provider.observe() == []
 
 
-def test_what_a_killed_demo_left_is_removed_by_the_next(bay: Bay, on_tiny: str) -> None:
+def test_what_a_killed_demo_left_is_removed_by_the_next(bay: Bay, reporter: RecordingReporter, on_tiny: str) -> None:
     process = held_demo(on_tiny)
     with pytest.raises(Conflict, match="another demo runs"):
         demo(bay, write=lambda _: None, tell=lambda _: None)
@@ -138,17 +141,31 @@ def test_what_a_killed_demo_left_is_removed_by_the_next(bay: Bay, on_tiny: str) 
     process.kill()
     process.communicate()
     assert len(bay.provider.observe()) == 3
-    told: list[str] = []
     with pytest.raises(ScriptFailed):
-        demo(bay, write=lambda _: None, tell=told.append)
-    assert told[0].endswith("--name demo")
+        demo(bay, write=lambda _: None, tell=lambda _: None)
     assert bay.provider.observe() == []
+    assert any("an earlier demo had left" in note for note in reporter.notes)
 
 
-def test_a_persons_own_fleet_of_that_name_is_left_alone(bay: Bay, on_tiny: str) -> None:
-    mine = fleet.launch(bay, on_tiny, count=experiment.COUNT, name="demo").instances
-    told: list[str] = []
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+def test_a_demo_that_is_killed_while_it_launches_is_removed_too(bay: Bay, on_tiny: str, part: float) -> None:
+    def launch(name: str) -> None:
+        with experiment._launched(bay, name, {}, lambda _: None):  # noqa: SLF001 - what is killed on purpose
+            pass
+
+    crossings = count_crossings(lambda: launch("demo-0000"))
+    created = [number for number, step in enumerate(crossings, start=1) if "create" in step or "rename" in step]
+    assert kill_at(created[int(len(created) * part * 0.6)], lambda: launch("demo-1111"))
     with pytest.raises(ScriptFailed):
-        demo(bay, write=lambda _: None, tell=told.append)
-    assert "--name demo-" in told[0]
+        demo(bay, write=lambda _: None, tell=lambda _: None)
+    assert on_tiny
+    assert bay.provider.observe() == []
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
+        assert list(journal.unfinished("launch")) == []
+
+
+def test_a_persons_own_fleet_is_left_alone(bay: Bay, on_tiny: str) -> None:
+    mine = fleet.launch(bay, on_tiny, count=experiment.COUNT, name="demo").instances
+    with pytest.raises(ScriptFailed):
+        demo(bay, write=lambda _: None, tell=lambda _: None)
     assert bay.provider.observe() == list(mine)

@@ -27,7 +27,7 @@ from tools.source import PACKAGE, Import, Module, imports, read_package
 __all__ = ["CHECKS", "LAYERS", "complaints"]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "files", "home", "jsonable", "onboard", "ports", "settings", "units"),
+    ("errors", "fields", "files", "home", "jsonable", "onboard", "ports", "settings", "units"),
     ("spec",),
     ("catalog",),
     ("cost", "images"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from pathlib import Path
 
 from launchbay.api import curves as curves_api
 from launchbay.api import data as data_api
-from launchbay.api import fleet, listing, models, runs
-from launchbay.errors import Conflict, LaunchbayError, ScriptFailed, UsageError
-from launchbay.files import locked
+from launchbay.api import fleet, models, runs
+from launchbay.errors import Conflict, LaunchbayError, NotFound, ScriptFailed, UsageError
+from launchbay.files import locked, write_atomic
 from launchbay.home import random_letters
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.launch import Launch
@@ -27,9 +28,6 @@ __all__ = ["Demo", "demo"]
 
 COUNT = 3
 IMAGE = "tensorflow"
-_MARK = "demo"
-"""A file in the folder of each of the demo's instances."""
-
 Tell = Callable[[str], None]
 
 
@@ -73,7 +71,7 @@ def demo(
         source = Path(data).expanduser() if data is not None else project / "data"
         splits = find_splits(source)
         _remove_left(bay)
-        name = _free_name(bay)
+        name = f"demo-{random_letters(4)}"  # nobody else calls a fleet so: a later demo may remove it by its name
         tell(f"\n== bay launch {IMAGE} -n {COUNT} --name {name}")
         with _launched(bay, name, seconds, tell) as launched:
             _tell_launch(launched, tell)
@@ -140,26 +138,32 @@ def _alone(bay: Bay) -> Iterator[None]:
         yield
 
 
+def _note(bay: Bay) -> Path:
+    """Return the file that holds the name of the demo's fleet from before its launch until it is gone."""
+    return bay.home.root / "demo"
+
+
 def _remove_left(bay: Bay) -> None:
-    """Remove what a demo that was killed has left: no living one holds the lock, and a person's own have no mark."""
-    for name in dict.fromkeys(item.fleet for item in bay.provider.observe() if (item.root / _MARK).exists()):
-        fleet.terminate(bay, name)
-        bay.reporter.note(f"Removed {name}, which an earlier demo had left.")
+    """Remove what a demo that was killed has left, however far it had come; no living one holds the lock."""
+    with contextlib.suppress(FileNotFoundError, NotFound):
+        name = _note(bay).read_text(encoding="utf-8")
+        if fleet.terminate(bay, name).names:
+            bay.reporter.note(f"Removed {name}, which an earlier demo had left.")
 
 
 @contextmanager
 def _launched(bay: Bay, name: str, seconds: dict[str, float], tell: Tell) -> Iterator[Launch]:
     """Launch the demo's fleet and remove it again, before anything is told that nobody may be left to hear."""
     began = time.monotonic()
+    write_atomic(_note(bay), name.encode(), durable=True)
     launched = fleet.launch(bay, IMAGE, count=COUNT, name=name)
     try:
-        for item in launched.instances:
-            (item.root / _MARK).touch()
         seconds["launch"] = round(time.monotonic() - began, 2)
         yield launched
     finally:
         began = time.monotonic()
         fleet.terminate(bay, name)
+        _note(bay).unlink(missing_ok=True)
         seconds["terminate"] = round(time.monotonic() - began, 2)
         tell(f"\n== bay terminate {name}\nleft of it: {_count_left(bay, launched)} instances and processes")
 
@@ -167,11 +171,6 @@ def _launched(bay: Bay, name: str, seconds: dict[str, float], tell: Tell) -> Ite
 def _interrupt() -> str:
     """Let Ctrl-C during the training end the whole demo, and the run with its instance."""
     raise KeyboardInterrupt
-
-
-def _free_name(bay: Bay) -> str:
-    taken = {item.fleet for item in listing.ps(bay)}
-    return "demo" if "demo" not in taken else f"demo-{random_letters(4)}"
 
 
 def _tell_launch(launched: Launch, tell: Tell) -> None:

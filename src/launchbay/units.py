@@ -20,8 +20,8 @@ def count_of(count: int, noun: str) -> str:
 
 
 def format_number(value: float) -> str:
-    """Write a number with four decimals; one of many digits by its power of ten: ``5.2296e+59``."""
-    return f"{value:.4f}" if abs(value) < 1e7 else f"{value:.4e}"
+    """Write a number with four decimals; one that these do not show by its power of ten: ``5.2296e+59``, ``3.2000e-06``."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.4e}"
 
 
 def format_bytes(count: float) -> str:

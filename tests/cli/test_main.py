@@ -275,11 +275,11 @@ def test_an_error_that_nobody_reads_keeps_its_code(bay_command: list[str], argum
 
 def test_a_name_that_is_no_text_can_be_shown(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
     def show(context: commands._Context) -> int:
-        context.show({}, lambda: "caf\udce9.csv")
+        context.show({}, lambda: "caf\udce9.csv\x1b[31m")
         return 0
 
     monkeypatch.setitem(commands._COMMANDS, "ps", show)  # noqa: SLF001
-    assert says("ps").out == "caf\\udce9.csv\n"
+    assert says("ps").out == "caf\\udce9.csv\\x1b[31m\n"
 
 
 @pytest.mark.parametrize(

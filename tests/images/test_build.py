@@ -397,8 +397,24 @@ def test_an_image_that_lost_its_record_is_built_again(
         record.write_text(text, encoding="utf-8")
     again, is_new = ensure_image(bay, reference)
     assert (is_new, again.digest, again.content) == (True, image.digest, image.content)
-    assert any("had lost its record; it is built again" in note for note in reporter.notes)
+    assert any("had lost its record; it was built again" in note for note in reporter.notes)
     assert verify_image(again).problems == []
+    assert list(bay.home.trash.glob("*")) == []
+
+
+def test_an_image_that_lost_its_record_stays_until_there_is_another(
+    bay: Bay, index: Index, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Instances may stand on it: a build that fails must not take it away."""
+    reference = recipe("alpha")
+    image, _ = ensure_image(bay, reference)
+    image.folder.chmod(0o755)
+    (image.folder / "record.json").unlink()
+    index.wheels.clear()
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty-cache"))
+    with pytest.raises(BuildError):
+        ensure_image(bay, reference)
+    assert image.python_path.exists()
     assert list(bay.home.trash.glob("*")) == []
 
 

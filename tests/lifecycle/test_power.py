@@ -119,10 +119,23 @@ def test_stop_takes_a_name_for_an_instance_before_it_takes_it_for_a_run(
     with pytest.raises(NotFound, match="no instance or fleet named 'run-20'"):
         stop(bay, "run-20")
     assert find_run(bay.home, run.id).state == "running"
-    ended = stop(bay, "latest")
-    assert (list(ended.names), ended.changed) == ([run.id], True)
+    ended = stop(bay, run.id[-5:])
+    assert (list(ended.names), ended.changed, ended.state) == ([run.id], True, "stopped")
     assert find_run(bay.home, run.id).state == "stopped"
-    assert not stop(bay, run.id).changed
+    for name in (run.id, "latest"):
+        again = stop(bay, name)
+        assert (again.changed, again.state) == (False, "stopped")
+
+
+def test_stopping_an_instance_counts_the_persons_processes_and_not_ours(
+    bay: Bay, two: Sequence[Instance], tmp_path: Path
+) -> None:
+    script = tmp_path / "project" / "train.py"
+    script.parent.mkdir()
+    script.write_text("import time; print('on', flush=True); time.sleep(600)\n", encoding="utf-8")
+    run = submit_run(bay, two[0], RunSpec(script=script))
+    wait_for(run.log)
+    assert change_power(bay, "stop", "exp-1").processes_ended == 1
 
 
 def test_all_of_a_fleet_is_asked_at_once(bay: Bay, two: Sequence[Instance], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from launchbay.files import locked
 from launchbay.home import Home
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.doctor import run_checks
 from launchbay.providers.local import damaged_instances
 from tests.providers.specs import make_instances
 
@@ -74,6 +75,21 @@ def test_a_missing_record_is_found_as_damage(bay: Bay, image: Image, home: Home)
     (home.instances / "a-file").write_text("", encoding="utf-8")
     assert [item.name for item in bay.provider.observe()] == ["exp-2"]
     assert damaged_instances(home) == [home.instances / "i-exp-1"]
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("created_at", '"abc"'), ("created_at", "1e400"), ("created_at", "null"), ("name", "5"), ("count", '"2"')],
+)
+def test_a_record_of_the_wrong_kind_is_damaged(bay: Bay, image: Image, home: Home, field: str, text: str) -> None:
+    make_instances(bay, image, 2)
+    path = home.instances / "i-exp-1" / "record.json"
+    record = {**json.loads(path.read_text(encoding="utf-8")), field: json.loads(text)}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert [item.name for item in bay.provider.observe()] == ["exp-2"]
+    assert damaged_instances(home) == [path.parent]
+    (found,) = [check for check in run_checks(bay) if check.name == "instance"]
+    assert str(path.parent) in found.found
 
 
 def test_the_fleet_is_listed_in_the_order_of_its_numbers(bay: Bay, image: Image) -> None:

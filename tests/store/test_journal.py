@@ -451,10 +451,7 @@ def test_what_gives_room_back_goes_on_without_a_journal_that_cannot_grow(path: P
         assert journal.entries() == []
 
 
-@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR | 22 << 8])
-def test_what_gives_room_back_goes_on_without_a_journal_that_cannot_be_opened(
-    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
+def refuse_to_connect(path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     connect = journal_module._connect  # noqa: SLF001 - what sqlite answers cannot be had otherwise
 
     def refuse(place: Path) -> sqlite3.Connection:
@@ -465,12 +462,31 @@ def test_what_gives_room_back_goes_on_without_a_journal_that_cannot_be_opened(
         return connect(place)
 
     monkeypatch.setattr(journal_module, "_connect", refuse)
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR | 22 << 8])
+def test_what_gives_room_back_only_reads_a_journal_that_cannot_be_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    with opened(path) as journal:
+        journal.end(journal.begin("launch", "exp", {}), "done")
+        journal.begin("launch", "half", {})
+    refuse_to_connect(path, monkeypatch, code)
     with pytest.raises(StateError, match="the journal cannot be opened: disk I/O error"), opened(path):
         pass
     notes: list[str] = []
     with opened(path, notes, frees=True) as journal:
+        assert journal.knows("launch", "exp")
+        assert [item.subject for item in journal.unfinished("launch")] == ["half"]
         journal.end(journal.begin("terminate", "exp", {}), "done")
     assert len(notes) == 1
+
+
+def test_what_gives_room_back_needs_no_journal_at_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_connect(path, monkeypatch, sqlite3.SQLITE_FULL)
+    with opened(path, frees=True) as journal:
+        assert not journal.knows("launch", "exp")
+        journal.end(journal.begin("terminate", "exp", {}), "done")
 
 
 def test_a_newer_journal_is_refused_also_by_what_gives_room_back(path: Path) -> None:

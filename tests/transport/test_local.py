@@ -292,3 +292,14 @@ def test_an_error_names_paths_as_they_are_typed(inside: LocalTransport, tmp_path
     os.mkfifo(f"{inside.folder}/pipe")
     with pytest.raises(UserError, match=r"`exp-1:pipe` is a named pipe \(exp-1:pipe\)"):
         inside.get("pipe", str(tmp_path / "x"))
+
+
+def test_a_folder_is_not_copied_into_itself(transport: LocalTransport, work: Path, tmp_path: Path) -> None:
+    (work / "a").mkdir()
+    with pytest.raises(UsageError, match="cannot be copied into itself"):
+        transport.put(str(tmp_path), "copy")
+    with pytest.raises(UsageError, match="cannot be copied into itself"):
+        transport.get("a", str(work / "a" / "b"))
+    assert sorted(path.name for path in work.rglob("*")) == ["a"]
+    transport.put(str(work / "a"), "ab")  # a name that only begins alike is another folder
+    assert (work / "ab").is_dir()

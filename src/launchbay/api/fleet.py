@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from launchbay.errors import UsageError
+from launchbay.errors import NotFound, UsageError
 from launchbay.lifecycle.bay import Bay, connect
 from launchbay.lifecycle.end import Ended, change_power, plan_end, terminate
 from launchbay.lifecycle.launch import Launch, launch_fleet
@@ -16,7 +17,7 @@ from launchbay.planning.fleet import Instance, Plan
 from launchbay.ports import Event
 from launchbay.runs.end import run_processes, stop_run
 from launchbay.spec.names import LATEST, is_run_id
-from launchbay.store.records import find_run
+from launchbay.store.records import Run, find_run
 
 __all__ = [
     "copy",
@@ -91,14 +92,29 @@ def _split_place(bay: Bay, text: str) -> tuple[Instance, str] | None:
 
 
 def stop(bay: Bay, name: str) -> Ended:
-    """Stop a fleet or an instance (all that runs in it ends, its files stay), or a run: its whole id, or ``latest``."""
-    if name == LATEST or is_run_id(name):  # no fleet can be called so
+    """Stop a fleet or an instance (all that runs in it ends, its files stay), or a run.
+
+    A run is named by its whole id, the last part of it, or ``latest``; a beginning could be meant for a fleet.
+    """
+    run = _find_run_to_stop(bay, name)
+    if run is None:
+        return change_power(bay, "stop", name)
+    own = run.supervisor["pid"] if run.supervisor else None
+    ended = sum(pid != own for pid in run_processes(run.id))
+    changed = bool(ended) or not run.is_over  # the script of a lost run may go on
+    run = stop_run(bay, run)
+    return Ended(verb="stop", names=[run.id], processes_ended=ended, state=run.state, changed=changed)
+
+
+def _find_run_to_stop(bay: Bay, name: str) -> Run | None:
+    if any(name in (item.fleet, item.name, item.id) for item in bay.provider.observe()):
+        return None
+    if name == LATEST or is_run_id(name):
+        return find_run(bay.home, name)
+    with contextlib.suppress(NotFound, UsageError):
         run = find_run(bay.home, name)
-        own = run.supervisor["pid"] if run.supervisor else None
-        ended = sum(pid != own for pid in run_processes(run.id))
-        changed = bool(ended) or not run.is_over  # the script of a lost run may go on
-        return Ended(verb="stop", names=[stop_run(bay, run).id], processes_ended=ended, changed=changed)
-    return change_power(bay, "stop", name)
+        return run if run.id.endswith(f"-{name}") else None
+    return None
 
 
 def start(bay: Bay, name: str) -> Ended:

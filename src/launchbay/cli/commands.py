@@ -17,7 +17,7 @@ import launchbay
 from launchbay.cli import render
 from launchbay.cli.console import ConsoleReporter, is_lively
 from launchbay.cli.ending import ended_like_interrupted
-from launchbay.cli.output import LastingStream, ReaderLeft, complain, write_bytes, write_text
+from launchbay.cli.output import LastingStream, ReaderLeft, complain, printable, write_bytes, write_text
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay, open_bay
 from launchbay.ports import Event
@@ -34,10 +34,17 @@ class _Context:
     bay: Bay
     reporter: ConsoleReporter
 
-    def show(self, value: object, text: Callable[[], str]) -> None:
-        """Print the value as JSON or as text, after all progress is off the screen."""
+    def show(self, value: object, text: Callable[[], str], *, is_drawn: bool = False) -> None:
+        """Print the value as JSON or as text, after all progress is off the screen.
+
+        Names of files and scripts may hold anything: what a terminal takes for a command is only let through where we
+        draw in colours.
+        """
         self.reporter.close()
-        shown = json.dumps(launchbay.to_json(value), indent=1) if self.arguments.json else text()
+        if self.arguments.json:
+            shown = json.dumps(launchbay.to_json(value), indent=1)
+        else:
+            shown = text() if is_drawn else printable(text())
         with contextlib.suppress(ReaderLeft):  # the work is done, and the exit code still tells how it ended
             write_text(shown + "\n")
 
@@ -329,7 +336,7 @@ def _curves(context: _Context) -> int:
             unicode=sys.stdout.encoding.lower().startswith("utf"),
         )
 
-    context.show(curves, text)
+    context.show(curves, text, is_drawn=True)
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from launchbay.errors import UserError
 
-__all__ = ["LastingStream", "ReaderLeft", "complain", "write_bytes", "write_text"]
+__all__ = ["LastingStream", "ReaderLeft", "complain", "printable", "write_bytes", "write_text"]
 
 _GONE = {errno.EPIPE, errno.EIO}
 """How the system says that the other end of a pipe, or of a terminal, is not there any more."""
@@ -33,6 +33,14 @@ def write_bytes(stream: TextIO, data: bytes) -> None:
         if error.errno not in _GONE:
             raise UserError(f"the output cannot be written: {error.strerror}", where=stream.name) from error
         raise ReaderLeft from error
+
+
+def printable(text: str) -> str:
+    """Write out what a terminal would take for a command: a name can hold an escape sequence."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def write_text(text: str) -> None:

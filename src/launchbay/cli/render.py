@@ -198,12 +198,11 @@ def verification_text(name: str, proof: Verification) -> str:
 def ended_text(ended: Ended) -> str:
     """Say what was stopped, started or removed."""
     done = {"stop": "stopped", "start": "started", "reboot": "restarted", "terminate": "terminated"}[ended.verb]
-    was = {"stop": "stopped", "start": "running"}
     if not ended.names:
         return "Nothing of it is left: it was terminated before."
     names = ended.names[0] if len(ended.names) == 1 else f"{ended.names[0]} to {ended.names[-1]} ({len(ended.names)})"
     if not ended.changed:
-        return f"{names} {'was' if len(ended.names) == 1 else 'were'} {was[ended.verb]} already."
+        return f"{names} {'is' if len(ended.names) == 1 else 'are'} {ended.state} already."
     ended_words = f", {count_of(ended.processes_ended, 'process')} ended" if ended.processes_ended else ""
     left = "; runs, logs and models stay (`bay runs`)" if ended.verb == "terminate" else ""
     is_of_interest = ended.verb == "terminate" or ended.usd_per_day != "0.00"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from launchbay.errors import StateError
+from launchbay.fields import INTEGER, NUMBER, TEXT, check_fields, mapping_of, nullable, optional
 from launchbay.files import read_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
@@ -100,22 +101,19 @@ def _look(home: Home) -> Iterator[tuple[Path, Image | None]]:
             yield folder, None
 
 
+_RECORD = {
+    **dict.fromkeys(("name", "kind", "digest", "content", "python", "python_version"), TEXT),
+    **dict.fromkeys(("platform", "accelerator", "built"), TEXT),
+    **dict.fromkeys(("frameworks", "packages", "env"), mapping_of(TEXT)),
+    **dict.fromkeys(("size_bytes", "files", "downloaded_bytes"), INTEGER),
+    "build_seconds": mapping_of(NUMBER),
+    "first_import_s": nullable(NUMBER),
+    **dict.fromkeys(("description", "retired"), dataclasses.replace(TEXT, may_lack=True)),
+    "support_ends": optional(TEXT),
+}
+
+
 def from_record(record: Mapping[str, Any], folder: Path) -> Image:
     """Make the value from its record; fields of later versions are ignored. Raises StateError when some cannot be used."""
-    fields = {field.name: field for field in dataclasses.fields(Image) if field.name != "folder"}
-    bad = [name for name, field in fields.items() if not _fits(record.get(name, field.default), str(field.type))]
-    if bad:
-        what = f"record is damaged: {', '.join(bad)} missing, or of the wrong kind"
-        raise StateError(what, where=str(folder / "record.json"), hint="bay doctor")
-    return Image(folder=folder, **{name: record[name] for name in fields if name in record})
-
-
-_PLAIN: Mapping[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "None": (type(None),)}
-
-
-def _fits(value: object, annotation: str) -> bool:
-    """Say whether a value out of JSON is what a field's annotation says: ``str``, ``float | None``, ``Mapping[str, str]``."""
-    if annotation.startswith("Mapping[str, "):
-        inner = annotation.removeprefix("Mapping[str, ").removesuffix("]")
-        return isinstance(value, dict) and all(_fits(item, inner) for item in value.values())
-    return any(isinstance(value, _PLAIN[name]) for name in annotation.split(" | "))
+    check_fields(record, _RECORD, where=folder / "record.json")
+    return Image(folder=folder, **{name: record[name] for name in _RECORD if name in record})

@@ -112,9 +112,6 @@ def _build(bay: Bay, recipe: Recipe, lock: Lock) -> Image:
         operation = journal.begin("image build", lock.digest, {"recipe": recipe.name, "folder": str(folder)})
         try:
             remove_tree(folder)  # what a killed build left; we hold the lock, so nobody is at it
-            if stage.final.exists():
-                bay.reporter.note(f"The image {recipe.name} had lost its record; it is built again.")
-                discard(stage.final, bay.home.trash)
             _Building(bay, recipe, stage, journal, operation).run()
         except BaseException as error:
             remove_tree(folder)
@@ -158,6 +155,9 @@ class _Building:
             built = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.bay.clock.now()))
             image = replace(image, first_import_s=probed["seconds"], build_seconds=self.seconds, built=built)
             build.seal(stage, {name: value for name, value in fields_of(image).items() if name != "folder"})
+            if stage.final.exists():  # without its record; only now, since instances may stand on it
+                self.bay.reporter.note(f"The image {self.recipe.name} had lost its record; it was built again.")
+                discard(stage.final, self.bay.home.trash)
             build.publish(stage)
 
     @contextmanager

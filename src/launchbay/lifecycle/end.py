@@ -22,12 +22,13 @@ __all__ = ["Ended", "change_power", "plan_end", "terminate"]
 class Ended:
     """What was done: names of the instances, processes ended, and what of it still costs money (nothing, locally).
 
-    `changed` is false when all of it was so already.
+    `state` is what it is in now; `changed` is false when all of it was so already.
     """
 
     verb: str
     names: Sequence[str]
     processes_ended: int = 0
+    state: str = ""
     changed: bool = True
     still_costs: Sequence[Mapping[str, Any]] = ()
     usd_per_day: str = "0.00"
@@ -67,12 +68,13 @@ def change_power(bay: Bay, verb: str, name: str) -> Ended:
                     provider.start(instances)
                 result["processes_ended"] = ended
         journal.end(operation, "done")
-    wished = {"stop": "stopped", "start": "running", "reboot": ""}[verb]
+    state = {"stop": "stopped", "start": "running", "reboot": "running"}[verb]
     return Ended(
         verb=verb,
         names=[item.name for item in instances],
         processes_ended=ended,
-        changed=bool(ended) or any(item.state != wished for item in instances),
+        state=state,
+        changed=verb == "reboot" or bool(ended) or any(item.state != state for item in instances),
     )
 
 
@@ -96,7 +98,8 @@ def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
             journal.end(operation, "done")
         _close_cut_off(bay, journal, name)
     bay.provider.sweep()
-    return Ended(verb="terminate", names=[item.name for item in instances], changed=bool(instances))
+    names = [item.name for item in instances]
+    return Ended(verb="terminate", names=names, state="terminated", changed=bool(instances))
 
 
 def _standing(bay: Bay, name: str) -> Sequence[Instance]:

@@ -94,7 +94,7 @@ def select(observed: Sequence[Instance], name: str) -> Sequence[Instance]:
     found = [instance for instance in observed if name in (instance.fleet, instance.name, instance.id)]
     if not found:
         known = {instance.name for instance in observed} | {instance.fleet for instance in observed}
-        raise nearest(name, known, kind="instance or fleet", hint="`bay ps` lists them")
+        raise nearest(name, known, kind="instance or fleet", hint="`bay ps` lists them, `bay runs` the runs")
     return found
 
 

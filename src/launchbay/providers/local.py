@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launchbay.errors import StateError
+from launchbay.fields import INTEGER, NUMBER, TEXT, check_fields
 from launchbay.files import discard, explain_os_error, locked, read_json, remove_tree, write_json
 from launchbay.home import Home
 from launchbay.images.image import Image
@@ -22,7 +23,11 @@ from launchbay.providers.processes import end_marked
 
 __all__ = ["LocalProvider", "damaged_instances"]
 
-_STORED = ("id", "name", "fleet", "count", "image", "digest", "token", "provider", "layer", "state", "created_at")
+_RECORD = {
+    **dict.fromkeys(("id", "name", "fleet", "image", "digest", "token", "provider", "layer", "state"), TEXT),
+    "count": INTEGER,
+    "created_at": NUMBER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,8 @@ class LocalProvider:
         """Read every record; a folder whose record cannot be read is no instance (`bay doctor` names it)."""
         found = []
         for folder in _folders(self.home.instances):
-            with contextlib.suppress(OSError, StateError, KeyError, TypeError):
-                stored = {key: value for key, value in read_json(folder / "record.json").items() if key in _STORED}
-                stored["created_at"] = float(stored["created_at"])
-                found.append(Instance(root=folder, usd_per_hour="0.00", **stored))
+            with contextlib.suppress(OSError, StateError):
+                found.append(_read(folder))
         return sorted(found, key=lambda instance: (instance.fleet, _index(instance.name), instance.id))
 
     def create(self, specs: Sequence[InstanceSpec], image: Image, *, made: Callable[[Instance], None]) -> None:
@@ -132,7 +135,14 @@ class LocalProvider:
 
 
 def _write(folder: Path, instance: Instance) -> None:
-    write_json(folder / "record.json", {key: getattr(instance, key) for key in _STORED})
+    write_json(folder / "record.json", {key: getattr(instance, key) for key in _RECORD})
+
+
+def _read(folder: Path) -> Instance:
+    """Read an instance from its folder. Raises StateError when its record is damaged, OSError when it is not there."""
+    record = read_json(folder / "record.json")
+    check_fields(record, _RECORD, where=folder / "record.json")
+    return Instance(root=folder, usd_per_hour="0.00", **{key: record[key] for key in _RECORD})
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -149,10 +159,7 @@ def damaged_instances(home: Home) -> Sequence[Path]:
     damaged = []
     for folder in _folders(home.instances):
         try:
-            record = read_json(folder / "record.json")
-            is_whole = set(_STORED) <= record.keys() and isinstance(record["created_at"], (int, float))
+            _read(folder)
         except (StateError, OSError):
-            is_whole = False
-        if not is_whole:
             damaged.append(folder)
     return damaged

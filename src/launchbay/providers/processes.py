@@ -39,18 +39,19 @@ def instance_processes(identities: Iterable[str]) -> list[int]:
 
 
 def end_marked(marks: Collection[str], *, tell: Callable[[Event], None] = lambda _: None) -> int:
-    """End all that carries a mark, also what a process starts while it is being ended; return how many they were.
+    """End all that carries a mark, also what a process starts while it is being ended.
 
-    Blocks, for half a minute at worst. Raises LaunchbayError when something goes on all the same.
+    Return how many they were, our own supervisors not counted. Blocks, for a minute at worst. Raises LaunchbayError
+    when something goes on all the same.
     """
     ended: set[int] = set()
     for number in range(_ROUNDS):
         pids = marked_processes(marks)
         if not pids:
             return len(ended)
+        ended.update(pid for pid in pids if not _is_supervisor(pid))
         # what was started after everybody had been asked to end is not asked any more
         end_processes(pids, is_asked=number == 0, tell=tell)
-        ended.update(pids)
     left = marked_processes(marks)
     if left:
         named = " ".join(map(str, left[:10]))
@@ -64,10 +65,11 @@ def end_processes(
     """Ask processes to end, and end those that have not within ten seconds (supervisors: thirty)."""
     began = time.monotonic()
     patience = {pid: (_patience(pid) if is_asked else 0.0) for pid in pids}
+    born = {pid: _born(pid) for pid in pids}  # a number may be another process's by the time that patience is over
     for pid in pids if is_asked else ():
         _ask(pid)
     left, killed, told_at = set(pids), set[int](), began
-    while left := {pid for pid in left if _fields(pid)}:
+    while left := {pid for pid in left if born[pid] and _born(pid) == born[pid]}:
         waited = time.monotonic() - began
         for pid in left - killed:
             if waited >= patience[pid]:
@@ -97,12 +99,21 @@ def _ask(pid: int) -> None:
 
 
 def _patience(pid: int) -> float:
+    return _SUPERVISOR_PATIENCE_S if _is_supervisor(pid) else _PATIENCE_S
+
+
+def _is_supervisor(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read().split(b"\0")
+            return b"supervise" in file.read().split(b"\0")
     except OSError:
-        return _PATIENCE_S
-    return _SUPERVISOR_PATIENCE_S if b"supervise" in words else _PATIENCE_S
+        return False
+
+
+def _born(pid: int) -> str:
+    """Return when a living process was started, in the system's own count; nothing for a dead one."""
+    fields = _fields(pid)
+    return fields[19] if fields else ""
 
 
 def _signal(pid: int, sign: int) -> None:

@@ -53,7 +53,8 @@ class Operation:
 class Journal:
     """An open journal. Every write is durable when the call returns.
 
-    `frees` says that what it is opened for gives room back: on a full disk it then goes on in memory, and says so.
+    `frees` says that what it is opened for gives room back: where the disk is full it then goes on without writing, and
+    says so.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class Journal:
     connection: sqlite3.Connection
     note: Callable[[str], None]
     frees: bool = False
+    is_writable: bool = True
 
     def begin(self, verb: str, subject: str, wish: Mapping[str, Any]) -> Operation:
         """Write down what is meant, before anything is done about it."""
@@ -71,13 +73,20 @@ class Journal:
     def write(self, operation: Operation, kind: str, step: str, detail: Mapping[str, Any]) -> None:
         """Append one entry. Raises StateError when it cannot be written: after an intent nothing may be acted on."""
         row = (operation.id, operation.verb, operation.subject, kind, step, json.dumps(dict(detail)))
+        if not self.is_writable:
+            return
         try:
-            self._append(row)
+            with self.connection:
+                self.connection.execute(
+                    "INSERT INTO journal (at, operation, verb, subject, kind, step, detail, sum)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (self.clock.now(), *row, _sum(row)),
+                )
         except sqlite3.OperationalError as error:
             if self.frees and _is_full(error):
-                self.connection.close()
-                self.connection = _connect_to_memory(error, self.note)
-                return self._append(row)
+                self.note(_WITHOUT.format(error))
+                self.is_writable = False
+                return
             is_ahead = kind in ("begin", "intent")
             outcome = "nothing was begun" if is_ahead else "the step itself was done"
             raise StateError(
@@ -85,14 +94,6 @@ class Journal:
                 where=str(self.path),
                 hint="free some space if the disk is full, then the same command again",
             ) from error
-
-    def _append(self, row: Sequence[str]) -> None:
-        with self.connection:
-            self.connection.execute(
-                "INSERT INTO journal (at, operation, verb, subject, kind, step, detail, sum)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (self.clock.now(), *row, _sum(row)),
-            )
 
     def attempt(self, operation: Operation, kind: str, step: str, detail: Mapping[str, Any]) -> None:
         """Append an entry if that is possible: cleaning up after a failure must not fail for a full disk."""
@@ -153,18 +154,20 @@ def open_journal(path: Path, clock: Clock, note: Callable[[str], None], *, frees
     StateError when it was written by a newer version of Launchbay.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    is_writable = True
     try:
         connection = _connect_or_mend(path, note)
     except sqlite3.DatabaseError as error:
         if not (frees and _is_full(error)):
             hint = "free some space if the disk is full; `bay doctor` says what else there is"
             raise StateError(f"the journal cannot be opened: {error}", where=str(path), hint=hint) from error
-        connection = _connect_to_memory(error, note)
-    journal = Journal(path=path, clock=clock, connection=connection, note=note, frees=frees)
+        note(_WITHOUT.format(error))
+        connection, is_writable = _connect_to_read(path), False
+    journal = Journal(path=path, clock=clock, connection=connection, note=note, frees=frees, is_writable=is_writable)
     try:
         yield journal
     finally:
-        journal.connection.close()
+        connection.close()
 
 
 def _connect_or_mend(path: Path, note: Callable[[str], None]) -> sqlite3.Connection:
@@ -182,8 +185,19 @@ def _connect_or_mend(path: Path, note: Callable[[str], None]) -> sqlite3.Connect
     return connection
 
 
-def _connect_to_memory(error: sqlite3.Error, note: Callable[[str], None]) -> sqlite3.Connection:
-    note(f"The journal cannot be written ({error}); going on without it, because this gives room back.")
+_WITHOUT = "The journal cannot be written ({}); going on without it, because this gives room back."
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """Return what can be read without any room to write: the journal as it was last closed, or an empty one."""
+    with contextlib.suppress(sqlite3.DatabaseError):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
+        try:
+            connection.execute("SELECT 1 FROM journal LIMIT 1").fetchone()
+        except sqlite3.DatabaseError:
+            connection.close()
+        else:
+            return connection
     return _connect(Path(":memory:"))
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from launchbay.errors import NotFound, StateError, UsageError
+from launchbay.fields import FLAG, INTEGER, MAPPING, NUMBER, TEXT, Kind, check_fields, fields, list_of, optional
 from launchbay.files import read_json, sha256_file, write_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
-from launchbay.store.fields import FLAG, INTEGER, MAPPING, NUMBER, TEXT, Kind, check_fields, fields, list_of, optional
 
 __all__ = [
     "Artifact",

@@ -154,6 +154,9 @@ class LocalTransport:
             if os.path.isdir(source):
                 if os.path.isdir(target):
                     target = os.path.join(target, os.path.basename(source.rstrip("/")))
+                if f"{os.path.realpath(target)}/".startswith(f"{os.path.realpath(source)}/"):
+                    what = f"{self._typed(source)} cannot be copied into itself"
+                    raise UsageError(what, where=self._typed(target), hint="name the files to copy, or a folder beside")
                 shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
             else:
                 if os.path.isdir(target) or target.endswith("/"):
@@ -187,7 +190,8 @@ def _await_end(process: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
     """Let Ctrl-C pass us by, not a child: raised just when the child was waited for, it would lose the child's code."""
-    if threading.current_thread() is not threading.main_thread():  # where it is never raised
+    is_raised = threading.current_thread() is threading.main_thread()  # in no other thread
+    if not is_raised or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return
     before = signal.signal(signal.SIGINT, lambda *_: None)  # a handler, unlike "ignore", is not inherited

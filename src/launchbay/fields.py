@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,20 @@ from typing import Any
 
 from launchbay.errors import StateError
 
-__all__ = ["FLAG", "INTEGER", "MAPPING", "NUMBER", "TEXT", "Kind", "check_fields", "fields", "list_of", "optional"]
+__all__ = [
+    "FLAG",
+    "INTEGER",
+    "MAPPING",
+    "NUMBER",
+    "TEXT",
+    "Kind",
+    "check_fields",
+    "fields",
+    "list_of",
+    "mapping_of",
+    "nullable",
+    "optional",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +38,23 @@ class Kind:
 TEXT = Kind("a text", lambda value: isinstance(value, str))
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 INTEGER = Kind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
-NUMBER = Kind("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool))
+NUMBER = Kind(
+    "a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+)
 MAPPING = Kind("an object", lambda value: isinstance(value, dict))
+
+
+def nullable(kind: Kind) -> Kind:
+    """Return the kind that may also be null, and has to be there."""
+    return Kind(kind.words, lambda value: value is None or kind.holds(value))
+
+
+def mapping_of(kind: Kind) -> Kind:
+    """Return the kind of objects whose every value is of that kind."""
+    return Kind(
+        f"an object, each value {kind.words}",
+        lambda value: isinstance(value, dict) and all(map(kind.holds, value.values())),
+    )
 
 
 def optional(kind: Kind) -> Kind:

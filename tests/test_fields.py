@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from launchbay.errors import StateError
-from launchbay.store.fields import FLAG, INTEGER, MAPPING, NUMBER, TEXT, check_fields, fields, list_of, optional
+from launchbay.fields import FLAG, INTEGER, MAPPING, NUMBER, TEXT, check_fields, fields, list_of, optional
 
 WANTED = {
     "name": TEXT,
