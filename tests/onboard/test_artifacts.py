@@ -150,6 +150,12 @@ def test_folders_of_event_files_are_log_folders_and_no_artifacts(tmp_path: Path)
     assert [item["path"] for item in artifacts] == ["logs/notes.txt"]
 
 
+def test_notes_on_event_files_are_no_event_files(tmp_path: Path) -> None:
+    write(tmp_path / "read_tfevents_notes.txt", b"how to read them")
+    artifacts, logdirs, _ = find_artifacts(str(tmp_path), {})
+    assert ([item["path"] for item in artifacts], logdirs) == (["read_tfevents_notes.txt"], [])
+
+
 def test_event_files_beside_the_script_hide_nothing_else(tmp_path: Path) -> None:
     write(tmp_path / "events.out.tfevents.1.host")
     keras(tmp_path / "model.keras")

@@ -68,7 +68,7 @@ def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
         try:
             # the lock tells every sweep that drafts are not left over, but being made
             with journal.step(operation, "prepare"), locked(bay.home.lock("create"), shared=True):
-                copy_work(script.parent, draft / "work", data=spec.data, home=bay.home.root)
+                copy_work(script, draft / "work", data=spec.data, home=bay.home.root)
                 write_run(draft, _record(bay, instance, spec, script))
                 bay.home.runs.mkdir(parents=True, exist_ok=True)
                 draft.rename(final)
