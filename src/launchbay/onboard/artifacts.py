@@ -65,7 +65,7 @@ def _find(folder: str, before: Dict[str, Tuple[int, int]]) -> Stock:
     events = {path for path in fresh if is_event_file(path)}
     logdirs = sorted({os.path.dirname(path) for path in events})
     saved = sorted({os.path.dirname(path) for path in fresh if os.path.basename(path) == "saved_model.pb"})
-    inside = tuple(item + os.sep for item in logdirs + saved if item != folder)
+    inside = tuple(item + os.sep for item in saved if item != folder)
     models: _Kinds = [(path, "savedmodel") for path in saved]
     others: _Kinds = []
     notes = []
