@@ -173,10 +173,12 @@ def read_run(folder: Path) -> Run:
     """Read a run as it stands now. Raises FileNotFoundError when there is none, StateError when damaged."""
     record = _read(folder / "record.json", _RECORD | {"client": optional(fields(_PROCESS))})
     process = _read_if_there(folder / "process.json", _PROCESS)
-    result = _read_if_there(folder / "result.json", _RESULT)
+    is_starting = process is None and process_alive(record.get("client"))
+    if process is None and not is_starting:
+        process = _read_if_there(folder / "process.json", _PROCESS)  # its client may just have started it, and left
+    # Looked for once, and before the result is: all that a dead supervisor had to say is there by then.
     is_alive = process_alive(process)
-    if process is not None and not is_alive and (result is None or result.get("taking_stock")):
-        result = _read_if_there(folder / "result.json", _RESULT)  # it may have been written between the two looks
+    result = _read_if_there(folder / "result.json", _RESULT)
     has_stock = result is not None and not result.get("taking_stock")
     if is_alive and not has_stock:
         result = None  # its supervisor is still at it
@@ -186,7 +188,7 @@ def read_run(folder: Path) -> Run:
     return Run(
         id=folder.name,
         folder=folder,
-        state=_state(process, result, record),
+        state=_state(result, is_alive=is_alive, is_starting=is_starting),
         supervisor=process,
         artifacts=tuple(
             Artifact(path=work / item["path"], format=item["format"], sha256=item.get("sha256"), bytes=item["bytes"])
@@ -200,14 +202,12 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def _state(process: Mapping[str, Any] | None, result: Mapping[str, Any] | None, record: Mapping[str, Any]) -> str:
+def _state(result: Mapping[str, Any] | None, *, is_alive: bool, is_starting: bool) -> str:
     if result is not None:
         return str(result["state"])
-    if process_alive(process):
+    if is_alive:
         return "running"
-    if process is None and process_alive(record.get("client")):
-        return "starting"
-    return "lost"
+    return "starting" if is_starting else "lost"
 
 
 def _read(path: Path, wanted: Mapping[str, Kind]) -> dict[str, Any]:
