@@ -343,8 +343,18 @@ def damaged(three: Home) -> Home:
 
 def test_damaged_runs_do_not_hide_the_others(damaged: Home) -> None:
     assert [run.id for run in list_runs(damaged)] == list(IDS)
-    assert find_run(damaged, "latest").id == IDS[2]
     assert find_run(damaged, "00xyz").id == IDS[1]
+
+
+def test_no_other_run_is_taken_for_a_damaged_latest_one(three: Home) -> None:
+    (three.runs / "run-91-empty").mkdir()
+    (three.runs / "run-92-file").touch()
+    assert find_run(three, "latest").id == IDS[2]
+    (three.runs / IDS[2] / "record.json").write_text("{")
+    with pytest.raises(StateError, match="record is damaged") as caught:
+        find_run(three, "latest")
+    assert IDS[2] in caught.value.where
+    assert caught.value.hint == "bay doctor"
 
 
 DAMAGED = "90-text 93-lacking 94-result 95-script 96-time 97-args 98-seconds 99-artifact 9a-process 9b-client 9c-folder"

@@ -263,15 +263,19 @@ def damaged_runs(home: Home) -> Sequence[Path]:
 
 
 def find_run(home: Home, reference: str) -> Run:
-    """Return the run of that id, of a unique beginning or ending of it, or the newest one for ``latest``."""
+    """Return the run of that id, of a unique beginning or ending of it, or the newest one for ``latest``.
+
+    Raises StateError when it is damaged, also for ``latest``: an older run is not what was asked for.
+    """
     names = _names(home) if reference else []
-    if reference == "latest" and (newest := next(_readable(home, reversed(names)), None)):
-        return newest
+    for name in reversed(names if reference == "latest" else []):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # not a run, or one that was never begun
+            return read_run(home.runs / name)
     found = [name for name in names if name == reference] or [
         name for name in names if name.startswith(reference) or name.endswith(reference)
     ]
     if len(found) == 1:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # not a run, or one that was never begun
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # again
             return read_run(home.runs / found[0])
     if len(found) > 1:
         raise UsageError(f"{reference!r} could be {len(found)} runs: {', '.join(found[:5])}", hint="bay runs")
