@@ -240,7 +240,11 @@ def open_runs(home: Home) -> Iterator[Run]:
 
 
 def _may_be_open(folder: str) -> bool:
-    """Say whether a run has no result, or one that its supervisor will add to: it keeps room for that until the end."""
+    """Say whether a run has no result, or one that its supervisor will add to: it keeps room for that until the end.
+
+    A guess that costs two looks and no reading. On a full disk that room is used for the first result, and the run is
+    then missing from those that are open for as long as what it made is looked at.
+    """
     return not os.path.exists(f"{folder}/result.json") or os.path.exists(f"{folder}/result.reserve")
 
 
