@@ -122,14 +122,15 @@ def test_a_model_that_was_deleted_is_gone(bay: Bay, with_image: Callable[[str], 
     assert caught.value.where == str(model)
 
 
-def test_a_model_without_a_hash_is_not_loaded_and_the_reason_is_said(
-    bay: Bay, with_image: Callable[[str], Image], rows: Path
+def test_a_model_without_a_hash_is_not_loaded_and_the_reason_is_said_at_once(
+    bay: Bay, with_image: Callable[[str], Image], rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = _run_that_made(bay, with_image("tiny"), b"PK\x03\x04 a model")
     result = model.parent.parent / "result.json"
     content = json.loads(result.read_text(encoding="utf-8"))
     content["artifacts"][0]["sha256"] = None
     result.write_text(json.dumps(content), encoding="utf-8")
+    monkeypatch.setattr("launchbay.store.records.sha256_file", lambda path: pytest.fail(f"{path} was hashed"))
     for reference in ("latest", str(model)):
         with pytest.raises(UnsafeModel, match="too large to be hashed"):
             launchbay.evaluate(bay, reference, rows)

@@ -254,6 +254,7 @@ def test_events_come_from_any_thread(screen: Screen) -> None:
     assert all(any(f"task-{number}" in line and "50 of 50 files" in line for line in end) for number in range(4))
 
 
+@pytest.mark.timeout(20)
 def test_a_terminal_may_be_closed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """Its window is; what was started goes on, and every later sign of life is dropped."""
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -261,8 +262,10 @@ def test_a_terminal_may_be_closed(monkeypatch: pytest.MonkeyPatch, capfd: pytest
     with os.fdopen(slave, "w", encoding="utf-8") as stream:
         reporter = ConsoleReporter(stream)
         reporter.event(Event(task="install", total=8, unit="packages"))
+        drawn = b""
+        while b"install" not in drawn:  # its window is open, and a bar in it
+            drawn += os.read(master, 65536)
         os.close(master)
-        time.sleep(0.3)  # it is drawn by a thread of its own
         reporter.event(Event(task="install", done=4, total=8, unit="packages"))
         reporter.note("nobody reads this")
         reporter.event(Event(task="install", done=8, total=8, unit="packages", finished=True))

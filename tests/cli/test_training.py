@@ -170,13 +170,13 @@ def test_ctrl_c_on_a_terminal_asks_once_and_stops(bay: Bay, bay_command: list[st
 
 
 def test_ctrl_c_can_detach_or_go_on(bay: Bay, bay_command: list[str], script: Script) -> None:
-    with on_terminal([*bay_command, "train", "exp-1", script(UNTIL_GO)]) as terminal:
+    with on_terminal([*bay_command, "train", "exp-1", script(TALKING)]) as terminal:
         terminal.until("up")
         terminal.type("\x03")
         terminal.until("to watch (Enter)?")
-        terminal.type("c\n")
         terminal.shown = ""
-        time.sleep(0.3)
+        terminal.type("c\n")
+        terminal.until("still")
         terminal.type("\x03")
         terminal.until("to watch (Enter)?")
         terminal.type("d\n")
@@ -188,14 +188,15 @@ def test_ctrl_c_can_detach_or_go_on(bay: Bay, bay_command: list[str], script: Sc
 
 
 def test_a_slip_of_the_finger_ends_nothing(bay: Bay, bay_command: list[str], script: Script) -> None:
-    with on_terminal([*bay_command, "train", "exp-1", script(UNTIL_GO)]) as terminal:
+    with on_terminal([*bay_command, "train", "exp-1", script(TALKING)]) as terminal:
         terminal.until("up")
         terminal.type("\x03")
         terminal.until("to watch (Enter)?")
         terminal.type("x\n")
         terminal.until("[s]top, [d]etach or [c]ontinue (Enter)?")
+        terminal.shown = ""
         terminal.type("\n")
-        time.sleep(0.3)
+        terminal.until("still")
         (only_run(bay).work / "go").touch()
         assert terminal.end() == 0
     assert only_run(bay).state == "done"

@@ -140,14 +140,35 @@ def test_a_saved_model_is_one_thing_with_one_hash(tmp_path: Path) -> None:
     assert renamed[0]["sha256"] != artifacts[1]["sha256"]
 
 
-def test_folders_of_event_files_are_log_folders_and_no_artifacts(tmp_path: Path) -> None:
+def test_folders_of_event_files_are_log_folders_and_these_no_artifacts(tmp_path: Path) -> None:
     for folder in ("logs/train", "logs/validation"):
         write(tmp_path / folder / "events.out.tfevents.1.host")
-        write(tmp_path / folder / "plugins" / "profile" / "x.pb")
     write(tmp_path / "logs" / "notes.txt")
     artifacts, logdirs, _ = find_artifacts(str(tmp_path), {})
     assert logdirs == ["logs/train", "logs/validation"]
     assert [item["path"] for item in artifacts] == ["logs/notes.txt"]
+
+
+def test_models_in_and_below_log_folders_are_found(tmp_path: Path) -> None:
+    for folder in ("out", "lightning_logs/version_0"):
+        write(tmp_path / folder / "events.out.tfevents.1.host")
+    keras(tmp_path / "out" / "best.keras")
+    write(tmp_path / "out" / "export" / "saved_model.pb")
+    write(tmp_path / "out" / "export" / "variables" / "variables.index")
+    write(tmp_path / "lightning_logs" / "version_0" / "hparams.yaml")
+    write_zip(tmp_path / "lightning_logs" / "version_0" / "checkpoints" / "x.ckpt", "x/data.pkl")
+    assert found(tmp_path) == [
+        ("out/best.keras", "keras"),
+        ("out/export", "savedmodel"),
+        ("lightning_logs/version_0/checkpoints/x.ckpt", "torch"),
+        ("lightning_logs/version_0/hparams.yaml", "file"),
+    ]
+
+
+def test_notes_on_event_files_are_no_event_files(tmp_path: Path) -> None:
+    write(tmp_path / "read_tfevents_notes.txt", b"how to read them")
+    artifacts, logdirs, _ = find_artifacts(str(tmp_path), {})
+    assert ([item["path"] for item in artifacts], logdirs) == (["read_tfevents_notes.txt"], [])
 
 
 def test_event_files_beside_the_script_hide_nothing_else(tmp_path: Path) -> None:

@@ -289,6 +289,36 @@ def test_an_orphan_is_counted_and_ended(supervise: Callable[..., Supervised]) ->
     assert 0.5 <= result["cpu_seconds"] < 5
 
 
+SAVING = """
+import os, signal, subprocess, sys, time
+child = '''
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, (sys.argv[1] + ' ').encode()))
+open(sys.argv[1], 'w').close()
+while True:
+    time.sleep(600)
+'''
+for name, is_apart in (("inside", False), ("outside", True)):
+    subprocess.Popen([sys.executable, "-c", child, name], start_new_session=is_apart)
+    while not os.path.exists(name):
+        time.sleep(0.01)
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.2), sys.exit()))
+print('up')
+"""
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_what_the_script_left_running_is_told_once(supervise: Callable[..., Supervised], *, is_stopped: bool) -> None:
+    """In its process group or in another: a second SIGTERM may end the saving that the first one began."""
+    run = supervise(SAVING + ("time.sleep(600)\n" if is_stopped else ""))
+    run.until_log("up")
+    if is_stopped:
+        run.process.terminate()
+    result = run.result()
+    assert result["state"] == ("stopped" if is_stopped else "done")
+    assert sorted(run.log().split()) == ["inside", "outside", "up"]
+
+
 def test_cpu_and_memory_of_script_and_children_are_counted(supervise: Callable[..., Supervised]) -> None:
     code = (
         "import subprocess, sys\n"

@@ -110,10 +110,10 @@ def test_event_files_without_a_scalar_are_an_error_that_names_the_damage(tmp_pat
     write(tmp_path / "empty" / "tfevents", [])
     with pytest.raises(UserError, match="hold no scalar"):
         load_curves({"run": [tmp_path / "empty"]})
-    page = tmp_path / "page" / "tfevents"
+    page = tmp_path / "page" / "events.out.tfevents.1"
     page.parent.mkdir()
     page.write_text("<!doctype html><title>Not found</title>")
-    with pytest.raises(UserError, match=r"hold no scalar: .*tfevents: damaged at byte 0"):
+    with pytest.raises(UserError, match=r"hold no scalar: .*tfevents.1: damaged at byte 0"):
         load_curves({"run": [page.parent]})
 
 

@@ -19,6 +19,7 @@ from launchbay.providers.processes import instance_processes
 from launchbay.runs import train as train_module
 from launchbay.runs.end import run_processes, settle_run, stop_run
 from launchbay.runs.train import RunSpec, follow_run, submit_run
+from launchbay.store.journal import open_journal
 from launchbay.store.records import Run, find_run, process_alive, read_run
 from launchbay.testing import RecordingReporter
 from tests.runs.running import SLOW, Project, run_it, wait_for
@@ -35,9 +36,14 @@ def kill_supervisor(run: Run) -> None:
     """Kill the supervisor alone; the script goes on."""
     assert run.supervisor is not None
     os.kill(run.supervisor["pid"], signal.SIGKILL)
+    wait_for_supervisor(run)
+
+
+def wait_for_supervisor(run: Run) -> None:
+    """Wait until the supervisor is gone."""
     until = time.monotonic() + 20
     while process_alive(run.supervisor):
-        assert time.monotonic() < until
+        assert time.monotonic() < until, "the supervisor never ended"
         time.sleep(0.01)
 
 
@@ -131,8 +137,7 @@ def test_how_a_run_ended_is_kept_when_its_supervisor_died_taking_stock(
     result = run.folder / "result.json"
     half = {key: value for key, value in json.loads(result.read_text()).items() if key not in ("artifacts", "logdirs")}
     result.write_text(json.dumps({**half, "taking_stock": True}), encoding="utf-8")
-    while process_alive(run.supervisor):
-        time.sleep(0.01)
+    wait_for_supervisor(run)
     cut_off = read_run(run.folder)
     assert (cut_off.state, cut_off.exit_code, cut_off.artifacts) == ("failed", 3, ())
     assert settle_run(cut_off) == run
@@ -173,6 +178,38 @@ def test_ctrl_c_before_the_supervisor_is_there_leaves_a_stopped_run_too(
         submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
     (run,) = list_runs(bay)
     assert (run.state, run.notes) == ("stopped", ("interrupted while it was starting",))
+
+
+@pytest.mark.parametrize("failure", [LaunchbayError("1 process would not end: 7"), KeyboardInterrupt()])
+def test_a_start_that_fails_is_given_up_whole_although_something_of_it_would_not_end(
+    bay: Bay,
+    reporter: RecordingReporter,
+    instance: Instance,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    failure: BaseException,
+) -> None:
+    def break_down(*_: object, **__: object) -> None:
+        raise LaunchbayError("no answer")
+
+    def would_not_end(_: object, identity: str) -> None:
+        (bay.home.runs / identity / "result.reserve").touch()
+        raise failure
+
+    monkeypatch.setattr(train_module, "install_onboard", break_down)
+    monkeypatch.setattr(train_module, "end_run_processes", would_not_end)
+    first = KeyboardInterrupt if isinstance(failure, KeyboardInterrupt) else LaunchbayError
+    with pytest.raises(first) as caught:
+        submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
+    assert "no answer" in str(caught.value if first is LaunchbayError else caught.value.__context__)
+    (run,) = list_runs(bay)
+    assert (run.state, run.notes) == ("failed", ("could not be started: no answer",))
+    assert not (run.folder / "result.reserve").exists()
+    rest = f"something of it may still run: bay stop {run.id}"
+    assert reporter.notes == [f"{run.id} could not be started: no answer; {rest}"]
+    with open_journal(bay.home.journal, bay.clock, reporter.note) as journal:
+        assert journal.unfinished("train") == []
 
 
 def test_a_run_whose_supervisor_never_started_is_failed_and_says_why(

@@ -72,6 +72,7 @@ def test_log_folders_are_those_with_event_files(tmp_path: Path) -> None:
         write(tmp_path / name / "events.out.tfevents.1.host", [])
     (tmp_path / "logs" / "plots").mkdir()
     (tmp_path / "logs" / "notes.txt").touch()
+    (tmp_path / "logs" / "plot_tfevents.py").write_text("import tensorboard")
     expected = tuple(tmp_path / "logs" / name for name in ("deep/er", "train", "validation"))
     assert find_logdirs(tmp_path) == expected
     assert find_logdirs(tmp_path / "logs" / "plots") == ()
@@ -98,10 +99,12 @@ def test_a_file_that_grows_while_it_is_read_again(tmp_path: Path) -> None:
     assert counts[-1] == 48
 
 
-def test_folders_named_like_event_files_are_no_files(tmp_path: Path) -> None:
+def test_what_is_only_named_like_an_event_file_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "tfevents.d").mkdir()
+    (tmp_path / "plot_tfevents.py").write_text("import tensorboard")
     shutil.copy(next((DATA / "torch").iterdir()), tmp_path)
-    assert len(read_scalars(tmp_path)) == 2
+    log = read_events(tmp_path)
+    assert (len(log.series), log.warnings) == (2, ())
 
 
 def test_reading_and_drawing_load_no_foreign_package() -> None:

@@ -67,6 +67,16 @@ def test_event_files_of_an_earlier_training_stay_behind(bay: Bay, instance: Inst
     assert {path.name for path in (run.work / "logs").iterdir()} == {"events.out.tfevents.2.host", "a"}
 
 
+def test_a_script_or_module_may_have_event_files_in_its_name(bay: Bay, instance: Instance, project: Project) -> None:
+    main = "import read_tfevents; open('notes_tfevents.txt', 'w').write('x'); print(read_tfevents.WORD)"
+    script = project({"train.py": "", "read_tfevents.py": "WORD = 'found'"})
+    for name in ("plot_tfevents.py", "events.out.tfevents.1.py"):
+        script.with_name(name).write_text(main, encoding="utf-8")
+        run, printed = run_it(bay, instance, script.with_name(name))
+        assert (run.state, printed) == ("done", "found\n")
+        assert ([item.path.name for item in run.artifacts], run.logdirs) == (["notes_tfevents.txt"], ())
+
+
 def test_a_folder_too_large_to_copy(bay: Bay, instance: Instance, project: Project, tmp_path: Path) -> None:
     script = project({"train.py": "", "data/x": ""})
     with (script.parent / "data" / "large.bin").open("wb") as file:

@@ -155,6 +155,52 @@ def test_a_result_written_between_the_two_looks_is_seen(
     assert read_run(folder).state == "done"
 
 
+@pytest.mark.parametrize(
+    ("early", "late", "expected"),
+    [
+        (None, OVER, "done"),  # ended, with all it had to say, as soon as it had been seen alive
+        (OVER | {"taking_stock": True}, OVER, "done"),
+        (None, None, "running"),  # what it says comes later still
+        (OVER | {"taking_stock": True}, OVER | {"taking_stock": True}, "running"),
+    ],
+)
+def test_a_run_whose_supervisor_ends_while_it_is_read_is_not_lost(
+    home: Home,
+    living: Mapping[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    early: Mapping[str, Any] | None,
+    late: Mapping[str, Any] | None,
+    expected: str,
+) -> None:
+    folder = make_run(home, "r1", process=living, result=early)
+    looks: list[object] = []
+
+    def alive(process: Mapping[str, Any] | None) -> bool:
+        looks.append(process)
+        if late is not None:
+            (folder / "result.json").write_text(json.dumps(late))
+        return len(looks) == 1
+
+    monkeypatch.setattr("launchbay.store.records.process_alive", alive)
+    assert read_run(folder).state == expected
+    assert looks == [living]
+
+
+def test_a_run_whose_client_leaves_while_it_is_read_is_not_lost(
+    home: Home, living: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts the supervisor and detaches, just after the supervisor was looked for in vain."""
+    folder = make_run(home, "r1", client={"pid": 1, "start": 1, "boot": "another-boot"})
+
+    def alive(process: Mapping[str, Any] | None) -> bool:
+        (folder / "process.json").write_text(json.dumps(living))
+        return process_alive(process)
+
+    monkeypatch.setattr("launchbay.store.records.process_alive", alive)
+    assert read_run(folder).state == "running"
+
+
 # --- those that are open ---
 
 
@@ -297,8 +343,18 @@ def damaged(three: Home) -> Home:
 
 def test_damaged_runs_do_not_hide_the_others(damaged: Home) -> None:
     assert [run.id for run in list_runs(damaged)] == list(IDS)
-    assert find_run(damaged, "latest").id == IDS[2]
     assert find_run(damaged, "00xyz").id == IDS[1]
+
+
+def test_no_other_run_is_taken_for_a_damaged_latest_one(three: Home) -> None:
+    (three.runs / "run-91-empty").mkdir()
+    (three.runs / "run-92-file").touch()
+    assert find_run(three, "latest").id == IDS[2]
+    (three.runs / IDS[2] / "record.json").write_text("{")
+    with pytest.raises(StateError, match="record is damaged") as caught:
+        find_run(three, "latest")
+    assert IDS[2] in caught.value.where
+    assert caught.value.hint == "bay doctor"
 
 
 DAMAGED = "90-text 93-lacking 94-result 95-script 96-time 97-args 98-seconds 99-artifact 9a-process 9b-client 9c-folder"

@@ -71,13 +71,14 @@ def _trusted(bay: Bay, reference: str) -> tuple[Path, str, Image]:
     path = _find_model(bay, reference)
     if path.is_dir():
         raise UsageError(f"{path} is a folder; only .keras files can be loaded in this version")
-    known = find_model_run(bay.home, path)
-    if known is None and (unhashed := _find_unhashed(bay, path)):
+    unhashed = _find_unhashed(bay, path)
+    if unhashed is not None:  # before the file is hashed, which took too long once
         raise UnsafeModel(
             f"{unhashed.id} made this file, which was too large to be hashed: nothing tells whether it is still the same",
             where=str(path),
             hint=f"`bay model show {reference}` looks inside without running it",
         )
+    known = find_model_run(bay.home, path)
     if known is None:
         raise UnsafeModel(
             "no run of yours made this file, and loading a model can run the code that somebody put in it",

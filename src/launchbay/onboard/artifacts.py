@@ -12,6 +12,7 @@ import stat
 import zipfile
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from .eventfiles import is_event_file
 from .refused import Refused
 
 __all__ = ["Stock", "find_artifacts", "model_format", "snapshot", "take_stock"]
@@ -61,16 +62,17 @@ def find_artifacts(folder: str, before: Dict[str, Tuple[int, int]]) -> Stock:
 def _find(folder: str, before: Dict[str, Tuple[int, int]]) -> Stock:
     changed = [path for path, state in snapshot(folder).items() if before.get(path) != state]
     fresh = [path for path in changed if _is_text(path)]
-    logdirs = sorted({os.path.dirname(path) for path in fresh if "tfevents" in os.path.basename(path)})
+    events = {path for path in fresh if is_event_file(path)}
+    logdirs = sorted({os.path.dirname(path) for path in events})
     saved = sorted({os.path.dirname(path) for path in fresh if os.path.basename(path) == "saved_model.pb"})
-    inside = tuple(item + os.sep for item in logdirs + saved if item != folder)
+    inside = tuple(item + os.sep for item in saved if item != folder)
     models: _Kinds = [(path, "savedmodel") for path in saved]
     others: _Kinds = []
     notes = []
     if len(fresh) < len(changed):
         notes.append("files whose names are no UTF-8 text are not listed: {}".format(len(changed) - len(fresh)))
     for path in fresh:
-        if path.startswith(inside) or "tfevents" in os.path.basename(path) or os.path.islink(path):
+        if path.startswith(inside) or path in events or os.path.islink(path):
             continue
         with contextlib.suppress(OSError):
             try:

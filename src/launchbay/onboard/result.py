@@ -41,7 +41,7 @@ def write_result(folder: str, result: Dict[str, Any]) -> None:
 
 
 def write_json(path: str, value: Dict[str, Any]) -> None:
-    """Write a record in one step; one that cannot be written leaves nothing behind."""
+    """Write a record in one step and to the disk; one that cannot be written leaves nothing behind."""
     temporary = "{}.{}.tmp".format(path, os.getpid())
     try:
         with open(temporary, "w", encoding="utf-8") as file:
@@ -49,10 +49,20 @@ def write_json(path: str, value: Dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(os.path.dirname(path) or ".")  # else the record is on the disk, and its new name is not
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def _sync_folder(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # some file systems cannot, and need not
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def is_full(error: OSError) -> bool:

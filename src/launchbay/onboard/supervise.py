@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from . import artifacts
 from .gpu import GpuWatch
@@ -172,16 +172,24 @@ class _Watch:
                 self.status = status
 
     def _end_descendants(self) -> None:
-        """End what the script left running: a run that is over has no processes."""
+        """End what the script left running: a run that is over has no processes.
+
+        Each gets a signal once: what it does about it may be to save its work, and a second one would end that.
+        """
+        is_told = self.kill_at is not None  # the script was stopped, and its group with it
         for sign, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0)):
             until = time.monotonic() + patience
-            _signal_group(self.child.pid, sign)
+            if sign == signal.SIGKILL or not is_told:
+                _signal_group(self.child.pid, sign)
+            told: Set[int] = set()
             while time.monotonic() < until:
                 pids = children()
                 if not pids:
                     return
                 for pid in pids:
-                    _signal(pid, sign)
+                    if pid not in told and not _is_in_group(pid, self.child.pid):
+                        _signal(pid, sign)
+                told.update(pids)
                 time.sleep(0.02)
                 self._reap()
 
@@ -248,6 +256,12 @@ def _become_subreaper() -> None:
 def _signal_group(group: int, sign: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, sign)
+
+
+def _is_in_group(pid: int, group: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        return os.getpgid(pid) == group
+    return False
 
 
 def _signal(pid: int, sign: int) -> None:

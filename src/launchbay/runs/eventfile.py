@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from launchbay.onboard.eventfiles import masked_crc
+
 __all__ = ["Point", "read_event_file"]
 
 
@@ -74,36 +76,16 @@ def _read_records(data: mmap.mmap, path: Path, plugins: dict[str, str], warnings
         except _Malformed:
             warnings.append(f"{path}: the record at byte {position} is not a TensorBoard event; left out")
             points = []
-        if (points or length <= _SMALL) and _CRC.unpack_from(data, end)[0] != _masked_crc(data[start:end]):
+        if (points or length <= _SMALL) and _CRC.unpack_from(data, end)[0] != masked_crc(data[start:end]):
             warnings.append(f"{path}: the record at byte {position} is damaged (wrong checksum); left out")
             points = []
         yield from points
         position = end + _CRC.size
 
 
-@functools.cache
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        crc = byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)  # Castagnoli's polynomial, reflected
-        table.append(crc)
-    return tuple(table)
-
-
-def _masked_crc(data: bytes) -> int:
-    """Compute CRC-32C, rotated and offset as TFRecord wants (tensorflow/core/lib/hash/crc32c.h)."""
-    table, crc = _crc_table(), 0xFFFFFFFF
-    for byte in data:
-        crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
 @functools.lru_cache(maxsize=4096)
 def _crc_of_length(length: int) -> int:
-    return _masked_crc(length.to_bytes(8, "little"))
+    return masked_crc(length.to_bytes(8, "little"))
 
 
 # --- protobuf -------------------------------------------------------------------------------------

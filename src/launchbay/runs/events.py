@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from launchbay.onboard.eventfiles import is_event_file
 from launchbay.runs.eventfile import Point, read_event_file
 
 __all__ = ["EventLog", "Scalar", "Series", "find_logdirs", "read_events", "read_scalars"]
@@ -49,10 +50,10 @@ class EventLog:
 def find_logdirs(root: Path) -> tuple[Path, ...]:
     """List the folders in and under `root` that directly hold event files, sorted.
 
-    Known by their name, as TensorBoard does: it contains ``tfevents``. No folder, no answer: an empty tuple.
+    No folder, no answer: an empty tuple.
     """
-    holding = (Path(folder) for folder, _, names in os.walk(root) if any("tfevents" in name for name in names))
-    return tuple(sorted(holding))
+    walk = os.walk(root)
+    return tuple(sorted(Path(top) for top, _, names in walk if any(is_event_file(f"{top}/{name}") for name in names)))
 
 
 def read_scalars(logdir: Path) -> tuple[Series, ...]:
@@ -77,7 +78,7 @@ def read_events(logdir: Path, *, below: bool = True) -> EventLog:
 def _read_folder(folder: Path, run: str, warnings: list[str]) -> Iterator[Series]:
     plugins: dict[str, str] = {}
     points: dict[str, dict[int, Point]] = {}
-    for path in sorted(path for path in folder.iterdir() if "tfevents" in path.name and path.is_file()):
+    for path in sorted(path for path in folder.iterdir() if is_event_file(str(path))):
         for point in read_event_file(path, plugins, warnings):
             steps = points.setdefault(point.tag, {})
             known = steps.get(point.step)

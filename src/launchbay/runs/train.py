@@ -16,6 +16,7 @@ from launchbay.files import explain_os_error, locked, remove_tree, sha256_file, 
 from launchbay.home import new_id
 from launchbay.lifecycle.bay import Bay, connect, python_of
 from launchbay.onboard.process import identify
+from launchbay.onboard.result import free_room
 from launchbay.planning.fleet import Instance
 from launchbay.runs.end import end_run_processes, run_mark, stop_run
 from launchbay.runs.work import copy_work
@@ -68,7 +69,7 @@ def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
         try:
             # the lock tells every sweep that drafts are not left over, but being made
             with journal.step(operation, "prepare"), locked(bay.home.lock("create"), shared=True):
-                copy_work(script.parent, draft / "work", data=spec.data, home=bay.home.root)
+                copy_work(script, draft / "work", data=spec.data, home=bay.home.root)
                 write_run(draft, _record(bay, instance, spec, script))
                 bay.home.runs.mkdir(parents=True, exist_ok=True)
                 draft.rename(final)
@@ -83,9 +84,12 @@ def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
                 words = (final / "supervisor.log").read_bytes()
                 result["pid"] = parse_answer(done.stdout, what="the supervisor", words=words, code=done.code)["pid"]
         except BaseException as error:
-            remove_tree(draft)
-            _give_up(bay, final, error)
-            journal.end(operation, "failed")
+            try:
+                journal.end(operation, "failed")  # first: ending processes takes its time, and may go wrong
+            finally:
+                with contextlib.suppress(OSError):  # a sweep finds what is left of it
+                    remove_tree(draft)
+                _give_up(bay, final, error)
             if isinstance(error, OSError):
                 raise explain_os_error(error, f"starting {script.name}") from error
             raise
@@ -97,17 +101,27 @@ def _give_up(bay: Bay, folder: Path, error: BaseException) -> None:
     """End what was started of a run that could not be, and write down how it ended: nobody else will."""
     if not folder.exists():
         return
-    end_run_processes(bay, folder.name)
     is_interrupted = isinstance(error, KeyboardInterrupt)
     why = error.what if isinstance(error, LaunchbayError) else error
     what = "interrupted while it was starting" if is_interrupted else f"could not be started: {why}"
+    is_ended = False
+    try:
+        with contextlib.suppress(LaunchbayError, OSError):  # noted below: the first error is the one that counts
+            end_run_processes(bay, folder.name)
+            is_ended = True
+    finally:
+        with contextlib.suppress(OSError):  # a full disk, say: again the first error is the one that counts
+            _write_end(folder, "stopped" if is_interrupted else "failed", what)
+        if is_interrupted or not is_ended:
+            rest = "nothing of it runs" if is_ended else f"something of it may still run: bay stop {folder.name}"
+            bay.reporter.note(f"{folder.name} {'was ' if is_interrupted else ''}{what}; {rest}")
+
+
+def _write_end(folder: Path, state: str, what: str) -> None:
+    free_room(str(folder))
     if not (folder / "result.json").exists():
-        with contextlib.suppress(OSError):  # a full disk, say: then the first error is the one that counts
-            state = "stopped" if is_interrupted else "failed"
-            result = {"state": state, "exit_code": None, "signal": None, "notes": [what]}
-            write_json(folder / "result.json", result, durable=True)
-    if is_interrupted:
-        bay.reporter.note(f"{folder.name} was {what}; nothing of it runs")
+        result = {"state": state, "exit_code": None, "signal": None, "notes": [what]}
+        write_json(folder / "result.json", result, durable=True)
 
 
 def _check(spec: RunSpec) -> Path:

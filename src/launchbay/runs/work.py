@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from launchbay.errors import UsageError
+from launchbay.onboard.eventfiles import is_event_file
 
 __all__ = ["copy_work"]
 
@@ -25,11 +26,12 @@ _NEVER_COPIED = (
 _MOST_BYTES = 1 << 30
 
 
-def copy_work(source: Path, work: Path, *, data: Path | None, home: Path) -> None:
+def copy_work(script: Path, work: Path, *, data: Path | None, home: Path) -> None:
     """Copy a script's folder and link its data. The data itself is not copied: it may be large, and is the person's.
 
-    Raises UsageError when it is more than anybody wants copied.
+    The script comes along whatever it is called. Raises UsageError when it is more than anybody wants copied.
     """
+    source = script.parent
     data = data.expanduser().resolve() if data else None
     # our own home may lie in the folder, and the copy with it: it would be copied into itself
     apart = {home.resolve(), *([data, source.resolve() / "data"] if data else [])}
@@ -37,7 +39,8 @@ def copy_work(source: Path, work: Path, *, data: Path | None, home: Path) -> Non
     work.parent.mkdir(parents=True)
 
     def leave_out(folder: str, names: list[str]) -> set[str]:
-        return {name for name in names if _left_out(Path(folder) / name, apart)}
+        paths = [Path(folder) / name for name in names]
+        return {path.name for path in paths if path != script and _left_out(path, apart)}
 
     shutil.copytree(source, work, symlinks=True, ignore=leave_out)
     _anchor_links(source, work)
@@ -69,7 +72,7 @@ def _left_out(path: Path, apart: Collection[Path]) -> bool:
         return True
     if path.is_dir():
         return False
-    return "tfevents" in path.name or not (path.is_file() or path.is_symlink())
+    return is_event_file(str(path)) or not (path.is_file() or path.is_symlink())
 
 
 def _refuse_too_large(top: Path, apart: Collection[Path]) -> None:

@@ -173,10 +173,12 @@ def read_run(folder: Path) -> Run:
     """Read a run as it stands now. Raises FileNotFoundError when there is none, StateError when damaged."""
     record = _read(folder / "record.json", _RECORD | {"client": optional(fields(_PROCESS))})
     process = _read_if_there(folder / "process.json", _PROCESS)
-    result = _read_if_there(folder / "result.json", _RESULT)
+    is_starting = process is None and process_alive(record.get("client"))
+    if process is None and not is_starting:
+        process = _read_if_there(folder / "process.json", _PROCESS)  # its client may just have started it, and left
+    # Looked for once, and before the result is: all that a dead supervisor had to say is there by then.
     is_alive = process_alive(process)
-    if process is not None and not is_alive and (result is None or result.get("taking_stock")):
-        result = _read_if_there(folder / "result.json", _RESULT)  # it may have been written between the two looks
+    result = _read_if_there(folder / "result.json", _RESULT)
     has_stock = result is not None and not result.get("taking_stock")
     if is_alive and not has_stock:
         result = None  # its supervisor is still at it
@@ -186,7 +188,7 @@ def read_run(folder: Path) -> Run:
     return Run(
         id=folder.name,
         folder=folder,
-        state=_state(process, result, record),
+        state=_state(result, is_alive=is_alive, is_starting=is_starting),
         supervisor=process,
         artifacts=tuple(
             Artifact(path=work / item["path"], format=item["format"], sha256=item.get("sha256"), bytes=item["bytes"])
@@ -200,14 +202,12 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def _state(process: Mapping[str, Any] | None, result: Mapping[str, Any] | None, record: Mapping[str, Any]) -> str:
+def _state(result: Mapping[str, Any] | None, *, is_alive: bool, is_starting: bool) -> str:
     if result is not None:
         return str(result["state"])
-    if process_alive(process):
+    if is_alive:
         return "running"
-    if process is None and process_alive(record.get("client")):
-        return "starting"
-    return "lost"
+    return "starting" if is_starting else "lost"
 
 
 def _read(path: Path, wanted: Mapping[str, Kind]) -> dict[str, Any]:
@@ -240,7 +240,11 @@ def open_runs(home: Home) -> Iterator[Run]:
 
 
 def _may_be_open(folder: str) -> bool:
-    """Say whether a run has no result, or one that its supervisor will add to: it keeps room for that until the end."""
+    """Say whether a run has no result, or one that its supervisor will add to: it keeps room for that until the end.
+
+    A guess that costs two looks and no reading. On a full disk that room is used for the first result, and the run is
+    then missing from those that are open for as long as what it made is looked at.
+    """
     return not os.path.exists(f"{folder}/result.json") or os.path.exists(f"{folder}/result.reserve")
 
 
@@ -263,15 +267,19 @@ def damaged_runs(home: Home) -> Sequence[Path]:
 
 
 def find_run(home: Home, reference: str) -> Run:
-    """Return the run of that id, of a unique beginning or ending of it, or the newest one for ``latest``."""
+    """Return the run of that id, of a unique beginning or ending of it, or the newest one for ``latest``.
+
+    Raises StateError when it is damaged, also for ``latest``: an older run is not what was asked for.
+    """
     names = _names(home) if reference else []
-    if reference == "latest" and (newest := next(_readable(home, reversed(names)), None)):
-        return newest
+    for name in reversed(names if reference == "latest" else []):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # not a run, or one that was never begun
+            return read_run(home.runs / name)
     found = [name for name in names if name == reference] or [
         name for name in names if name.startswith(reference) or name.endswith(reference)
     ]
     if len(found) == 1:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # not a run, or one that was never begun
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # again
             return read_run(home.runs / found[0])
     if len(found) > 1:
         raise UsageError(f"{reference!r} could be {len(found)} runs: {', '.join(found[:5])}", hint="bay runs")
