@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -370,3 +371,10 @@ def test_the_systems_refusal_says_what_next(number: int, what: str, hint: str) -
     assert error.what == what
     assert error.where == "/data/file"
     assert error.hint.startswith(hint)
+
+
+def test_a_copy_that_fills_the_disk_is_told_as_what_it_is() -> None:
+    full = shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")])
+    assert "the disk is full while starting train.py" in explain_os_error(full, "starting train.py").what
+    other = shutil.Error([("a", "b", "[Errno 13] Permission denied: 'a'")])
+    assert explain_os_error(other, "starting train.py").what.startswith("cannot copy while starting train.py")

@@ -163,9 +163,12 @@ def discard(path: Path, trash: Path) -> None:
 def explain_os_error(error: OSError, doing: str) -> UserError:
     """Turn the operating system's refusal into a message that says what, where and what next."""
     where, why = first_failure(error)
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     if isinstance(error, shutil.Error):
+        is_full = f"[Errno {errno.ENOSPC}]" in why  # it keeps the words of the errors, and not the errors
+    if isinstance(error, shutil.Error) and not is_full:
         return UserError(f"cannot copy while {doing}: {why}", where=where)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full:
         return UserError(
             f"the disk is full while {doing}; nothing half-made was left",
             where=where,

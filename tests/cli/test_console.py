@@ -88,7 +88,7 @@ def test_things_are_counted_in_their_unit(plain: ConsoleReporter, stream: io.Str
     clock.sleep(3)
     plain.event(Event(task="hash", unit="files"))
     plain.event(Event(task="install", done=60, unit="packages"))
-    assert stream.getvalue() == "install: 30 of 90 packages, 6.0 s left\ninstall: 60 packages\n"
+    assert stream.getvalue() == "install: 30 of 90 packages\ninstall: 60 packages\n"
 
 
 def test_tasks_have_their_own_time_and_a_task_may_come_again(

@@ -295,3 +295,11 @@ def test_what_takes_seconds_says_so_before(
 
     monkeypatch.setattr(launchbay, typed[0], refuse)
     assert says(*typed, "--data", "d").err == f"{told} ...\nbay: looked at\n"
+
+
+def test_a_folder_that_was_removed_under_the_shell_is_told_plainly(bay_command: list[str], tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    shell = ["/bin/sh", "-c", 'cd "$0" && rmdir "$0" && "$@"', str(gone), *bay_command, "init"]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "bay: the current folder is gone")

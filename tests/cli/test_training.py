@@ -91,6 +91,11 @@ def test_failed(says: Says, bay: Bay, script: Script, code: str, how: str) -> No
     assert f"  next    bay logs {run.id}" in said.out
 
 
+def test_the_last_words_of_a_script_need_not_end_their_line(says: Says, script: Script) -> None:
+    said = says("train", "exp-1", script("print('half', end='')"))
+    assert said.out.startswith("half\nrun-")
+
+
 def test_a_hint_is_shown(says: Says, script: Script) -> None:
     said = says("train", "exp-1", script("import scipy"))
     assert said.code == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from launchbay.api.fleet import execute
+from launchbay.errors import UserError
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.end import change_power, terminate
@@ -49,8 +50,8 @@ def test_stop_terminate_and_remove_work_on_a_full_disk(
     execute(bay, first.name, ["python", "-c", detached], capture=True)
     fill(second.root / "work" / "large")
     assert len(instance_processes([first.id])) == 1
-    with pytest.raises(OSError, match="No space left"):
-        change_power(bay, "stop", "exp")  # there is no room to write down that it is stopped
+    with pytest.raises(UserError, match="could not be written down: No space left"):
+        change_power(bay, "stop", "exp")
     until = time.monotonic() + 5
     while instance_processes([first.id]) and time.monotonic() < until:
         time.sleep(0.02)

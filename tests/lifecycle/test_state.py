@@ -203,3 +203,29 @@ def test_doctor_says_when_the_home_cannot_be_written(bay: Bay) -> None:
     checks = {check.name: check for check in run_checks(bay)}
     assert checks["home"].state == "broken"
     assert "LAUNCHBAY_HOME" in checks["home"].mend
+
+
+@pytest.mark.parametrize("part", ["work", "env"])
+def test_doctor_names_an_instance_that_lacks_a_part(bay: Bay, standing: str, part: str) -> None:
+    assert standing
+    root = next(item.root for item in bay.provider.observe() if item.name == "exp-2")
+    shutil.rmtree(root / part)
+    (found,) = found_by_doctor(bay, "instance")
+    assert found.startswith("exp-2 lacks")
+
+
+def test_doctor_tells_what_killed_commands_left(bay: Bay, standing: str) -> None:
+    assert standing
+    assert not [check for check in run_checks(bay) if check.name == "left over"]
+    (bay.home.tmp / "new-i-1").mkdir(parents=True)
+    (bay.home.trash / "image.1").mkdir(parents=True)
+    (check,) = [check for check in run_checks(bay) if check.name == "left over"]
+    assert check.found.startswith("2 things")
+
+
+def test_ps_says_that_a_record_cannot_be_read(bay: Bay, standing: str, reporter: RecordingReporter) -> None:
+    assert standing
+    assert (names(bay), reporter.notes) == (WISH, [])
+    (bay.provider.observe()[0].root / "record.json").write_text("{", encoding="utf-8")
+    assert names(bay) == ["exp-2"]
+    assert reporter.notes == ["1 instance not listed: the record cannot be read (`bay doctor`)."]

@@ -363,3 +363,15 @@ def test_many_runs_in_one_instance_at_once(bay: Bay, instance: Instance, project
     over = [wait_over(run) for run in runs]
     assert [run.log.read_text(encoding="utf-8") for run in over] == ["0\n", "1\n", "2\n", "3\n"]
     assert [run.id for run in list_runs(bay)] == [run.id for run in runs]
+
+
+def test_a_circle_of_links_beside_the_script_is_copied_as_it_is(bay: Bay, instance: Instance, project: Project) -> None:
+    script = project({"train.py": "import os; print(os.readlink('circle'))"})
+    (script.parent / "circle").symlink_to("circle")
+    assert run_it(bay, instance, script)[1] == "circle\n"
+
+
+def test_a_run_that_removes_its_own_folder_is_told_plainly(bay: Bay, instance: Instance, project: Project) -> None:
+    script = project({"train.py": "import os, shutil; shutil.rmtree(os.path.dirname(os.getcwd()))"})
+    with pytest.raises(NotFound, match=r"the folder of run-.* is gone"):
+        run_it(bay, instance, script)

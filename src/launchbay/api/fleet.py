@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from launchbay.errors import NotFound, UsageError
-from launchbay.lifecycle.bay import Bay, connect
+from launchbay.lifecycle.bay import Bay, connect, image_of
 from launchbay.lifecycle.end import Ended, change_power, plan_end, terminate
 from launchbay.lifecycle.launch import Launch, launch_fleet
 from launchbay.lifecycle.verify import Verification, verify_instances
 from launchbay.planning.decide import select, select_one
 from launchbay.planning.fleet import Instance, Plan
 from launchbay.ports import Event
+from launchbay.providers.layer import find_layer
 from launchbay.runs.end import run_processes, stop_run
 from launchbay.spec.names import LATEST, is_run_id
 from launchbay.store.records import Run, find_run
+from launchbay.transport.base import Transport
 
 __all__ = [
     "copy",
@@ -43,11 +45,18 @@ def verify(bay: Bay, name: str) -> Verification:
     instances = select(bay.provider.observe(), name)
     progress = Event(task=f"verify {name}", total=len(instances), unit="instances")
     bay.reporter.event(progress)
+    images = len({item.digest for item in instances})
+    hashing = Event(task=f"hash the image of {name}", total=images, unit="images")
     seen = itertools.count(1)  # from several threads at once
-    proof = verify_instances(
-        bay, instances, full=True, told=lambda: bay.reporter.event(replace(progress, done=next(seen)))
-    )
-    bay.reporter.event(replace(progress, done=len(instances), finished=True))
+
+    def tell() -> None:
+        done = next(seen)
+        bay.reporter.event(replace(progress, done=done, finished=done == len(instances)))
+        if done == len(instances):
+            bay.reporter.event(hashing)  # what comes next, and takes longer
+
+    proof = verify_instances(bay, instances, full=True, told=tell)
+    bay.reporter.event(replace(hashing, done=images, finished=True))
     return proof
 
 
@@ -55,17 +64,29 @@ def execute(bay: Bay, name: str, command: Sequence[str], *, capture: bool = Fals
     """Run a command in an instance, on the caller's terminal or capturing what it prints; return (its code, its output)."""
     if not command:
         raise UsageError("exec needs a command", hint=f"bay exec {name} -- python -V")
-    transport = connect(bay, select_one(bay.provider.observe(), name))
-    if not capture:
-        return transport.attach(command), b""
-    done = transport.run(command)
-    return (128 - done.code if done.code < 0 else done.code), done.stdout + done.stderr
+    with _inside(bay, name) as transport:
+        if not capture:
+            return transport.attach(command), b""
+        done = transport.run(command)
+        return (128 - done.code if done.code < 0 else done.code), done.stdout + done.stderr
 
 
 def shell(bay: Bay, name: str) -> int:
     """Open a shell in an instance, in its working folder."""
-    transport = connect(bay, select_one(bay.provider.observe(), name))
-    return transport.attach([bay.environ.get("SHELL") or "/bin/sh"])
+    with _inside(bay, name) as transport:
+        return transport.attach([bay.environ.get("SHELL") or "/bin/sh"])
+
+
+@contextlib.contextmanager
+def _inside(bay: Bay, name: str) -> Iterator[Transport]:
+    """Lend the way into an instance; what a package removed there takes of the image's commands is given back."""
+    instance = select_one(bay.provider.observe(), name)
+    transport, layer, image = connect(bay, instance), find_layer(instance.layer), image_of(bay, instance)
+    layer.restore(instance.root, image)
+    try:
+        yield transport
+    finally:
+        layer.restore(instance.root, image)
 
 
 def copy(bay: Bay, source: str, target: str) -> str:

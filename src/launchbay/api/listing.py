@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from launchbay.lifecycle.bay import Bay
 from launchbay.store.records import open_runs
+from launchbay.units import count_of
 
 __all__ = ["Row", "ps"]
 
@@ -29,11 +30,15 @@ class Row:
 
 
 def ps(bay: Bay) -> Sequence[Row]:
-    """List the instances there are, what runs in them, and what they cost."""
+    """List the instances there are, what runs in them, and what they cost; note how many cannot be read."""
     running: dict[str, list[str]] = {}
     for run in open_runs(bay.home):
         running.setdefault(run.instance, []).append(run.id)
     now = bay.clock.now()
+    observed = bay.provider.observe()
+    folders = sum(1 for _ in bay.home.instances.iterdir()) if bay.home.instances.is_dir() else 0
+    if bay.provider.name == "local" and (unread := folders - len(observed)) > 0:
+        bay.reporter.note(f"{count_of(unread, 'instance')} not listed: the record cannot be read (`bay doctor`).")
     return [
         Row(
             name=item.name,
@@ -48,5 +53,5 @@ def ps(bay: Bay) -> Sequence[Row]:
             digest=item.digest,
             running=running.get(item.name, []),
         )
-        for item in bay.provider.observe()
+        for item in observed
     ]

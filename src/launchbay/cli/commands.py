@@ -26,13 +26,15 @@ from launchbay.units import parse_duration
 __all__ = ["run"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Context:
     """What every command gets: the arguments, the bay, and where to write."""
 
     arguments: Namespace
     bay: Bay
     reporter: ConsoleReporter
+    last: bytes = b"\n"
+    """How the script's output on stdout ended so far; it need not end its line."""
 
     def show(self, value: object, text: Callable[[], str], *, is_drawn: bool = False) -> None:
         """Print the value as JSON or as text, after all progress is off the screen.
@@ -45,8 +47,9 @@ class _Context:
             shown = json.dumps(launchbay.to_json(value), indent=1)
         else:
             shown = text() if is_drawn else printable(text())
+        begin = "" if self.last == b"\n" else "\n"
         with contextlib.suppress(ReaderLeft):  # the work is done, and the exit code still tells how it ended
-            write_text(shown + "\n")
+            write_text(begin + shown + "\n")
 
     @contextlib.contextmanager
     def waiting(self, task: str) -> Iterator[None]:
@@ -72,6 +75,7 @@ class _Context:
                 write_bytes(sys.stderr, chunk)
         else:
             write_bytes(sys.stdout, chunk)
+            self.last = chunk[-1:] or self.last
 
 
 def run(arguments: Namespace) -> int:

@@ -119,6 +119,6 @@ def _words(event: Event, elapsed: float) -> str:
     else:
         amount = rate = ""
     left = ""
-    if event.total and 0 < event.done < event.total and elapsed > 1:
+    if event.unit == "bytes" and event.total and 0 < event.done < event.total and elapsed > 1:
         left = f"{format_duration(elapsed * (event.total - event.done) / event.done)} left"
     return ", ".join(part for part in (amount, rate, left, event.message) if part)

@@ -51,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
+        os.getcwd()
+    except FileNotFoundError:
+        complain("bay: the current folder is gone\n  Try: cd to one that is there")
+        return 1
+    try:
         namespace = parse(arguments)
     except SystemExit as error:  # argparse has said why
         with contextlib.suppress(ReaderLeft):

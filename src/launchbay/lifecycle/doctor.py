@@ -17,9 +17,10 @@ from launchbay.images.recipe import builtin_names, find_recipe
 from launchbay.images.uv import Uv, find_uv
 from launchbay.lifecycle.bay import Bay
 from launchbay.providers.local import damaged_instances
+from launchbay.providers.processes import marked_processes
 from launchbay.store.journal import open_journal
-from launchbay.store.records import damaged_runs
-from launchbay.units import format_bytes
+from launchbay.store.records import damaged_runs, open_runs
+from launchbay.units import count_of, format_bytes
 
 __all__ = ["Check", "run_checks"]
 
@@ -110,6 +111,24 @@ def _records(bay: Bay) -> Iterator[Check]:
     for folder in damaged_runs(bay.home):
         mend = f"what it made may be whole: look, then rm -r {folder}"
         yield Check(name="run", state="broken", found=f"{folder} has no readable record", mend=mend)
+    for run in open_runs(bay.home):
+        if run.state == "lost" and marked_processes([f"LAUNCHBAY_RUN={run.id}"]):
+            found = f"{run.id} has lost its supervisor, and its script goes on"
+            yield Check(name="run", state="warning", found=found, mend=f"bay stop {run.id}")
+    for instance in bay.provider.observe():
+        if lacking := [part for part in ("env/bin/python", "home", "work") if not (instance.root / part).exists()]:
+            found = f"{instance.name} lacks {', '.join(lacking)}"
+            yield Check(
+                name="instance", state="broken", found=found, mend=f"bay terminate {instance.name}, launch again"
+            )
+    left = [*bay.home.tmp.glob("*-*"), *bay.home.trash.glob("*")]
+    if left:
+        yield Check(
+            name="left over",
+            state="warning",
+            found=f"{count_of(len(left), 'thing')} half-made or half-removed in {bay.home.tmp}",
+            mend="the next launch or build removes what nobody works on",
+        )
     built = {image.digest: image for image in list_images(bay.home)}
     for instance in bay.provider.observe():
         if instance.digest not in built:

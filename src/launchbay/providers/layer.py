@@ -7,6 +7,7 @@ this instance alone. It does not isolate hostile users, and it cannot hide a pac
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
@@ -32,6 +33,9 @@ class Layer(Protocol):
 
     def pristine(self, image: Image) -> Mapping[str, str]:
         """Return every file of an untouched layer, path -> ``sha256:...`` or ``link:...``: what verifying compares with."""
+
+    def restore(self, root: Path, image: Image) -> None:
+        """Give back the image's own commands where removing a package of the layer took them along. Idempotent."""
 
     def remove(self, root: Path) -> None:
         """Undo whatever of `create` removing the folder does not (a mount, say)."""
@@ -64,6 +68,18 @@ class PthLayer:
             path: f"link:{target}" if target else "sha256:" + hashlib.sha256(text.encode()).hexdigest()
             for path, text, target in _entries(image)
         }
+
+    def restore(self, root: Path, image: Image) -> None:
+        """Link what is missing.
+
+        A package that shadows one of the image puts scripts in the place of the links; its removal leaves neither, and
+        the next `pip` would be the machine's own.
+        """
+        folder = root / "env" / "bin"
+        for path, _, target in _entries(image) if folder.is_dir() else ():
+            if target and not os.path.lexists(place := root / "env" / path):
+                with contextlib.suppress(FileExistsError):  # another command restores it too
+                    os.symlink(target, place)
 
     def remove(self, root: Path) -> None:
         """Do nothing: there is nothing but files."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from launchbay.errors import StateError
+from launchbay.errors import StateError, UserError
 from launchbay.fields import INTEGER, NUMBER, TEXT, check_fields
 from launchbay.files import discard, explain_os_error, locked, read_json, remove_tree, write_json
 from launchbay.home import Home
@@ -96,10 +96,18 @@ class LocalProvider:
 
     def stop(self, instances: Sequence[Instance]) -> int:
         """Mark them stopped and end what runs in them, the latter also where there is no room to write the former."""
+        refused = None
         try:
             self._mark(instances, "stopped")
-        finally:
-            ended = self._end_all([instance.id for instance in instances])
+        except OSError as error:
+            refused = error
+        ended = self._end_all([instance.id for instance in instances])
+        if refused is not None:
+            raise UserError(
+                f"what ran in them was ended, and that they are stopped could not be written down: {refused.strerror}",
+                where=str(refused.filename or self.home.instances),
+                hint="`bay terminate` needs no room",
+            ) from refused
         return ended
 
     def start(self, instances: Sequence[Instance]) -> None:

@@ -210,7 +210,7 @@ def follow_run(bay: Bay, run: Run, write: Callable[[bytes], None], *, on_interru
                 while log is not None and (chunk := log.read(1 << 16)):
                     write(chunk)
                 if over:
-                    run = read_run(run.folder)
+                    run = _read_again(run)
                     if run.is_over:
                         return run
                 bay.clock.sleep(_POLL_S)
@@ -220,4 +220,12 @@ def follow_run(bay: Bay, run: Run, write: Callable[[bytes], None], *, on_interru
                     run = stop_run(bay, run)
                 elif answer == "detach":
                     break
-    return read_run(run.folder)
+    return _read_again(run)
+
+
+def _read_again(run: Run) -> Run:
+    """Read a run that was there a moment ago. Raises NotFound when somebody, or its own script, removed its folder."""
+    try:
+        return read_run(run.folder)
+    except FileNotFoundError as error:
+        raise NotFound(f"the folder of {run.id} is gone", where=str(run.folder), hint="bay runs") from error

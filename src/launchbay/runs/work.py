@@ -68,7 +68,7 @@ def _left_out(path: Path, apart: Collection[Path]) -> bool:
     """
     if path.name in _NEVER_COPIED or (path / "pyvenv.cfg").exists():
         return True
-    if path.resolve() in apart or path.parent.resolve() / path.name in apart:
+    if Path(os.path.realpath(path)) in apart or Path(os.path.realpath(path.parent), path.name) in apart:
         return True
     if path.is_dir():
         return False

@@ -106,18 +106,22 @@ class LocalTransport:
         """Find the program on the instance's PATH or from its working folder, not on ours."""
         wanted = os.path.join(self.folder, argv[0]) if os.sep in argv[0] else argv[0]
         program = shutil.which(wanted, path=self.environment.get("PATH", os.defpath))
+        own = os.path.join(self.environment.get("VIRTUAL_ENV", ""), "bin")
         if program is None:
             self._check_folder()
+            if own != "bin" and os.path.dirname(wanted) == own:
+                raise self._lost(wanted, own)
             raise NotFound(
                 f"the instance has no command {argv[0]!r}", hint="`bay exec INSTANCE -- pip install ...` adds one"
             )
-        own = os.path.join(self.environment.get("VIRTUAL_ENV", ""), "bin")
         if re.fullmatch(r"python[0-9.]*", argv[0]) and own != "bin" and os.path.dirname(program) != own:
             # the machine's own Python would answer in its place, with other packages, and nobody would notice
-            raise NotFound(
-                f"the instance's own {argv[0]} is gone", where=own, hint="terminate the instance, launch it again"
-            )
+            raise self._lost(argv[0], own)
         return [program, *argv[1:]]
+
+    def _lost(self, program: str, own: str) -> NotFound:
+        what = f"the instance's own {os.path.basename(program)} is gone"
+        return NotFound(what, where=own, hint="terminate the instance, launch it again")
 
     def _check_folder(self) -> None:
         if not os.path.isdir(self.folder):
