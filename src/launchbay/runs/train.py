@@ -29,7 +29,9 @@ __all__ = ["RunSpec", "follow_run", "submit_run"]
 _HASHED_BYTES = 256 << 20
 _LONGEST_S = 365 * 86_400.0
 _POLL_S = 0.2
-_LIVENESS_POLLS = 10  # a dead supervisor is rare: looking for it every two seconds is soon enough
+_LATER_POLL_S = 0.5  # each look costs a millisecond or two of a process that was asleep, and hours have many
+_EARLY_POLLS = 25
+_LIVENESS_POLLS = 10  # a dead supervisor is rare: looking for it every few seconds is soon enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +215,7 @@ def follow_run(bay: Bay, run: Run, write: Callable[[bytes], None], *, on_interru
                     run = _read_again(run)
                     if run.is_over:
                         return run
-                bay.clock.sleep(_POLL_S)
+                bay.clock.sleep(_POLL_S if poll < _EARLY_POLLS else _LATER_POLL_S)
             except KeyboardInterrupt:
                 answer = on_interrupt()
                 if answer == "stop":
