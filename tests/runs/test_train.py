@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -302,23 +303,10 @@ def test_ctrl_c_is_asked_about(bay: Bay, instance: Instance, project: Project, a
     def on_interrupt() -> str:
         asked.append(answer if len(asked) else "go on")
         if len(asked) == 1:
-            bay_clock.interrupt = True
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()  # the second, while it waits
         return asked[-1]
 
-    class Clock:
-        interrupt = False
-
-        def now(self) -> float:
-            return time.time()
-
-        def sleep(self, seconds: float) -> None:
-            if self.interrupt:
-                self.interrupt = False
-                raise KeyboardInterrupt
-            time.sleep(seconds)
-
-    bay_clock = Clock()
-    over = follow_run(replace(bay, clock=bay_clock), run, interrupt, on_interrupt=on_interrupt)
+    over = follow_run(bay, run, interrupt, on_interrupt=on_interrupt)
     assert (asked, over.state) == (["go on", answer], state)
     stop_run(bay, run)
 
@@ -375,3 +363,14 @@ def test_a_run_that_removes_its_own_folder_is_told_plainly(bay: Bay, instance: I
     script = project({"train.py": "import os, shutil; shutil.rmtree(os.path.dirname(os.getcwd()))"})
     with pytest.raises(NotFound, match=r"the folder of run-.* is gone"):
         run_it(bay, instance, script)
+
+
+def test_whoever_follows_is_woken_when_the_run_ends(
+    bay: Bay, instance: Instance, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking costs, so it is done seldom; the end must not wait for the next look."""
+    monkeypatch.setattr("launchbay.runs.train._POLL_S", 60.0)
+    began = time.monotonic()
+    run, printed = run_it(bay, instance, project({"train.py": "import time; time.sleep(0.5); print('last words')"}))
+    assert (run.state, printed) == ("done", "last words\n")
+    assert time.monotonic() - began < 30

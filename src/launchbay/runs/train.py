@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import select
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,8 @@ __all__ = ["RunSpec", "follow_run", "submit_run"]
 _HASHED_BYTES = 256 << 20
 _LONGEST_S = 365 * 86_400.0
 _POLL_S = 0.2
-_LATER_POLL_S = 0.5  # each look costs a millisecond or two of a process that was asleep, and hours have many
-_EARLY_POLLS = 25
-_LIVENESS_POLLS = 10  # a dead supervisor is rare: looking for it every few seconds is soon enough
+_LATER_POLL_S = 1.0  # as `tail -f` does: each look costs what waking up costs, and hours have many
+_EARLY_LOOKS = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,28 +201,52 @@ def follow_run(bay: Bay, run: Run, write: Callable[[bytes], None], *, on_interru
 
     `on_interrupt` is asked at Ctrl-C: "stop" ends the script, "detach" leaves it running, anything else goes on.
     """
-    result = str(run.folder / "result.json")
     with contextlib.ExitStack() as stack:
-        log = None
-        for poll in itertools.count(1):
+        log, wait, is_news = None, _watch(bay, run, stack), False
+        for look in itertools.count():
             try:
                 if log is None and run.log.exists():
-                    log = stack.enter_context(run.log.open("rb"))
-                over = os.path.exists(result) or (poll % _LIVENESS_POLLS == 0 and not process_alive(run.supervisor))
+                    log = stack.enter_context(run.log.open("rb", buffering=0))
                 while log is not None and (chunk := log.read(1 << 16)):
                     write(chunk)
-                if over:
+                if is_news:
                     run = _read_again(run)
                     if run.is_over:
                         return run
-                bay.clock.sleep(_POLL_S if poll < _EARLY_POLLS else _LATER_POLL_S)
+                    wait = _watch(bay, run, stack)
+                is_news = wait(_POLL_S if look < _EARLY_LOOKS else _LATER_POLL_S)
             except KeyboardInterrupt:
                 answer = on_interrupt()
                 if answer == "stop":
-                    run = stop_run(bay, run)
+                    run, is_news = stop_run(bay, run), True
                 elif answer == "detach":
                     break
     return _read_again(run)
+
+
+def _watch(bay: Bay, run: Run, stack: contextlib.ExitStack) -> Callable[[float], bool]:
+    """Return a way to wait that ends early, and says so, when the run's supervisor does.
+
+    It is one call of the system: whoever only follows must cost next to nothing, and after a nap even a look for a
+    file does. Where the system has no such call, or there is no supervisor (yet), every look may be news.
+    """
+
+    def nap(seconds: float) -> bool:
+        bay.clock.sleep(seconds)
+        return True
+
+    if run.supervisor is None or not hasattr(os, "pidfd_open"):
+        return nap
+    try:
+        descriptor = os.pidfd_open(int(run.supervisor["pid"]))
+    except OSError:  # it is gone
+        return nap
+    stack.callback(os.close, descriptor)
+    if not process_alive(run.supervisor):  # the number may be another's by now
+        return nap
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return lambda seconds: bool(poll.poll(seconds * 1000))
 
 
 def _read_again(run: Run) -> Run:
