@@ -58,7 +58,8 @@ def test_an_id_says_when_it_was_made() -> None:
 
 
 def test_ids_of_one_instant_differ() -> None:
-    assert len({new_id("i", 1_800_000_000.0) for _ in range(500)}) > 490
+    drawn = {new_id("i", 1_800_000_000.0) for _ in range(500)}
+    assert len(drawn) > 475  # of 32,768: four meet on average, ten once in two hundred times, twenty-five never
 
 
 def test_a_thousand_ids_drawn_at_once_are_a_thousand() -> None:
