@@ -134,16 +134,23 @@ def test_gpus_are_those_that_the_driver_lists(tmp_path: Path, monkeypatch: pytes
     assert fingerprint.run(request)["gpus"] == []
 
 
-def test_it_imports_next_to_nothing(bay: Bay) -> None:
-    """Twenty instances are fingerprinted in a launch; each heavy import would be paid twenty times."""
+@pytest.mark.parametrize(
+    ("command", "unwanted"),
+    [
+        ("fingerprint", {"typing", "subprocess", "csv", "concurrent", "ctypes", "socket", "select", "zipfile"}),
+        ("supervise", {"typing", "socket", "zipfile", "pathlib", "hashlib", "shutil"}),
+    ],
+)
+def test_it_imports_next_to_nothing(bay: Bay, command: str, unwanted: set[str]) -> None:
+    """Twenty instances are fingerprinted in a launch, and beside every script there is a supervisor."""
     code = (
         f"import sys; sys.path.insert(0, {str(install_onboard(bay.home))!r}); before = set(sys.modules);"
-        " import launchbay_onboard.main, launchbay_onboard.fingerprint; print(*(set(sys.modules) - before))"
+        f" import launchbay_onboard.main, launchbay_onboard.{command}; print(*(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "launchbay_onboard" in loaded
-    assert not loaded & {"typing", "subprocess", "csv", "concurrent", "ctypes", "socket", "select", "zipfile"}
+    assert not loaded & unwanted
 
 
 def test_packages_are_listed_by_their_normal_names(tmp_path: Path) -> None:

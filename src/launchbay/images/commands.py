@@ -8,7 +8,6 @@ script would run the image's Python, because installers look through links.)
 
 from __future__ import annotations
 
-import configparser
 import json
 import os
 import shlex
@@ -116,6 +115,8 @@ def is_reserved(name: str) -> bool:
 
 
 def _console_scripts(site_packages: Path) -> dict[str, str]:
+    import configparser  # only who builds an image needs it
+
     found: dict[str, str] = {}
     for path in sorted(site_packages.glob("*.dist-info/entry_points.txt")):
         parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)

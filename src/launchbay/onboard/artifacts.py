@@ -6,33 +6,27 @@ A script leaves whatever it likes behind, so looking at it may raise anything; h
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
-import zipfile
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .eventfiles import is_event_file
 from .refused import Refused
 
-__all__ = ["Stock", "find_artifacts", "model_format", "snapshot", "take_stock"]
+TYPE_CHECKING = False  # `typing` would cost a tenth of what a supervisor does
+if TYPE_CHECKING:
+    from typing import Any
+
+    _Kinds = list[tuple[str, str]]
+
+__all__ = ["model_format", "snapshot", "take_stock"]
 
 _MAGIC = ((b"\x89HDF\r\n\x1a\n", "hdf5"), (b"\x93NUMPY", "numpy"))
 _MOST_FILES = 500  # files that are no models; a script that writes more is not helped by a longer list
 _HASHED_MODELS = 4 << 30  # bytes: a few seconds, for which the end of the run is held up
 _HASHED_FILES = 256 << 20
-_Kinds = List[Tuple[str, str]]
 
 
-class Stock(NamedTuple):
-    """What a run made. Paths are relative; a sha256 is None where hashing would have taken too long, and a note says so."""
-
-    artifacts: List[Dict[str, Any]]
-    logdirs: List[str]
-    notes: List[str]
-
-
-def snapshot(folder: str) -> Dict[str, Tuple[int, int]]:
+def snapshot(folder: str) -> dict[str, tuple[int, int]]:
     """Return size and change time of every file, so that what the script makes can be told from what it brought."""
     found = {}
     for path in _walk(folder):
@@ -43,23 +37,20 @@ def snapshot(folder: str) -> Dict[str, Tuple[int, int]]:
     return found
 
 
-def take_stock(folder: str, before: Dict[str, Tuple[int, int]]) -> Dict[str, Any]:
-    """Return what belongs into a result: ``artifacts``, ``logdirs`` and ``notes``, whatever there is to be found."""
-    try:
-        return find_artifacts(folder, before)._asdict()
-    except Refused as refusal:
-        return Stock([], [], [refusal.what])._asdict()
+def take_stock(folder: str, before: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    """Return what belongs into a result, whatever there is to be found: ``artifacts``, ``logdirs`` and ``notes``.
 
-
-def find_artifacts(folder: str, before: Dict[str, Tuple[int, int]]) -> Stock:
-    """Find what is new or changed: the best model first, other files after the models. Raises Refused and nothing else."""
+    Artifacts are what is new or changed, the best model first, other files after the models; paths are relative. A
+    sha256 is None where hashing would have taken too long, and a note says so.
+    """
     try:
         return _find(folder, before)
-    except Exception as error:  # the files are a stranger's: there is no list of what reading them may raise
-        raise Refused("what the script made could not be looked at: {}".format(_reason(error))) from error
+    except Exception as error:  # noqa: BLE001 - the files are a stranger's: there is no list of what may be raised
+        note = "what the script made could not be looked at: {}".format(_reason(error))
+        return {"artifacts": [], "logdirs": [], "notes": [note]}
 
 
-def _find(folder: str, before: Dict[str, Tuple[int, int]]) -> Stock:
+def _find(folder: str, before: dict[str, tuple[int, int]]) -> dict[str, Any]:
     changed = [path for path, state in snapshot(folder).items() if before.get(path) != state]
     fresh = [path for path in changed if _is_text(path)]
     events = {path for path in fresh if is_event_file(path)}
@@ -86,7 +77,8 @@ def _find(folder: str, before: Dict[str, Tuple[int, int]]) -> Stock:
     unhashed = [_plain(item["path"]) for item in entries if item["sha256"] is None]
     if unhashed:
         notes.append("too large to be hashed: {}{}".format(", ".join(unhashed[:3]), ", ..." if unhashed[3:] else ""))
-    return Stock(entries, [os.path.relpath(path, folder) for path in logdirs], notes)
+    folders = [os.path.relpath(path, folder) for path in logdirs]
+    return {"artifacts": entries, "logdirs": folders, "notes": notes}
 
 
 def model_format(path: str) -> str:
@@ -112,6 +104,8 @@ def model_format(path: str) -> str:
 
 
 def _zip_format(path: str) -> str:
+    import zipfile  # it takes as long to import as all the rest of a supervisor
+
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -126,7 +120,7 @@ def _zip_format(path: str) -> str:
     return "file"
 
 
-def _model_order(item: Tuple[str, str]) -> Tuple[bool, bool, bool, float, str]:
+def _model_order(item: tuple[str, str]) -> tuple[bool, bool, bool, float, str]:
     """Best first: one that can be loaded, then named best, then not a checkpoint among others, then the newest."""
     path, kind = item
     lowered = path.lower()
@@ -134,7 +128,7 @@ def _model_order(item: Tuple[str, str]) -> Tuple[bool, bool, bool, float, str]:
     return (kind != "keras", not is_named_best, "checkpoint" in lowered, -os.path.getmtime(path), path)
 
 
-def _entries(folder: str, found: _Kinds, budget: int) -> List[Dict[str, Any]]:
+def _entries(folder: str, found: _Kinds, budget: int) -> list[dict[str, Any]]:
     """Describe files and folders; hash them in this order, as long as the budget of bytes lasts."""
     entries = []
     for path, kind in found:
@@ -147,7 +141,9 @@ def _entries(folder: str, found: _Kinds, budget: int) -> List[Dict[str, Any]]:
     return entries
 
 
-def _hash(path: str, files: List[str]) -> Optional[str]:
+def _hash(path: str, files: list[str]) -> str | None:
+    import hashlib  # a run that made nothing needs none
+
     digest = hashlib.sha256()
     for item in files:
         if item != path:
@@ -176,8 +172,8 @@ def _plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def _walk(folder: str) -> List[str]:
-    found: List[str] = []
+def _walk(folder: str) -> list[str]:
+    found: list[str] = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__"]
         found.extend(os.path.join(parent, name) for name in files)

@@ -6,7 +6,6 @@ import functools
 import os
 import stat
 import struct
-from typing import Tuple
 
 __all__ = ["is_event_file", "masked_crc"]
 
@@ -50,7 +49,7 @@ def masked_crc(data: bytes) -> int:
 
 
 @functools.lru_cache(maxsize=None)
-def _crc_table() -> Tuple[int, ...]:
+def _crc_table() -> tuple[int, ...]:
     table = []
     for byte in range(256):
         crc = byte

@@ -14,17 +14,19 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
-from typing import Any, Dict, List, Optional, Set, Tuple
 
 from . import artifacts
 from .gpu import GpuWatch
 from .process import identify
 from .refused import Refused
 from .result import free_room, is_full, keep_room, write_json, write_result
+
+TYPE_CHECKING = False  # `typing` would cost a tenth of what a supervisor does
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["run"]
 
@@ -35,7 +37,7 @@ _LONGEST_WAIT_S = 3600.0
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def run(request: Dict[str, Any]) -> Dict[str, Any]:
+def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run ``argv`` in ``work`` to its end. Answers on the channel once the script has started; returns the result."""
     folder = request["folder"]
     _become_subreaper()
@@ -54,7 +56,7 @@ def run(request: Dict[str, Any]) -> Dict[str, Any]:
     return result
 
 
-def _begin(watch: _Watch, folder: str) -> Dict[str, Tuple[int, int]]:
+def _begin(watch: _Watch, folder: str) -> dict[str, tuple[int, int]]:
     """Start the script; return what lay in its folder before. Raises Refused, with the result written, if it cannot be."""
     try:
         keep_room(folder)
@@ -73,7 +75,7 @@ def _begin(watch: _Watch, folder: str) -> Dict[str, Tuple[int, int]]:
     return before
 
 
-def _write_last(folder: str, result: Dict[str, Any]) -> None:
+def _write_last(folder: str, result: dict[str, Any]) -> None:
     """Write the whole result; where the disk is too full for the list of what was made, at least that it is."""
     try:
         write_result(folder, result)
@@ -89,7 +91,7 @@ def _own_cpu_s() -> float:
     return round(own.user + own.system, 3)
 
 
-def answer(channel: Any, value: Dict[str, Any]) -> None:
+def answer(channel: Any, value: dict[str, Any]) -> None:
     """Tell our starter, unless it is dead by now: the script goes on either way."""
     with contextlib.suppress(BrokenPipeError):
         channel.write(json.dumps(value) + "\n")
@@ -101,16 +103,16 @@ def answer(channel: Any, value: Dict[str, Any]) -> None:
 class _Watch:
     """The script while it runs."""
 
-    def __init__(self, request: Dict[str, Any]) -> None:
+    def __init__(self, request: dict[str, Any]) -> None:
         self.request = request
         self.cpu_s = 0.0
         self.peak_bytes = 0
-        self.status: Optional[int] = None
+        self.status: int | None = None
         self.asked_to_stop = False
         self.timed_out = False
-        self.kill_at: Optional[float] = None
+        self.kill_at: float | None = None
         self.gpu = GpuWatch()
-        self.signals = _signal_socket()  # from here on, being asked to stop is not missed
+        self.signals = _signal_pipe()  # from here on, being asked to stop is not missed
 
     def start(self) -> None:
         log = os.open(os.path.join(self.request["folder"], "output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -128,7 +130,7 @@ class _Watch:
         limit = self.request.get("timeout_s")
         self.stop_at = self.began + limit if limit else None
 
-    def wait(self) -> Dict[str, Any]:
+    def wait(self) -> dict[str, Any]:
         while self.status is None:
             self._sleep()
             self._reap()
@@ -147,7 +149,7 @@ class _Watch:
         left = [max(0.0, at - time.monotonic()) for at in times if at is not None]
         # the system takes no wait of months, and a person may set a limit of some
         woken = select.select([self.signals], [], [], min([*left, _LONGEST_WAIT_S]) if left else None)[0]
-        came = set(self.signals.recv(4096)) if woken else set()
+        came = set(os.read(self.signals, 4096)) if woken else set()
         if came & {signal.SIGTERM, signal.SIGINT} and not self.asked_to_stop:
             self.asked_to_stop = True
             self._stop(time.monotonic())
@@ -181,7 +183,7 @@ class _Watch:
             until = time.monotonic() + patience
             if sign == signal.SIGKILL or not is_told:
                 _signal_group(self.child.pid, sign)
-            told: Set[int] = set()
+            told: set[int] = set()
             while time.monotonic() < until:
                 pids = children()
                 if not pids:
@@ -193,7 +195,7 @@ class _Watch:
                 time.sleep(0.02)
                 self._reap()
 
-    def _result(self, seconds: float) -> Dict[str, Any]:
+    def _result(self, seconds: float) -> dict[str, Any]:
         assert self.status is not None
         signaled = os.WIFSIGNALED(self.status)
         number = os.WTERMSIG(self.status) if signaled else 0
@@ -219,7 +221,7 @@ def _signal_name(number: int) -> str:
         return "SIG{}".format(number)
 
 
-def children() -> List[int]:
+def children() -> list[int]:
     """Return the processes that have us as their parent, orphans of the script included."""
     try:
         with open("/proc/self/task/{}/children".format(os.getpid()), encoding="ascii") as file:
@@ -228,13 +230,12 @@ def children() -> List[int]:
         return []
 
 
-def _signal_socket() -> socket.socket:
-    """Turn signals into bytes on a socket, so that waiting for them and for a deadline is one call."""
-    reader, writer = socket.socketpair()
-    reader.settimeout(0)
-    writer.settimeout(0)
-    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    _keep.append(writer)
+def _signal_pipe() -> int:
+    """Turn signals into bytes in a pipe, so that waiting for them and for a deadline is one call."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for sign in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, _note)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -242,10 +243,7 @@ def _signal_socket() -> socket.socket:
 
 
 def _note(number: int, frame: object) -> None:
-    """Do nothing: that the signal came stands in the socket."""
-
-
-_keep: List[socket.socket] = []  # a collected writer would close the wakeup descriptor
+    """Do nothing: that the signal came stands in the pipe."""
 
 
 def _become_subreaper() -> None:

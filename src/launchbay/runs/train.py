@@ -31,7 +31,7 @@ _HASHED_BYTES = 256 << 20
 _LONGEST_S = 365 * 86_400.0
 _POLL_S = 0.2
 _LATER_POLL_S = 1.0  # as `tail -f` does: each look costs what waking up costs, and hours have many
-_EARLY_LOOKS = 25
+_EARLY_LOOKS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

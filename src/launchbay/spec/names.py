@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -74,6 +73,8 @@ def instance_names(fleet: str, count: int) -> tuple[str, ...]:
 
 def nearest(name: str, known: Iterable[str], *, kind: str, hint: str) -> NotFound:
     """Return a NotFound that offers what was probably meant."""
+    import difflib  # only who mistyped needs it
+
     candidates: Sequence[str] = sorted(known)
     close = sorted(difflib.get_close_matches(name, candidates, n=3, cutoff=0.5))
     if close:
