@@ -209,6 +209,15 @@ def test_a_terminal_shows_a_bar_that_fills(screen: Screen) -> None:
     assert screen.sent.count(b"\x1b[?25l") == screen.sent.count(b"\x1b[?25h") == 1  # the cursor is back
 
 
+def test_of_work_that_was_undone_no_tick_stays(screen: Screen) -> None:
+    reporter = ConsoleReporter(screen.stream)
+    reporter.event(Event(task="launch", done=1, total=1, unit="instances", finished=True))
+    screen.wait_for("1 of 1 instance ")
+    reporter.close(erase=True)
+    screen.text()  # closed, and all of it arrived
+    assert screen.sent.rstrip().endswith(b"\x1b[1A\x1b[2K"), "the line is not taken back"
+
+
 def test_names_are_shown_as_they_are_on_a_terminal(screen: Screen) -> None:
     """A file may be called anything; a reporter must not raise, nor swallow what looks like a colour."""
     reporter = ConsoleReporter(screen.stream)

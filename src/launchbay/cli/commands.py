@@ -87,6 +87,9 @@ def run(arguments: Namespace) -> int:
     name = f"{arguments.verb} {arguments.action}" if hasattr(arguments, "action") else arguments.verb
     try:
         return _COMMANDS[name](context)
+    except KeyboardInterrupt:
+        reporter.close(erase=True)
+        raise
     finally:
         reporter.close()
 

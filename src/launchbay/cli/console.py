@@ -54,9 +54,13 @@ class ConsoleReporter:
             else:
                 self._stream.write(text + "\n")
 
-    def close(self) -> None:
-        """Leave the terminal as it should be; progress after this starts anew."""
+    def close(self, *, erase: bool = False) -> None:
+        """Leave the terminal as it should be; progress after this starts anew.
+
+        `erase` takes the bars away: of work that was interrupted and undone, a tick would say otherwise.
+        """
         if self._progress is not None:
+            self._progress.live.transient = erase
             self._progress.stop()
             self._progress = None
             self._tasks.clear()
@@ -112,9 +116,8 @@ def _words(event: Event, elapsed: float) -> str:
             amount += f" of {format_bytes(event.total)}"
         rate = f"{format_bytes(event.done / elapsed)}/s" if elapsed > 0.5 and event.done else ""
     elif event.unit:
-        amount = (
-            f"{event.done} of {event.total} {event.unit}" if event.total is not None else f"{event.done} {event.unit}"
-        )
+        unit = event.unit.removesuffix("s") if event.total == 1 else event.unit
+        amount = f"{event.done} of {event.total} {unit}" if event.total is not None else f"{event.done} {unit}"
         rate = ""
     else:
         amount = rate = ""
