@@ -44,10 +44,16 @@ def take_stock(folder: str, before: dict[str, tuple[int, int]]) -> dict[str, Any
     sha256 is None where hashing would have taken too long, and a note says so.
     """
     try:
+        return _find_or_refuse(folder, before)
+    except Refused as refusal:
+        return {"artifacts": [], "logdirs": [], "notes": [refusal.what]}
+
+
+def _find_or_refuse(folder: str, before: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    try:
         return _find(folder, before)
-    except Exception as error:  # noqa: BLE001 - the files are a stranger's: there is no list of what may be raised
-        note = "what the script made could not be looked at: {}".format(_reason(error))
-        return {"artifacts": [], "logdirs": [], "notes": [note]}
+    except Exception as error:  # the files are a stranger's: there is no list of what reading them may raise
+        raise Refused("what the script made could not be looked at: {}".format(_reason(error))) from error
 
 
 def _find(folder: str, before: dict[str, tuple[int, int]]) -> dict[str, Any]:
