@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from launchbay.errors import StateError, UserError
+from launchbay.onboard.result import is_full, sync_folder
 
 __all__ = [
     "discard",
@@ -44,7 +45,7 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
                 os.fsync(file.fileno())
         temporary.replace(path)
         if durable:
-            _sync_folder(path.parent)  # else the file is on the disk, and its new name is not
+            sync_folder(str(path.parent))  # else the file is on the disk, and its new name is not
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -56,15 +57,6 @@ def _make_folder(folder: Path) -> None:
     except FileNotFoundError as error:  # what is above it is there and takes no folders, as /proc does not
         what, hint = "the folder cannot be made", "LAUNCHBAY_HOME chooses another home"
         raise UserError(what, where=str(folder), hint=hint) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):  # some file systems cannot, and need not
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, durable: bool = False) -> None:
@@ -163,17 +155,15 @@ def discard(path: Path, trash: Path) -> None:
 def explain_os_error(error: OSError, doing: str) -> UserError:
     """Turn the operating system's refusal into a message that says what, where and what next."""
     where, why = first_failure(error)
-    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if isinstance(error, shutil.Error):
-        is_full = f"[Errno {errno.ENOSPC}]" in why  # it keeps the words of the errors, and not the errors
-    if isinstance(error, shutil.Error) and not is_full:
-        return UserError(f"cannot copy while {doing}: {why}", where=where)
-    if is_full:
+    is_copy = isinstance(error, shutil.Error)  # it keeps the words of the errors, and not the errors
+    if f"[Errno {errno.ENOSPC}]" in why if is_copy else is_full(error):
         return UserError(
             f"the disk is full while {doing}; nothing half-made was left",
             where=where,
             hint="free some space (`bay images` shows sizes), then the same command again",
         )
+    if is_copy:
+        return UserError(f"cannot copy while {doing}: {why}", where=where)
     if error.errno == errno.EROFS or isinstance(error, PermissionError):
         hint = "see who owns it; LAUNCHBAY_HOME chooses another home"
         return UserError(f"no permission while {doing}", where=where, hint=hint)

@@ -60,6 +60,9 @@ class Witness:
         self.observed()
         return found
 
+    def unread(self, observed: Sequence[Instance]) -> int:
+        return self.inner.unread(observed)
+
     def create(self, specs: Sequence[InstanceSpec], image: Image, *, made: Callable[[Instance], None]) -> None:
         self.creating()
         self.inner.create(specs, image, made=made)

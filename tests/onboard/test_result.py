@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import stat
 from pathlib import Path
 
 import pytest
@@ -30,23 +29,10 @@ def test_room_is_really_taken_and_given_back(tmp_path: Path) -> None:
 
 
 def test_a_record_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, disk_steps: list[str]
 ) -> None:
-    steps: list[str] = []
-    sync, replace = os.fsync, os.replace
-
-    def fsync(descriptor: int) -> None:
-        steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
-        sync(descriptor)
-
-    def rename(old: str, new: str) -> None:
-        steps.append("rename")
-        replace(old, new)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(os, "replace", rename)
     write_json(str(tmp_path / "result.json"), {})
-    assert steps == ["file", "rename", "folder"]
+    assert disk_steps == ["file", "rename", "folder"]
 
 
 @pytest.mark.usefixtures("full")

@@ -15,9 +15,9 @@ from launchbay.errors import Conflict, LaunchbayError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.end import change_power
 from launchbay.planning.fleet import Instance
-from launchbay.providers.processes import instance_processes
+from launchbay.providers.processes import instance_processes, run_processes
 from launchbay.runs import train as train_module
-from launchbay.runs.end import run_processes, settle_run, stop_run
+from launchbay.runs.end import settle_run, stop_run
 from launchbay.runs.train import RunSpec, follow_run, submit_run
 from launchbay.store.journal import open_journal
 from launchbay.store.records import Run, find_run, process_alive, read_run

@@ -16,7 +16,8 @@ from launchbay.planning.decide import select, select_one
 from launchbay.planning.fleet import Instance, Plan
 from launchbay.ports import Event
 from launchbay.providers.layer import find_layer
-from launchbay.runs.end import run_processes, stop_run
+from launchbay.providers.processes import run_processes
+from launchbay.runs.end import stop_run
 from launchbay.spec.names import LATEST, is_run_id
 from launchbay.store.records import Run, find_run
 from launchbay.transport.base import Transport

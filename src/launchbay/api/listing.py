@@ -36,8 +36,7 @@ def ps(bay: Bay) -> Sequence[Row]:
         running.setdefault(run.instance, []).append(run.id)
     now = bay.clock.now()
     observed = bay.provider.observe()
-    folders = sum(1 for _ in bay.home.instances.iterdir()) if bay.home.instances.is_dir() else 0
-    if bay.provider.name == "local" and (unread := folders - len(observed)) > 0:
+    if (unread := bay.provider.unread(observed)) > 0:
         bay.reporter.note(f"{count_of(unread, 'instance')} not listed: the record cannot be read (`bay doctor`).")
     return [
         Row(

@@ -17,7 +17,7 @@ from launchbay.images.recipe import builtin_names, find_recipe
 from launchbay.images.uv import Uv, find_uv
 from launchbay.lifecycle.bay import Bay
 from launchbay.providers.local import damaged_instances
-from launchbay.providers.processes import marked_processes
+from launchbay.providers.processes import run_processes
 from launchbay.store.journal import open_journal
 from launchbay.store.records import damaged_runs, open_runs
 from launchbay.units import count_of, format_bytes
@@ -112,10 +112,11 @@ def _records(bay: Bay) -> Iterator[Check]:
         mend = f"what it made may be whole: look, then rm -r {folder}"
         yield Check(name="run", state="broken", found=f"{folder} has no readable record", mend=mend)
     for run in open_runs(bay.home):
-        if run.state == "lost" and marked_processes([f"LAUNCHBAY_RUN={run.id}"]):
+        if run.state == "lost" and run_processes(run.id):
             found = f"{run.id} has lost its supervisor, and its script goes on"
             yield Check(name="run", state="warning", found=found, mend=f"bay stop {run.id}")
-    for instance in bay.provider.observe():
+    instances = bay.provider.observe()
+    for instance in instances:
         if lacking := [part for part in ("env/bin/python", "home", "work") if not (instance.root / part).exists()]:
             found = f"{instance.name} lacks {', '.join(lacking)}"
             yield Check(
@@ -130,7 +131,7 @@ def _records(bay: Bay) -> Iterator[Check]:
             mend="the next launch or build removes what nobody works on",
         )
     built = {image.digest: image for image in list_images(bay.home)}
-    for instance in bay.provider.observe():
+    for instance in instances:
         if instance.digest not in built:
             yield Check(
                 name="instance",

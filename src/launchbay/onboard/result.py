@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # `typing` would cost a tenth of what a supervisor does
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["free_room", "is_full", "keep_room", "write_json", "write_result"]
+__all__ = ["free_room", "is_full", "keep_room", "sync_folder", "write_json", "write_result"]
 
 _ROOM_BYTES = 1 << 16
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -52,14 +52,15 @@ def write_json(path: str, value: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(os.path.dirname(path) or ".")  # else the record is on the disk, and its new name is not
+        sync_folder(os.path.dirname(path) or ".")  # else the record is on the disk, and its new name is not
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
+    """Put on the disk what a folder's files are called."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):  # some file systems cannot, and need not

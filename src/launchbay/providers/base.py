@@ -21,6 +21,9 @@ class Provider(Protocol):
     def observe(self) -> Sequence[Instance]:
         """Return every instance there is, as the world (not our memory) tells it. Never cached."""
 
+    def unread(self, observed: Sequence[Instance]) -> int:
+        """Return how many more stand than were observed, because their records cannot be read. Costs next to nothing."""
+
     def create(self, specs: Sequence[InstanceSpec], image: Image, *, made: Callable[[Instance], None]) -> None:
         """Make the instances that do not exist yet, calling `made` after each. Idempotent by id.
 

@@ -17,6 +17,7 @@ from typing import Protocol
 from launchbay.errors import StateError
 from launchbay.images.commands import LOOSENING, command_environment, list_commands
 from launchbay.images.image import Image
+from launchbay.providers.processes import INSTANCE_MARK
 
 __all__ = ["Layer", "PthLayer", "find_layer", "instance_environment"]
 
@@ -138,7 +139,7 @@ def instance_environment(
         "PATH": os.pathsep.join([str(root / "env" / "bin"), *path]),
         "VIRTUAL_ENV": str(root / "env"),
         "PYTHONNOUSERSITE": "1",
-        "LAUNCHBAY_INSTANCE": identity,
+        INSTANCE_MARK: identity,
         "LAUNCHBAY_INSTANCE_NAME": name,
     }
 

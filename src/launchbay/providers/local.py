@@ -19,7 +19,7 @@ from launchbay.images.image import Image
 from launchbay.planning.fleet import Instance, InstanceSpec, made_from
 from launchbay.ports import Clock, Reporter, SilentReporter
 from launchbay.providers.layer import Layer
-from launchbay.providers.processes import end_marked
+from launchbay.providers.processes import INSTANCE_MARK, end_marked
 
 __all__ = ["LocalProvider", "damaged_instances"]
 
@@ -47,6 +47,10 @@ class LocalProvider:
             with contextlib.suppress(OSError, StateError):
                 found.append(_read(folder))
         return sorted(found, key=lambda instance: (instance.fleet, _index(instance.name), instance.id))
+
+    def unread(self, observed: Sequence[Instance]) -> int:
+        """Count the folders."""
+        return len(_folders(self.home.instances)) - len(observed)
 
     def create(self, specs: Sequence[InstanceSpec], image: Image, *, made: Callable[[Instance], None]) -> None:
         """Make what is not there yet, in order."""
@@ -133,7 +137,7 @@ class LocalProvider:
         return tuple(path.name for path in builds + left)
 
     def _end_all(self, identities: Collection[str]) -> int:
-        return end_marked([f"LAUNCHBAY_INSTANCE={identity}" for identity in identities], tell=self.reporter.event)
+        return end_marked([f"{INSTANCE_MARK}={identity}" for identity in identities], tell=self.reporter.event)
 
     def _remove_build(self, path: Path) -> bool:
         with locked(self.home.lock(f"image-{path.name.removeprefix('build-')}"), wait=False) as free:

@@ -12,7 +12,21 @@ from launchbay.errors import LaunchbayError
 from launchbay.ports import Event
 from launchbay.units import count_of, format_duration
 
-__all__ = ["end_marked", "end_processes", "instance_processes", "marked_processes"]
+__all__ = [
+    "INSTANCE_MARK",
+    "RUN_MARK",
+    "end_marked",
+    "end_processes",
+    "instance_processes",
+    "marked_processes",
+    "run_processes",
+]
+
+INSTANCE_MARK = "LAUNCHBAY_INSTANCE"
+"""The variable that everything in an instance carries: the instance's id."""
+
+RUN_MARK = "LAUNCHBAY_RUN"
+"""The variable that everything of a run carries, its supervisor too: the run's id."""
 
 _PATIENCE_S = 10.0
 _SUPERVISOR_PATIENCE_S = 30.0  # it gives its script those ten seconds, and then has its artefacts to hash
@@ -35,7 +49,12 @@ def marked_processes(marks: Iterable[str]) -> list[int]:
 
 def instance_processes(identities: Iterable[str]) -> list[int]:
     """Return the processes that run in these instances."""
-    return marked_processes(f"LAUNCHBAY_INSTANCE={identity}" for identity in identities)
+    return marked_processes(f"{INSTANCE_MARK}={identity}" for identity in identities)
+
+
+def run_processes(identity: str) -> list[int]:
+    """Return the processes of a run: they may have outlived their supervisor."""
+    return marked_processes([f"{RUN_MARK}={identity}"])
 
 
 def end_marked(marks: Collection[str], *, tell: Callable[[Event], None] = lambda _: None) -> int:

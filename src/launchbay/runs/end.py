@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
 from typing import Any
 
 from launchbay.errors import Conflict, LaunchbayError
@@ -13,32 +12,18 @@ from launchbay.files import read_json, write_json
 from launchbay.lifecycle.bay import Bay
 from launchbay.onboard.artifacts import snapshot, take_stock
 from launchbay.onboard.result import free_room
-from launchbay.providers.processes import end_marked, marked_processes
+from launchbay.providers.processes import RUN_MARK, end_marked, run_processes
 from launchbay.store.records import Run, process_alive, read_run
 
-__all__ = ["end_run_processes", "run_mark", "run_processes", "settle_run", "stop_run"]
+__all__ = ["end_run_processes", "settle_run", "stop_run"]
 
 _POLL_S = 0.2
 _STOP_POLLS = 150
 
 
-def run_mark(identity: str) -> Mapping[str, str]:
-    """Return the variable that everything of a run carries, its supervisor too."""
-    return {"LAUNCHBAY_RUN": identity}
-
-
-def run_processes(identity: str) -> list[int]:
-    """Return the processes of a run, found by their mark: they may have outlived their supervisor."""
-    return marked_processes(_marks(identity))
-
-
 def end_run_processes(bay: Bay, identity: str) -> None:
     """End all that runs of a run (SIGTERM, then SIGKILL). Raises LaunchbayError when something goes on all the same."""
-    end_marked(_marks(identity), tell=bay.reporter.event)
-
-
-def _marks(identity: str) -> list[str]:
-    return [f"{name}={value}" for name, value in run_mark(identity).items()]
+    end_marked([f"{RUN_MARK}={identity}"], tell=bay.reporter.event)
 
 
 def stop_run(bay: Bay, run: Run) -> Run:

@@ -19,7 +19,8 @@ from launchbay.lifecycle.bay import Bay, connect, python_of
 from launchbay.onboard.process import identify
 from launchbay.onboard.result import free_room
 from launchbay.planning.fleet import Instance
-from launchbay.runs.end import end_run_processes, run_mark, stop_run
+from launchbay.providers.processes import RUN_MARK
+from launchbay.runs.end import end_run_processes, stop_run
 from launchbay.runs.work import copy_work
 from launchbay.store.journal import open_journal
 from launchbay.store.records import Run, process_alive, read_run, write_run
@@ -81,7 +82,7 @@ def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
                     [python_of(instance), str(install_onboard(bay.home)), "supervise"],
                     data=json.dumps(request).encode(),
                     errors=str(final / "supervisor.log"),
-                    variables=run_mark(identity),
+                    variables={RUN_MARK: identity},
                 )
                 words = (final / "supervisor.log").read_bytes()
                 result["pid"] = parse_answer(done.stdout, what="the supervisor", words=words, code=done.code)["pid"]
@@ -191,7 +192,7 @@ def _request(folder: Path, python: str, spec: RunSpec, script: Path) -> dict[str
         "work": str(folder / "work"),
         # Python would take a name such as -x.py for options of its own
         "argv": [python, f"./{script.name}" if script.name.startswith("-") else script.name, *spec.args],
-        "env": {"PYTHONUNBUFFERED": "1", **run_mark(folder.name)},
+        "env": {"PYTHONUNBUFFERED": "1", RUN_MARK: folder.name},
         "timeout_s": spec.timeout_s,
     }
 

@@ -7,7 +7,6 @@ that has the name already is never touched.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import string
@@ -19,6 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from launchbay.errors import NotFound, UsageError, UserError
 from launchbay.files import explain_os_error, sha256_file
+from launchbay.onboard.result import is_full
 from launchbay.ports import Clock, Reporter, SystemClock
 from launchbay.store.csvcheck import check_csv
 from launchbay.store.download import (
@@ -329,7 +329,7 @@ def _describe(path: Path, digest: str, job: _Job, *, is_new: bool, target: Path 
 
 
 def _explain_disk(error: OSError, job: _Job) -> UserError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         kept = "nothing of it was left" if job.path else "what came is kept, and the same command continues"
         hint = "free some space there, or choose another disk with -o DIR"
         return UserError(f"the disk is full; {kept}", where=str(job.into), hint=hint)

@@ -30,6 +30,10 @@ class FakeProvider:
         """Return the instances there are."""
         return list(self.instances.values())
 
+    def unread(self, observed: Sequence[Instance]) -> int:
+        """Return 0: a value can be read."""
+        return 0
+
     def create(self, specs: Sequence[InstanceSpec], image: Image, *, made: Callable[[Instance], None]) -> None:
         """Make those that are missing, up to the one that shall fail."""
         for number, spec in enumerate(specs, start=1):
