@@ -205,7 +205,10 @@ def _written(pid: int) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Return the person's own environment (index, proxy, certificates, cache) less what would redirect the target."""
+    """Return the person's own environment (index, proxy, certificates, cache) less what would redirect the target.
+
+    uv does not read pip's settings; a folder of wheels that was named to pip is handed on to it.
+    """
     dropped = LOOSENING | {
         "VIRTUAL_ENV",
         "UV_COMPILE_BYTECODE",  # it would write the paths of the temporary folder into the compiled files
@@ -214,6 +217,8 @@ def _environment() -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE",
     }
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
+    if folders := kept.get("PIP_FIND_LINKS"):
+        kept.setdefault("UV_FIND_LINKS", ",".join(folders.split()))
     return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
 
 
