@@ -19,7 +19,16 @@ from launchbay.providers.local import LocalProvider
 from launchbay.transport.base import Transport
 from launchbay.transport.local import LocalTransport
 
-__all__ = ["Bay", "connect", "fleet_names", "image_of", "image_transport", "open_bay", "python_of"]
+__all__ = [
+    "Bay",
+    "connect",
+    "fleet_names",
+    "image_of",
+    "image_transport",
+    "open_bay",
+    "python_of",
+    "variables_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +71,20 @@ def connect(bay: Bay, instance: Instance, env: str | None = None) -> Transport:
     if instance.state != "running":
         raise Conflict(f"{instance.name} is {instance.state}", hint=f"bay start {instance.name}")
     image = image_of(bay, instance)
-    variables = instance_environment(
+    variables = variables_of(bay, instance, image, env)
+    door = find_layer(instance.layer).door(instance, image)
+    return LocalTransport(environment=variables, folder=str(instance.root / "work"), door=door.words, view=door.view)
+
+
+def variables_of(bay: Bay, instance: Instance, image: Image, env: str | None = None) -> dict[str, str]:
+    """Return the variables that everything in one environment of an instance is given."""
+    return instance_environment(
         find_environment(instance.root, image, env),
         person=instance.root / "home",
         outer=bay.environ,
         name=instance.name,
         identity=instance.id,
     )
-    door = find_layer(instance.layer).door(instance, image)
-    return LocalTransport(environment=variables, folder=str(instance.root / "work"), door=door.words, view=door.view)
 
 
 def image_transport(bay: Bay, image: Image, *, folder: str) -> Transport:

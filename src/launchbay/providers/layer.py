@@ -57,6 +57,9 @@ class Layer(Protocol):
     def written(self, root: Path) -> Mapping[str, Path]:
         """Return the folders that hold what the instance has written, by where they lie in its environments."""
 
+    def covered(self, image: Image) -> Mapping[str, Path]:
+        """Return the image's environments that an instance sees as its own, by where they lie in what it has written."""
+
     def pristine(self, image: Image) -> Mapping[str, str]:
         """Return every file of an untouched layer, path -> ``sha256:...`` or ``link:...``: what verifying compares with."""
 
@@ -98,6 +101,10 @@ class PthLayer:
     def written(self, root: Path) -> Mapping[str, Path]:
         """Return its environments: they hold nothing else."""
         return {"": root / "env"}
+
+    def covered(self, image: Image) -> Mapping[str, Path]:  # noqa: ARG002 - the protocol's
+        """Return none: the image's packages stay where they lie."""
+        return {}
 
     def pristine(self, image: Image) -> Mapping[str, str]:
         """Return what `create` writes, by hash."""
@@ -152,6 +159,10 @@ class OverlayLayer:
     def written(self, root: Path) -> Mapping[str, Path]:
         """Return the upper folder of the mounts, and the kernels of several environments."""
         return {"": root / "upper", "share": root / "env" / "share"}
+
+    def covered(self, image: Image) -> Mapping[str, Path]:
+        """Return what lies below the mounts."""
+        return {part: member.environment for part, member in zip(_parts(image), image.parts, strict=True)}
 
     def pristine(self, image: Image) -> Mapping[str, str]:
         """Return the kernels: nothing else is written before somebody works in it."""
