@@ -354,7 +354,6 @@ CHANGES: Sequence[Change] = [
 USES: Sequence[str] = [
     # ordinary work, none of which sets an instance apart
     "write(work / 'notes.py', 'import six, json\\n'); run('python', 'notes.py')",
-    "run('python', '-O', '-c', 'import six')",
     "run('pip', 'list')",
     "run('uv', 'pip', 'list')",
     (

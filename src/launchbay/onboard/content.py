@@ -10,7 +10,7 @@ import base64
 import csv
 import hashlib
 import os
-from typing import Callable, Dict, List, NamedTuple, TypeVar
+from typing import Callable, Dict, List, NamedTuple, Optional, TypeVar
 
 from .prints import fingerprint_path, hash_file, list_packages
 
@@ -71,16 +71,29 @@ def seal_beside(folder: str) -> Dict[str, str]:
 
 
 def compare_seals(sealed: Dict[str, str], now: Dict[str, str]) -> List[str]:
-    """Return what was added, changed or lost since the seal was made."""
+    """Return what was added, changed or lost since the seal was made.
+
+    A sealed module that was compiled once more, with other optimisations or by another Python, is the same module: to
+    a user whom permissions do not stop, Python adds those by itself.
+    """
+    compiled = {_compiled_module(path) for path in sealed if path.endswith(".pyc")}
     problems = []
     for path in sorted(set(now) | set(sealed)):
         if path not in now:
             problems.append("{}: missing".format(path))
+        elif path not in sealed and path.endswith(".pyc") and _compiled_module(path) in compiled - {None}:
+            continue
         elif path not in sealed:
             problems.append("{}: added to the image".format(path))
         elif now[path] != sealed[path]:
             problems.append("{}: changed in place".format(path))
     return problems
+
+
+def _compiled_module(path: str) -> Optional[str]:
+    """Return the module, as a path, that Python keeps compiled there; None where it keeps none."""
+    parent, name = os.path.split(path)
+    return os.path.join(parent, name.split(".")[0]) if os.path.basename(parent) == "__pycache__" else None
 
 
 def _walk(folder: str) -> List[str]:
