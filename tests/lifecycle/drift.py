@@ -369,7 +369,7 @@ USES: Sequence[str] = [
         "cell = {'cell_type': 'code', 'source': 'import six', 'outputs': [], 'metadata': {}, 'execution_count': 1}\n"
         "write(work / 'first.ipynb', json.dumps({'cells': [cell], 'metadata': {}, 'nbformat': 4, 'nbformat_minor': 5}))\n"
         "write(work / '.ipynb_checkpoints' / 'first-checkpoint.ipynb', '{}')\n"
-        "write(data / '.ipynb_checkpoints' / 'train-checkpoint.csv', '')"
+        "write(work / 'data' / '.ipynb_checkpoints' / 'train-checkpoint.csv', '')"
     ),
     "write(home / '.ipython/profile_default/startup/README', 'put scripts here'); write(home / '.ipython/history', '')",
     "write(home / '.jupyter/lab/user-settings/theme.json', '{}'); write(home / '.local/share/jupyter/runtime/k.json', '{}')",
@@ -384,9 +384,9 @@ USES: Sequence[str] = [
     "write(home / '.cache/pip/x', ''); write(home / '.cache/huggingface/model.bin', 'x' * 1000)",
     "write(home / '.config/matplotlib/matplotlibrc', 'figure.dpi: 120\\n')",
     "write(work / 'out' / 'model.keras', 'x'); write(work / 'logs' / 'events.out.tfevents.1', 'x')",
-    "write(work / 'train.csv', 'mine\\n'); (data / 'train.csv').read_text(); os.utime(data / 'train.csv')",
-    "shutil.copy2(data / 'train.csv', data / '.train.csv.part'); (data / '.train.csv.part').replace(data / 'train.csv')",
-    "shutil.rmtree(data)",
+    "write(work / 'train.csv', 'mine\\n')\nif (data / 'train.csv').exists(): os.utime(data / 'train.csv')",
+    "part, name = data / '.part', data / 'train.csv'\nif name.exists(): shutil.copy2(name, part); part.replace(name)",
+    "shutil.rmtree(data, ignore_errors=True)",
     "(work / 'six.py').write_text('mine = 1'); run('python', '-c', 'import six; assert six.mine')",
     "(work / '.git').mkdir(exist_ok=True); write(work / 'pyproject.toml', '[project]\\nname = \"x\"\\n')",
 ]

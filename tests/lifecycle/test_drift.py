@@ -13,13 +13,14 @@ import pytest
 
 from launchbay.home import new_id
 from launchbay.images.image import Image, find_image
-from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.bay import Bay, connect
 from launchbay.lifecycle.end import change_power, terminate
 from launchbay.lifecycle.verify import verify_instances
+from launchbay.onboard.content import Content
 from launchbay.planning.fleet import Instance
 from launchbay.providers.layer import find_layer
 from tests.lifecycle.drift import CHANGES, DATA, USES, Change, make_apart, play, seeded
-from tests.providers.specs import make_specs
+from tests.providers.specs import make_instances, make_specs
 from tests.runs.running import run_it
 
 KINDS = ("layer", "overlay", "several")
@@ -131,3 +132,21 @@ def test_being_used_is_no_drift_in_a_hundred_fleets(
     bay: Bay, make_fleet: Callable[..., list[Instance]], seed: int, tmp_path: Path
 ) -> None:
     check_used(bay, make_fleet, seed, tmp_path / "apart")
+
+
+@pytest.mark.all
+def test_keras_sets_nothing_by_its_first_import_and_a_changed_backend_is_named(
+    bay: Bay, with_image: Callable[[str], Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Content("", 0, 0, {}, [])
+    monkeypatch.setattr("launchbay.lifecycle.verify.verify_whole", lambda _: nothing)  # seconds, and not asked here
+    fleet = make_instances(bay, with_image("tensorflow"), 3)
+    asked = ["python", "-c", "import keras; print(keras.config.backend())"]
+    done = connect(bay, fleet[1]).run(asked)
+    path = fleet[1].root / "home" / ".keras" / "keras.json"
+    assert (done.stdout.decode().strip(), path.is_file()) == ("tensorflow", True), done.stderr.decode()
+    assert verify_instances(bay, fleet, full=True).identical
+    path.write_text(path.read_text(encoding="utf-8").replace('"tensorflow"', '"numpy"'), encoding="utf-8")
+    assert connect(bay, fleet[1]).run(asked).stdout.decode().strip() == "numpy"
+    (found,) = verify_instances(bay, fleet, full=True).differences
+    assert (found.instance, found.kind, found.what) == ("exp-2", "setting", "backend in ~/.keras/keras.json was added")

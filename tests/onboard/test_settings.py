@@ -32,6 +32,8 @@ def exported(home: Path, text: str, name: str = ".bashrc") -> set[str]:
         "setenv X 1",
         "set -gx X 1",
         "set -e X",
+        "export EDITOR=vim X=1",
+        "export EDITOR='two words' X",
     ],
 )
 def test_a_variable_that_programs_get_is_told(tmp_path: Path, line: str) -> None:
@@ -52,6 +54,7 @@ def test_a_variable_that_programs_get_is_told(tmp_path: Path, line: str) -> None
         "export HISTSIZE=1\nexport LESS=-R",
         "export WANDB_API_KEY=x\nexport AWS_SECRET_ACCESS_KEY=x\nexport HF_TOKEN=x",
         "exports X=1",
+        "export EDITOR='code X=1'; Y=1 ls  # X=1",
     ],
 )
 def test_a_matter_of_taste_or_of_who_one_is_is_not(tmp_path: Path, text: str) -> None:

@@ -31,6 +31,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     """
     root, image = request["root"], request.get("image", "")
     folders = request.get("folders") or {"": os.path.join(root, "env")}
+    environments = request.get("environments") or [""]
     swap = [(os.path.realpath(root), "<instance>"), (root, "<instance>"), (image, "<image>")]
     return {
         "python": {
@@ -45,10 +46,10 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             **{
                 os.path.join(prefix, path): value
                 for prefix, folder in folders.items()
-                for path, value in _layer(folder).items()
+                for path, value in _layer(folder, environments).items()
             },
         },
-        "packages": _packages(folders[""], request.get("environments") or [""]),
+        "packages": _packages(folders[""], environments),
         "variables": changed_variables(request["given"]) if "given" in request else {},
         "home": read_settings(os.path.join(root, "home")) if request.get("filled") else {},
         "data": print_data(os.path.join(root, "work", "data"), root) if request.get("filled") else {},
@@ -66,25 +67,26 @@ def _swap(text: str, pairs: list[tuple[str, str]]) -> str:
     return text
 
 
-def _layer(environment: str) -> dict[str, str]:
+def _layer(written: str, environments: list[str]) -> dict[str, str]:
     """Every file of the layer by hash; compiled modules left out, Python makes those by itself."""
     entries = {}
-    if os.path.islink(environment):  # it may be another instance's
-        entries["."] = fingerprint_path(environment)
-    for parent, folders, files in os.walk(environment):
+    if os.path.islink(written):  # it may be another instance's
+        entries["."] = fingerprint_path(written)
+    locks = {os.path.normpath(os.path.join(written, name, ".lock")) for name in environments}
+    for parent, folders, files in os.walk(written):
         folders[:] = [name for name in folders if name != "__pycache__"]
-        if parent == environment and ".lock" in files:
-            files.remove(".lock")  # uv leaves it behind; it holds nothing
         for name in files + [name for name in folders if os.path.islink(os.path.join(parent, name))]:
+            path = os.path.join(parent, name)
             if name == "__pycache__":
                 continue  # a mark of an overlay's, that those of the image are gone
-            path = os.path.join(parent, name)
+            if path in locks:
+                continue  # uv leaves it behind; it holds nothing
             try:
-                entries[os.path.relpath(path, environment)] = fingerprint_path(path)
+                entries[os.path.relpath(path, written)] = fingerprint_path(path)
             except FileNotFoundError:  # somebody is at work in it just now
                 continue
             except PermissionError:
-                entries[os.path.relpath(path, environment)] = "unreadable"
+                entries[os.path.relpath(path, written)] = "unreadable"
     return entries
 
 

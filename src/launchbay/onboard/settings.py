@@ -27,10 +27,13 @@ _SHELL_FILES = (*_SHELLS.split(), ".config/fish/config.fish")
 
 _SETS = re.compile(
     r"(?:^|[;&|{]|\bthen|\bdo)[ \t]*"
-    r"(?:export|unset|setenv|unsetenv|(?:declare|typeset)[ \t]+-\w*x\w*|set[ \t]+-\w*[xe]\w*)"
+    r"(export|unset|(?:declare|typeset)[ \t]+-\w*x\w*|setenv|unsetenv|set[ \t]+-\w*[xe]\w*)"
     r"[ \t]+(?:-\w+[ \t]+)*([A-Za-z_]\w*)([^\n]*)",
     re.MULTILINE,
 )
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_MORE = re.compile(r"\s([A-Za-z_]\w*)(?==|\s|$)")
+"""Further variables in the same command, where the shell takes several."""
 
 _OF_A_PERSON = re.compile(
     "(?i:.*(?:key|token|secret|passw|credential)).*|PS[0-9]|PROMPT.*|RPROMPT|EDITOR|VISUAL|PAGER|MANPAGER|BROWSER|LESS.*|"
@@ -85,10 +88,12 @@ def read_settings(home: str) -> dict[str, str]:
 def _exported(path: str, name: str) -> dict[str, str]:
     """Return the variables that a shell's file sets for programs; how, only as a hash."""
     found: dict[str, str] = {}
-    for variable, rest in _SETS.findall(_read(path)):
-        if not _OF_A_PERSON.fullmatch(variable):
-            key = "variable {} in ~/{}".format(variable, name)
-            found[key] = "sha256:" + hashlib.sha256((found.get(key, "") + rest.strip()).encode()).hexdigest()
+    for command, first, rest in _SETS.findall(_read(path)):
+        others = [] if command.startswith("set") else _MORE.findall(re.split("[;&|#]", _QUOTED.sub("", rest))[0])
+        for variable in [first, *others]:
+            if not _OF_A_PERSON.fullmatch(variable):
+                key = "variable {} in ~/{}".format(variable, name)
+                found[key] = "sha256:" + hashlib.sha256((found.get(key, "") + rest.strip()).encode()).hexdigest()
     return found
 
 
