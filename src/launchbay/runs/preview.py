@@ -1,0 +1,109 @@
+"""Look at a script before it runs in an instance: what is certain to fail stops it, what may is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from launchbay.errors import Conflict, NotFound, UsageError, WillFail
+from launchbay.lifecycle.bay import Bay, connect, image_of, python_of
+from launchbay.lifecycle.build import FRAMEWORKS
+from launchbay.onboard.prints import list_packages
+from launchbay.planning.fleet import Instance
+from launchbay.runs.foresee import Problem, foresee, missing_modules
+from launchbay.runs.imports import find_distribution
+from launchbay.runs.propose import propose
+from launchbay.runs.script.reading import Place, Script, read_script
+
+__all__ = ["preview", "refuse"]
+
+_FIND = """
+import importlib.util, json, sys
+print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]))
+"""
+
+
+def preview(bay: Bay, instance: Instance, path: Path) -> Sequence[Problem]:
+    """Return what will fail, or may, when a script runs in an instance; nothing of it is executed.
+
+    A script that cannot be read as Python is left to say so itself.
+    """
+    try:
+        script = read_script(path)
+    except UsageError:
+        return ()
+    image = image_of(bay, instance)
+    own = instance.root / "env" / "lib" / f"python{image.python}" / "site-packages"
+    packages = {**image.packages, **(list_packages(str(own)) if own.is_dir() else {})}
+    missing = _missing(bay, instance, script, packages)
+    return (*missing, *foresee(script, packages, environ={**bay.environ, **image.env}))
+
+
+def refuse(script: str, place: str, problems: Sequence[Problem]) -> WillFail:
+    """Return the error for a script that is certain to fail in a place."""
+    sure = [problem for problem in problems if problem.is_sure]
+    lines = "".join(f"\n  {problem}" for problem in sure)
+    hints = dict.fromkeys(problem.hint for problem in sure)
+    images = dict.fromkeys(problem.image for problem in sure)
+    other = next(iter(images)) if len(images) == 1 and "" not in images else ""
+    elsewhere = f"; or run it as it is in the image {other}: bay launch {other}" if other else ""
+    return WillFail(
+        f"{script} was not started: it will fail in {place}{lines}",
+        hint=f"{'; '.join(hints)}{elsewhere}; or --force to run it all the same",
+        problems=problems,
+    )
+
+
+def _missing(bay: Bay, instance: Instance, script: Script, packages: Mapping[str, str]) -> Sequence[Problem]:
+    """Return a problem for each module that the instance's own Python does not find either."""
+    suspects = missing_modules(script, packages)
+    if not suspects:
+        return ()
+    absent = _ask(bay, instance, [*suspects])
+    other = _other_image(bay, instance, script.path) if absent else ""
+    return tuple(
+        Problem(
+            file=place.file,
+            line=place.line,
+            what=f"imports {module}, which {instance.name} does not have",
+            hint=_how_to_get(module, instance),
+            is_sure=place.is_sure and not script.finds_modules_itself,
+            image=other,
+        )
+        for module, place in _in_order(suspects)
+        if module in absent
+    )
+
+
+def _other_image(bay: Bay, instance: Instance, path: Path) -> str:
+    """Return the image that has all that a script imports; empty where none has."""
+    try:
+        image = propose(bay, path).image
+    except NotFound:
+        return ""
+    return image if image != instance.image else ""
+
+
+def _in_order(suspects: Mapping[str, Place]) -> Sequence[tuple[str, Place]]:
+    return sorted(suspects.items(), key=lambda item: item[1])
+
+
+def _ask(bay: Bay, instance: Instance, modules: Sequence[str]) -> set[str]:
+    """Ask the instance's Python, which alone knows every way in which a module can be there."""
+    try:
+        done = connect(bay, instance).run([python_of(instance), "-c", _FIND, *modules], timeout=30)
+    except Conflict:  # it is stopped: whoever starts the run says so
+        return set()
+    return set(json.loads(done.stdout)) if done.code == 0 else set()
+
+
+def _how_to_get(module: str, instance: Instance) -> str:
+    if module in FRAMEWORKS:
+        return f"{module} wants an image of its own"
+    if package := find_distribution(module):
+        return f"install it in the instance: bay exec {instance.name} -- pip install {package}"
+    return (
+        f"if {module} is a file of yours, put it beside the script; if it is a package, find out first under which name "
+        "it is installed"
+    )
