@@ -25,6 +25,7 @@ def train(
     data: str | Path | None = None,
     args: Sequence[str] = (),
     timeout_s: float | None = None,
+    env: str | None = None,
     write: Callable[[bytes], None] | None = None,
     on_interrupt: Callable[[], str] = lambda: "stop",
     on_start: Callable[[Run], None] | None = None,
@@ -33,10 +34,16 @@ def train(
 ) -> Run:
     """Run a script as it is in an instance, and (unless `detach`) pass on what it prints until it ends.
 
-    Raises WillFail, before anything is started, when reading it shows that it is certain to fail there (unless `force`).
+    `env` names the environment, where the instance has several. Raises WillFail, before anything is started, when
+    reading the script shows that it is certain to fail there (unless `force`).
     """
     spec = RunSpec(
-        script=Path(script), data=Path(data) if data else None, args=tuple(args), timeout_s=timeout_s, force=force
+        script=Path(script),
+        data=Path(data) if data else None,
+        args=tuple(args),
+        timeout_s=timeout_s,
+        env=env,
+        force=force,
     )
     run = submit_run(bay, select_one(bay.provider.observe(), instance), spec)
     if on_start is not None:

@@ -11,6 +11,7 @@ from launchbay.lifecycle.bay import Bay, connect, image_of, python_of
 from launchbay.lifecycle.build import FRAMEWORKS
 from launchbay.onboard.prints import list_packages
 from launchbay.planning.fleet import Instance
+from launchbay.providers.environment import find_environment
 from launchbay.runs.foresee import Problem, foresee, missing_modules
 from launchbay.runs.imports import find_distribution
 from launchbay.runs.propose import propose
@@ -24,7 +25,7 @@ print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name
 """
 
 
-def preview(bay: Bay, instance: Instance, path: Path) -> Sequence[Problem]:
+def preview(bay: Bay, instance: Instance, path: Path, *, env: str | None = None) -> Sequence[Problem]:
     """Return what will fail, or may, when a script runs in an instance; nothing of it is executed.
 
     A script that cannot be read as Python is left to say so itself.
@@ -33,10 +34,11 @@ def preview(bay: Bay, instance: Instance, path: Path) -> Sequence[Problem]:
         script = read_script(path)
     except UsageError:
         return ()
-    image = image_of(bay, instance)
-    own = instance.root / "env" / "lib" / f"python{image.python}" / "site-packages"
+    environment = find_environment(instance.root, image_of(bay, instance), env)
+    image = environment.image
+    own = environment.path / "lib" / f"python{image.python}" / "site-packages"
     packages = {**image.packages, **(list_packages(str(own)) if own.is_dir() else {})}
-    missing = _missing(bay, instance, script, packages)
+    missing = _missing(bay, instance, script, packages, env)
     return (*missing, *foresee(script, packages, environ={**bay.environ, **image.env}))
 
 
@@ -55,12 +57,14 @@ def refuse(script: str, place: str, problems: Sequence[Problem]) -> WillFail:
     )
 
 
-def _missing(bay: Bay, instance: Instance, script: Script, packages: Mapping[str, str]) -> Sequence[Problem]:
+def _missing(
+    bay: Bay, instance: Instance, script: Script, packages: Mapping[str, str], env: str | None
+) -> Sequence[Problem]:
     """Return a problem for each module that the instance's own Python does not find either."""
     suspects = missing_modules(script, packages)
     if not suspects:
         return ()
-    absent = _ask(bay, instance, [*suspects])
+    absent = _ask(bay, instance, [*suspects], env)
     other = _other_image(bay, instance, script.path) if absent else ""
     return tuple(
         Problem(
@@ -89,10 +93,10 @@ def _in_order(suspects: Mapping[str, Place]) -> Sequence[tuple[str, Place]]:
     return sorted(suspects.items(), key=lambda item: item[1])
 
 
-def _ask(bay: Bay, instance: Instance, modules: Sequence[str]) -> set[str]:
+def _ask(bay: Bay, instance: Instance, modules: Sequence[str], env: str | None) -> set[str]:
     """Ask the instance's Python, which alone knows every way in which a module can be there."""
     try:
-        done = connect(bay, instance).run([python_of(instance), "-c", _FIND, *modules], timeout=30)
+        done = connect(bay, instance, env).run([python_of(bay, instance, env), "-c", _FIND, *modules], timeout=30)
     except Conflict:  # it is stopped: whoever starts the run says so
         return set()
     return set(json.loads(done.stdout)) if done.code == 0 else set()

@@ -69,7 +69,9 @@ def propose(bay: Bay, path: Path) -> Proposal:
     """
     script = read_script(path)
     built = {image.name for image in list_images(bay.home)}
-    recipes = [find_recipe(name) for name in builtin_names()]
+    recipes = [
+        recipe for name in builtin_names() if not (recipe := find_recipe(name)).images
+    ]  # one framework is enough
     choices = [_judge(bay, script, recipe, is_built=recipe.name in built) for recipe in recipes]
     choices.sort(key=lambda choice: choice.rank)
     best = choices[0]

@@ -258,13 +258,23 @@ def test_what_is_no_text_or_too_deep_is_refused_in_the_same_way(tmp_path: Path, 
 def test_a_long_chain_of_terms_is_read(project: Project) -> None:
     chain = " + ".join(["1"] * 300)
     assert list(read_script(project({"train.py": f"import torch\nx = {chain}\n"})).modules) == ["torch"]
-    with pytest.raises(UsageError, match="cannot be read|nested too deeply"):
+    with pytest.raises(UsageError, match=r"cannot be read|nested too deeply"):
         read_script(project({"train.py": f"x = {' + '.join(['1'] * 20_000)}\n"}))
 
 
 def test_a_folder_of_other_things_is_no_module(project: Project) -> None:
     script = project({"train.py": "import torch, parts.one\n", "torch/notes.txt": "", "parts/one.py": ""})
     assert list(read_script(script).modules) == ["torch"]
+
+
+def test_a_module_that_cannot_be_read_is_the_script_s_own_all_the_same(project: Project) -> None:
+    script = project({"train.py": "import torch, old\n", "old.py": "print 'old'\n"})
+    assert list(read_script(script).modules) == ["torch"]
+
+
+def test_a_large_heap_of_modules_is_read_in_part_and_none_is_taken_for_missing(project: Project) -> None:
+    files = {f"m{number}.py": f"import m{number + 1}\nx = 1 + 1\n" * 2000 for number in range(20)}
+    assert read_script(project({"train.py": "import m0\n", **files, "m20.py": ""})).modules == {}
 
 
 def test_names_and_modules_that_lead_back_to_themselves_come_to_an_end(project: Project) -> None:

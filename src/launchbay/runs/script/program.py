@@ -20,6 +20,8 @@ _MAKE_KERAS_MODELS = {
     *("keras.models.load_model", "keras.saving.load_model", "keras.models.model_from_json"),
 }
 _DEEPEST = 12
+_Given = tuple[Scope, ast.expr | None]
+"""A value that is given somewhere, with the scope that says what its names mean; None where it is not known."""
 
 
 def keras_name(name: str | None) -> str:
@@ -29,10 +31,16 @@ def keras_name(name: str | None) -> str:
 
 @dataclass(slots=True)
 class Program:
-    """All scopes of a script. `scopes` has them by the node they belong to, `modules` those of modules by name."""
+    """All scopes of a script. `scopes` has them by the node they belong to, `modules` those of modules by name.
+
+    `attributes` has all that the methods of a class ever give to an attribute of `self`.
+    """
 
     modules: dict[str, Scope] = field(default_factory=dict)
     scopes: dict[ast.AST, Scope] = field(default_factory=dict)
+    attributes: dict[ast.ClassDef, dict[str, list[_Given]]] = field(default_factory=dict)
+    kinds: dict[ast.expr, str | None] = field(default_factory=dict)
+    """What was found out already."""
 
     @property
     def main(self) -> Scope:
@@ -62,19 +70,26 @@ class Program:
         """Say whether a value is sure to be a Keras model or a PyTorch module; None where that is not known."""
         if depth > _DEEPEST:
             return None
+        if node not in self.kinds:
+            self.kinds[node] = None  # while it is looked at: what depends on itself is not known
+            self.kinds[node] = self._look_at(scope, node, depth)
+        return self.kinds[node]
+
+    def _look_at(self, scope: Scope, node: ast.expr, depth: int) -> str | None:
         if isinstance(node, ast.Call):
             return self._kind_of_call(scope, node, depth)
         if isinstance(node, ast.Name) and node.id == "self" and scope.owner is not None:
             return self._kind_of_class(self._around(scope), scope.owner, depth)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
-            return self._common(self._given_to_self(scope, node.attr), depth)
+            given = self.attributes.get(scope.owner, {}) if scope.owner is not None else {}
+            return self._common(given.get(node.attr, []), depth)
         place = scope.find(node.id) if isinstance(node, ast.Name) else None
         if isinstance(node, ast.Name) and place is not None and node.id not in place.imports:
             return self._common([(place, value) for value in place.values.get(node.id, [])], depth)
         found = scope.follow(node, self.modules)
         return self.kind(*found, depth + 1) if found else None
 
-    def _common(self, values: list[tuple[Scope, ast.expr | None]], depth: int) -> str | None:
+    def _common(self, values: list[_Given], depth: int) -> str | None:
         """Return what all values are, if they are of one kind."""
         kinds = {self.kind(scope, value, depth + 1) if value is not None else None for scope, value in values}
         return next(iter(kinds)) if len(kinds) == 1 else None
@@ -113,22 +128,6 @@ class Program:
     def _around(self, scope: Scope) -> Scope:
         return scope.parent or scope
 
-    def _given_to_self(self, scope: Scope, name: str) -> list[tuple[Scope, ast.expr | None]]:
-        """Return all that the methods of a class ever give to one of its attributes."""
-        if scope.owner is None:
-            return []
-        return [
-            (self.scopes[method], node.value)
-            for method in scope.owner.body
-            if isinstance(method, _Function)
-            for node in inner(method.body)
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Attribute)
-            and target.attr == name
-            and scope.dotted(target.value) in ("self", None)
-        ]
-
 
 def _is_application(name: str) -> bool:
     """Say whether a name is one of Keras' ready-made models: ``keras.applications.ResNet50``."""
@@ -143,7 +142,21 @@ def load_program(sources: dict[str, Source]) -> Program:
         program.scopes[source.tree] = scope
         for node, made in _scopes_within(source.tree.body, scope, owner=None):
             program.scopes[node] = made
+            if made.owner is not None:
+                for name, value in _given_to_self(node.body):
+                    program.attributes.setdefault(made.owner, {}).setdefault(name, []).append((made, value))
     return program
+
+
+def _given_to_self(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
+    known: set[ast.AST] = set()
+    for node in inner(body):
+        match node:
+            case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name) as target], value=value):
+                known.add(target)
+                yield name, value
+            case ast.Attribute(value=ast.Name(id="self"), attr=name, ctx=ast.Store()) if node not in known:
+                yield name, None
 
 
 def _scopes_within(

@@ -12,7 +12,7 @@ from launchbay.errors import UsageError
 from launchbay.runs.script.program import Program, keras_name, load_program
 from launchbay.runs.script.reach import Step, steps
 from launchbay.runs.script.scope import PARTIAL, Scope
-from launchbay.runs.script.source import imported_modules, read_sources
+from launchbay.runs.script.source import imported_modules, is_local, read_sources
 
 __all__ = ["UNKNOWN", "Place", "Script", "Use", "ends_with", "read_script"]
 
@@ -93,7 +93,7 @@ def _read(path: Path) -> Script:
     )
     return Script(
         path=path,
-        modules=(modules := _modules(program, done, path.parent)),
+        modules=(modules := _modules(done, path.parent)),
         optional=frozenset(modules) - {name for step in done if not step.is_guarded for name in _imported(step)},
         uses=uses,
         settings=dict(_settings(program, done)),
@@ -106,13 +106,13 @@ def _place(step: Step, folder: Path) -> Place:
     return Place(str(path.relative_to(folder)), getattr(step.node, "lineno", 0), step.is_sure)
 
 
-def _modules(program: Program, done: Sequence[Step], folder: Path) -> dict[str, Place]:
+def _modules(done: Sequence[Step], folder: Path) -> dict[str, Place]:
     """Return the modules that are neither Python's nor the script's own; a certain import counts before a doubtful one."""
     found: dict[str, Place] = {}
     for step in done:
         for top in _imported(step):
             place = _place(step, folder)
-            if top in sys.stdlib_module_names or top in program.modules or any((folder / top).glob("*.py")):
+            if top in sys.stdlib_module_names or is_local(folder, top):
                 continue
             if top not in found or (place.is_sure and not found[top].is_sure):
                 found[top] = place

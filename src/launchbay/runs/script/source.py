@@ -10,10 +10,11 @@ from pathlib import Path
 
 from launchbay.errors import UsageError
 
-__all__ = ["MAIN", "Source", "imported_modules", "read_sources"]
+__all__ = ["MAIN", "Source", "imported_modules", "is_local", "read_sources"]
 
 MAIN = "__main__"
-_MOST_FILES = 200  # nobody waits for more, and nobody has more beside a script but by mistake
+_MOST_FILES = 100
+_MOST_BYTES = 256 << 10  # a second or so: nobody waits for more, and hardly anybody has more beside a script
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ def read_sources(script: Path) -> dict[str, Source]:
     Raises UsageError when the script itself cannot be read as Python; a module that cannot is left out.
     """
     found = {MAIN: _parse(script, MAIN, package="")}
-    left = [MAIN]
-    while left and len(found) < _MOST_FILES:
+    left, size = [MAIN], 0
+    while left and len(found) < _MOST_FILES and size < _MOST_BYTES:
         source = found[left.pop()]
         for name in _local_names(source):
             if name not in found and (path := _find(script.parent, name)) is not None:
@@ -43,6 +44,7 @@ def read_sources(script: Path) -> dict[str, Source]:
                 except UsageError:
                     continue
                 left.append(name)
+                size += path.stat().st_size
     return found
 
 
@@ -75,6 +77,11 @@ def imported_modules(node: ast.Import | ast.ImportFrom, package: str) -> Iterato
     parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
     base = ".".join([*(part for part in parts if part), *([node.module] if node.module else [])])
     yield from ((f"{base}.{alias.name}" if base else alias.name, alias) for alias in node.names)
+
+
+def is_local(folder: Path, name: str) -> bool:
+    """Say whether a module is one of the script's folder, also one that was not read; a folder of other things is none."""
+    return _find(folder, name) is not None or any((folder / name).glob("*.py"))
 
 
 def _find(folder: Path, name: str) -> Path | None:
