@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,13 @@ import pytest
 from launchbay.api.fleet import execute
 from launchbay.api.runs import explain
 from launchbay.errors import WillFail
+from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance
 from launchbay.runs.foresee import Problem
 from launchbay.store.records import list_runs
 from launchbay.testing import RecordingReporter
-from tests.runs.running import Project, run_it
+from tests.runs.running import Project, make_instance, run_it
 
 
 def write_module(bay: Bay, instance: Instance, name: str) -> None:
@@ -53,6 +55,19 @@ def test_a_framework_that_is_missing_names_the_image_that_has_it(
         run_it(bay, instance, project({"train.py": "import torch\n"}))
     assert "bay launch pytorch" in caught.value.hint
     assert "pip" not in caught.value.hint
+
+
+@pytest.mark.image("multi")
+def test_an_instance_of_several_environments_is_told_which_one_fits(
+    bay: Bay, with_image: Callable[[str], Image], project: Project
+) -> None:
+    instance = make_instance(bay, with_image("multi"))
+    script = project({"train.py": "import mxnet, tensorboardX\n"})
+    with pytest.raises(WillFail, match=r"it will fail in .* \(environment tensorflow\)") as caught:
+        run_it(bay, instance, script)
+    assert "or run it as it is with --env mxnet" in caught.value.hint
+    run, _ = run_it(bay, instance, script, env="mxnet")
+    assert (run.state, run.foreseen) == ("done", ())
 
 
 def test_what_the_instance_s_own_python_finds_is_there(bay: Bay, instance: Instance, project: Project) -> None:

@@ -149,7 +149,11 @@ def _add_common(parser: argparse._ActionsContainer, *, defaults: bool) -> None:
         help="where instances are: local, ec2 or twin (default: local)",
     )
     parser.add_argument(
-        "-y", "--yes", action="store_true", default=false, help="do not ask before something is removed"
+        "-y",
+        "--yes",
+        action="store_true",
+        default=false,
+        help="do not ask before something is removed, or launched for a script",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from launchbay.errors import Conflict, NotFound, UsageError, WillFail
@@ -11,13 +11,13 @@ from launchbay.lifecycle.bay import Bay, connect, image_of, python_of
 from launchbay.lifecycle.build import FRAMEWORKS
 from launchbay.onboard.prints import list_packages
 from launchbay.planning.fleet import Instance
-from launchbay.providers.environment import find_environment
+from launchbay.providers.environment import environments, find_environment
 from launchbay.runs.foresee import Problem, foresee, missing_modules
 from launchbay.runs.imports import find_distribution
 from launchbay.runs.propose import propose
 from launchbay.runs.script.reading import Place, Script, read_script
 
-__all__ = ["preview", "refuse"]
+__all__ = ["preview", "refuse", "refuse_in"]
 
 _FIND = """
 import importlib.util, json, sys
@@ -42,19 +42,29 @@ def preview(bay: Bay, instance: Instance, path: Path, *, env: str | None = None)
     return (*missing, *foresee(script, packages, environ={**bay.environ, **image.env}))
 
 
-def refuse(script: str, place: str, problems: Sequence[Problem]) -> WillFail:
-    """Return the error for a script that is certain to fail in a place."""
+def refuse(script: str, place: str, problems: Sequence[Problem], *, beside: Collection[str] = ()) -> WillFail:
+    """Return the error for a script that is certain to fail in a place; `beside` are other environments that it has."""
     sure = [problem for problem in problems if problem.is_sure]
     lines = "".join(f"\n  {problem}" for problem in sure)
     hints = dict.fromkeys(problem.hint for problem in sure)
     images = dict.fromkeys(problem.image for problem in sure)
-    other = next(iter(images)) if len(images) == 1 and "" not in images else ""
-    elsewhere = f"; or run it as it is in the image {other}: bay launch {other}" if other else ""
+    other = next(iter(images)) if len(images) == 1 else ""
+    how = f"with --env {other}" if other in beside else f"in the image {other}: bay launch {other}"
+    elsewhere = f"; or run it as it is {how}" if other else ""
     return WillFail(
         f"{script} was not started: it will fail in {place}{lines}",
         hint=f"{'; '.join(hints)}{elsewhere}; or --force to run it all the same",
         problems=problems,
     )
+
+
+def refuse_in(bay: Bay, instance: Instance, script: str, problems: Sequence[Problem], *, env: str | None) -> WillFail:
+    """Return the error for a script that is certain to fail in an instance."""
+    image = image_of(bay, instance)
+    chosen = find_environment(instance.root, image, env)
+    where = f"environment {chosen.image.name}" if chosen.is_one_of_several else f"image {instance.image}"
+    beside = [item.image.name for item in environments(instance.root, image) if item.is_one_of_several]
+    return refuse(script, f"{instance.name} ({where})", problems, beside=beside)
 
 
 def _missing(
@@ -66,12 +76,13 @@ def _missing(
         return ()
     absent = _ask(bay, instance, [*suspects], env)
     other = _other_image(bay, instance, script.path) if absent else ""
+    frameworks = [name for name in FRAMEWORKS if name in absent]
     return tuple(
         Problem(
             file=place.file,
             line=place.line,
             what=f"imports {module}, which {instance.name} does not have",
-            hint=_how_to_get(module, instance),
+            hint=f"it needs an image with {' and '.join(frameworks)}" if frameworks else _how_to_get(module, instance),
             is_sure=place.is_sure and not script.finds_modules_itself,
             image=other,
         )
@@ -103,8 +114,6 @@ def _ask(bay: Bay, instance: Instance, modules: Sequence[str], env: str | None) 
 
 
 def _how_to_get(module: str, instance: Instance) -> str:
-    if module in FRAMEWORKS:
-        return f"{module} wants an image of its own"
     if package := find_distribution(module):
         return f"install it in the instance: bay exec {instance.name} -- pip install {package}"
     return (

@@ -23,7 +23,7 @@ from launchbay.planning.fleet import Instance
 from launchbay.providers.environment import find_environment
 from launchbay.providers.processes import RUN_MARK
 from launchbay.runs.end import end_run_processes, stop_run
-from launchbay.runs.preview import preview, refuse
+from launchbay.runs.preview import preview, refuse_in
 from launchbay.runs.work import copy_work
 from launchbay.store.journal import open_journal
 from launchbay.store.records import Run, process_alive, read_run, write_run
@@ -63,7 +63,7 @@ def submit_run(bay: Bay, instance: Instance, spec: RunSpec) -> Run:
     script = _check(spec)
     foreseen = preview(bay, instance, script, env=spec.env)
     if any(problem.is_sure for problem in foreseen) and not spec.force:
-        raise refuse(script.name, f"{instance.name} (image {instance.image})", foreseen)
+        raise refuse_in(bay, instance, script.name, foreseen, env=spec.env)
     for problem in foreseen:
         bay.reporter.note(f"{problem}\n  Try: {problem.hint}")
     with locked(bay.home.lock(f"fleet-{instance.fleet}"), shared=True):  # nobody stops or terminates it under us
