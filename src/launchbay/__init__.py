@@ -23,13 +23,14 @@ if TYPE_CHECKING:
         stop,
         terminate,
         terminate_plan,
+        update,
         verify,
     )
     from launchbay.api.images import build_image, list_images, remove_image, show_image, verify_built
     from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.project import doctor, init
-    from launchbay.api.runs import explain, list_runs, logs, train
+    from launchbay.api.runs import explain, list_runs, logs, propose_image, train
     from launchbay.api.wish import complete_launch, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
@@ -52,9 +53,10 @@ _NAMES = {
         "stop",
         "terminate",
         "terminate_plan",
+        "update",
         "verify",
     ),
-    "launchbay.api.runs": ("explain", "list_runs", "logs", "train"),
+    "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "train"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
@@ -88,6 +90,7 @@ __all__ = [
     "logs",
     "open_bay",
     "predict",
+    "propose_image",
     "ps",
     "reboot",
     "remove_image",
@@ -101,6 +104,7 @@ __all__ = [
     "testing",
     "to_json",
     "train",
+    "update",
     "verify",
     "verify_built",
 ]

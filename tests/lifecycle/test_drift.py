@@ -135,18 +135,18 @@ def test_being_used_is_no_drift_in_a_hundred_fleets(
 
 
 @pytest.mark.all
-def test_keras_sets_nothing_by_its_first_import_and_a_changed_backend_is_named(
+def test_keras_sets_nothing_by_its_first_import_and_a_changed_type_is_named(
     bay: Bay, with_image: Callable[[str], Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = Content("", 0, 0, {}, [])
     monkeypatch.setattr("launchbay.lifecycle.verify.verify_whole", lambda _: nothing)  # seconds, and not asked here
     fleet = make_instances(bay, with_image("tensorflow"), 3)
-    asked = ["python", "-c", "import keras; print(keras.config.backend())"]
+    asked = ["python", "-c", "import keras; print(keras.config.floatx())"]
     done = connect(bay, fleet[1]).run(asked)
     path = fleet[1].root / "home" / ".keras" / "keras.json"
-    assert (done.stdout.decode().strip(), path.is_file()) == ("tensorflow", True), done.stderr.decode()
+    assert (done.stdout.decode().strip(), path.is_file()) == ("float32", True), done.stderr.decode()
     assert verify_instances(bay, fleet, full=True).identical
-    path.write_text(path.read_text(encoding="utf-8").replace('"tensorflow"', '"numpy"'), encoding="utf-8")
-    assert connect(bay, fleet[1]).run(asked).stdout.decode().strip() == "numpy"
+    path.write_text(path.read_text(encoding="utf-8").replace("float32", "float64"), encoding="utf-8")
+    assert connect(bay, fleet[1]).run(asked).stdout.decode().strip() == "float64"
     (found,) = verify_instances(bay, fleet, full=True).differences
-    assert (found.instance, found.kind, found.what) == ("exp-2", "setting", "backend in ~/.keras/keras.json was added")
+    assert (found.instance, found.kind, found.what) == ("exp-2", "setting", "floatx in ~/.keras/keras.json was added")

@@ -15,9 +15,9 @@ from .workdata import print_data
 
 TYPE_CHECKING = False  # `typing` itself would cost a tenth of a fingerprint
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Sequence
 
-__all__ = ["run"]
+__all__ = ["list_added", "list_files", "run"]
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
@@ -42,14 +42,15 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         },
         "path": [_swap(entry, swap) for entry in sys.path if not entry.endswith(".pyz")],
         "layer": {
+            **{prefix or ".": fingerprint_path(folder) for prefix, folder in folders.items() if os.path.islink(folder)},
             **_replaced(folders[""], request.get("covered") or {}),
             **{
                 os.path.join(prefix, path): value
                 for prefix, folder in folders.items()
-                for path, value in _layer(folder, environments).items()
+                for path, value in list_files(folder, environments).items()
             },
         },
-        "packages": _packages(folders[""], environments),
+        "packages": list_added(folders[""], environments),
         "variables": changed_variables(request["given"]) if "given" in request else {},
         "home": read_settings(os.path.join(root, "home")) if request.get("filled") else {},
         "data": print_data(os.path.join(root, "work", "data"), root) if request.get("filled") else {},
@@ -67,11 +68,9 @@ def _swap(text: str, pairs: list[tuple[str, str]]) -> str:
     return text
 
 
-def _layer(written: str, environments: list[str]) -> dict[str, str]:
+def list_files(written: str, environments: Sequence[str] = ("",)) -> dict[str, str]:
     """Every file of the layer by hash; compiled modules left out, Python makes those by itself."""
     entries = {}
-    if os.path.islink(written):  # it may be another instance's
-        entries["."] = fingerprint_path(written)
     locks = {os.path.normpath(os.path.join(written, name, ".lock")) for name in environments}
     for parent, folders, files in os.walk(written):
         folders[:] = [name for name in folders if name != "__pycache__"]
@@ -110,7 +109,7 @@ def _replaced(written: str, covered: dict[str, str]) -> dict[str, str]:
     return entries
 
 
-def _packages(folder: str, environments: list[str]) -> dict[str, str]:
+def list_added(folder: str, environments: list[str]) -> dict[str, str]:
     """Name -> version of what was installed; among several environments the name begins with the folder of its own."""
     found: dict[str, str] = {}
     for environment in environments:
