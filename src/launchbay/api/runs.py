@@ -8,7 +8,7 @@ from pathlib import Path
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.decide import select_one
 from launchbay.runs.hints import explain_failure
-from launchbay.runs.preview import refuse
+from launchbay.runs.preview import choose_environment, refuse
 from launchbay.runs.propose import Proposal, propose
 from launchbay.runs.train import RunSpec, find_script, follow_run, submit_run
 from launchbay.store import records
@@ -34,9 +34,13 @@ def train(
 ) -> Run:
     """Run a script as it is in an instance, and (unless `detach`) pass on what it prints until it ends.
 
-    `env` names the environment, where the instance has several. Raises WillFail, before anything is started, when
-    reading the script shows that it is certain to fail there (unless `force`).
+    `env` names the environment, where the instance has several; without it, the one that the script fits best. Raises
+    WillFail, before anything is started, when reading the script shows that it is certain to fail there (unless `force`).
     """
+    standing = select_one(bay.provider.observe(), instance)
+    if env is None and (chosen := choose_environment(bay, standing, find_script(Path(script)))):
+        bay.reporter.note(f"{Path(script).name} fits {chosen} best of the environments of {standing.name}")
+        env = chosen
     spec = RunSpec(
         script=Path(script),
         data=Path(data) if data else None,
@@ -45,7 +49,7 @@ def train(
         env=env,
         force=force,
     )
-    run = submit_run(bay, select_one(bay.provider.observe(), instance), spec)
+    run = submit_run(bay, standing, spec)
     if on_start is not None:
         on_start(run)
     return run if detach else follow_run(bay, run, write or _drop, on_interrupt=on_interrupt)
