@@ -160,6 +160,19 @@ def _image_verify(context: _Context) -> int:
     return 0 if check.ok else 1
 
 
+def _image_export(context: _Context) -> int:
+    exported = launchbay.export_image(context.bay, context.arguments.image, output=context.arguments.output)
+    context.show(exported, lambda: render.exported_text(exported))
+    return 0
+
+
+def _image_import(context: _Context) -> int:
+    given = context.arguments
+    imported = launchbay.import_image(context.bay, given.file, sha256=given.sha256)
+    context.show(imported, lambda: render.imported_text(imported))
+    return 0
+
+
 def _image_remove(context: _Context) -> int:
     context.agree(f"Removing the image {context.arguments.image}")
     image = launchbay.remove_image(context.bay, context.arguments.image)
@@ -382,6 +395,8 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "image build": _image_build,
     "image show": _image_show,
     "image verify": _image_verify,
+    "image export": _image_export,
+    "image import": _image_import,
     "image remove": _image_remove,
     "launch": _launch,
     "ps": _ps,

@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,16 @@ from launchbay.onboard.prints import list_packages
 from launchbay.ports import Event
 from launchbay.store.journal import Journal, Operation, open_journal
 
-__all__ = ["FRAMEWORKS", "ensure_image", "find_built", "image_lock", "image_lock_path", "resolve_lock"]
+__all__ = [
+    "FRAMEWORKS",
+    "ensure_image",
+    "find_built",
+    "find_whole",
+    "image_lock",
+    "image_lock_path",
+    "make_image",
+    "resolve_lock",
+]
 
 FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
 """Packages whose first import is what a person waits for; each is the name of its module too."""
@@ -60,20 +70,20 @@ def ensure_image(bay: Bay, reference: str) -> tuple[Image, bool]:
         return image, False
     recipe = find_recipe(reference)
     lock = resolve_lock(bay, recipe)
-    image = _find_whole(bay, lock)
+    image = find_whole(bay, lock)
     if image is not None:
         return image, False
     with image_lock(bay, lock.digest, what=f"building {recipe.name}"):
-        image = _find_whole(bay, lock)
+        image = find_whole(bay, lock)
         if image is not None:
             return image, False
         _check_system_packages(recipe)
-        image = _build(bay, recipe, lock)
+        image = make_image(bay, recipe, lock, fill=partial(_install, bay))
     bay.provider.sweep()
     return image, True
 
 
-def _find_whole(bay: Bay, lock: Lock) -> Image | None:
+def find_whole(bay: Bay, lock: Lock) -> Image | None:
     """Return the image of a lock, or None when it is not there or its record is lost: then it has to be built again."""
     try:
         return find_image(bay.home, lock.digest)
@@ -102,22 +112,35 @@ def image_lock(bay: Bay, digest: str, *, what: str) -> Iterator[None]:
         yield
 
 
-def _build(bay: Bay, recipe: Recipe, lock: Lock) -> Image:
-    """Build under the image's lock; whatever goes wrong, nothing half-made is left."""
+def _install(bay: Bay, stage: build.Stage) -> int:
+    return build.install_packages(stage, uv=Uv(find_uv()), reporter=bay.reporter)
+
+
+def make_image(
+    bay: Bay, recipe: Recipe, lock: Lock, *, fill: Callable[[build.Stage], int], content: str = "", verb: str = "build"
+) -> Image:
+    """Make an image under its lock; whatever goes wrong, nothing half-made is left.
+
+    `fill` makes the environment and puts the packages into it, and returns the bytes that were downloaded. With
+    `content`, they must be what it stands for.
+    """
     folder = bay.home.tmp / f"build-{lock.digest[:32]}"
     stage = build.Stage(lock=lock, folder=folder, final=image_folder(bay.home, lock.digest))
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
-        for earlier in journal.unfinished("image build", lock.digest):
+        for earlier in (
+            *journal.unfinished("image build", lock.digest),
+            *journal.unfinished("image import", lock.digest),
+        ):
             journal.end(earlier, "killed")
-        operation = journal.begin("image build", lock.digest, {"recipe": recipe.name, "folder": str(folder)})
+        operation = journal.begin(f"image {verb}", lock.digest, {"recipe": recipe.name, "folder": str(folder)})
         try:
             remove_tree(folder)  # what a killed build left; we hold the lock, so nobody is at it
-            _Building(bay, recipe, stage, journal, operation).run()
+            _Making(bay, recipe, stage, journal, operation, fill, content).run()
         except BaseException as error:
             remove_tree(folder)
             journal.end(operation, "failed")
             if isinstance(error, OSError):
-                raise explain_os_error(error, f"building {recipe.name}") from error
+                raise explain_os_error(error, f"{verb}ing {recipe.name}") from error
             raise
         journal.end(operation, "done")
     image = find_image(bay.home, lock.digest)
@@ -126,27 +149,31 @@ def _build(bay: Bay, recipe: Recipe, lock: Lock) -> Image:
 
 
 @dataclass(frozen=True, slots=True)
-class _Building:
-    """One build under way."""
+class _Making:
+    """One image in the making."""
 
     bay: Bay
     recipe: Recipe
     stage: build.Stage
     journal: Journal
     operation: Operation
+    fill: Callable[[build.Stage], int]
+    content: str
     seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> None:
         """Go through the steps; each is journalled, timed and shown."""
         stage = self.stage
         with self._step("install", "install") as result:
-            downloaded = build.install_packages(stage, uv=Uv(find_uv()), reporter=self.bay.reporter)
+            downloaded = self.fill(stage)
             result["downloaded_bytes"] = downloaded
         with self._step("compile", "compile"):
             build.compile_bytecode(stage)
         with self._step("verify", "verify") as result:
             installed = build.verify_records(stage)
             result["content"] = installed.content
+            if self.content not in ("", installed.content):
+                raise BuildError(f"the packages of {self.recipe.name} are not those that its record names")
         image = self._describe(installed, downloaded)
         with self._step("import", "first import of") as result:
             probed = self._probe(image)

@@ -18,7 +18,16 @@ from launchbay.spec.names import nearest
 from launchbay.store.journal import open_journal
 from launchbay.units import count_of
 
-__all__ = ["ImageCheck", "ImageRow", "find_any", "image_rows", "remove_image", "standing_on", "verify_built"]
+__all__ = [
+    "ImageCheck",
+    "ImageRow",
+    "find_any",
+    "image_rows",
+    "must_be_built",
+    "remove_image",
+    "standing_on",
+    "verify_built",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +128,7 @@ def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:
 
 def verify_built(bay: Bay, reference: str) -> ImageCheck:
     """Hash every file of a built image; seconds."""
-    image = _must_be_built(bay, reference)
+    image = must_be_built(bay, reference)
     found = verify_image(image)
     return ImageCheck(
         name=image.name,
@@ -138,7 +147,7 @@ def standing_on(bay: Bay, image: Image) -> Sequence[Instance]:
 
 def remove_image(bay: Bay, reference: str) -> Image:
     """Remove a built image. Raises Conflict while instances stand on it. Runs keep their records."""
-    image = _must_be_built(bay, reference)
+    image = must_be_built(bay, reference)
     with image_lock(bay, image.digest, what=f"removing {image.name}"):
         standing = standing_on(bay, image)
         if standing:
@@ -156,7 +165,8 @@ def remove_image(bay: Bay, reference: str) -> Image:
     return image
 
 
-def _must_be_built(bay: Bay, reference: str) -> Image:
+def must_be_built(bay: Bay, reference: str) -> Image:
+    """Return a built image. Raises NotFound, and Conflict for a recipe that is not built."""
     image = find_built(bay, reference)
     if image is None:
         image, _ = find_any(bay, reference)
