@@ -128,6 +128,7 @@ def test_images() -> None:
         description="",
         frameworks={},
         python="3.13",
+        accelerator=None,
         digest=None,
         size_bytes=None,
         built=None,

@@ -36,9 +36,12 @@ __all__ = [
 ]
 
 
-def launch(bay: Bay, image: str, *, count: int = 1, name: str | None = None) -> Launch:
-    """Launch `count` identical instances, building the image if it is missing; all of them or none."""
-    return launch_fleet(bay, image, count=count, name=name)
+def launch(bay: Bay, image: str, *, count: int = 1, name: str | None = None, accelerator: str = "auto") -> Launch:
+    """Launch `count` identical instances, building the image if it is missing; all of them or none.
+
+    `accelerator` is ``cpu``, ``cuda``, or ``auto``: CUDA where the machine has an NVIDIA GPU and the recipe a CUDA lock.
+    """
+    return launch_fleet(bay, image, count=count, name=name, accelerator=accelerator)
 
 
 def verify(bay: Bay, name: str) -> Verification:

@@ -34,9 +34,12 @@ def list_images(bay: Bay, query: str = "") -> Sequence[ImageRow]:
     return image_rows(bay, query)
 
 
-def build_image(bay: Bay, reference: str) -> Image:
-    """Build the image of a recipe's name, a recipe file or a requirements file, if it is not there."""
-    return ensure_image(bay, reference)[0]
+def build_image(bay: Bay, reference: str, *, accelerator: str = "auto") -> Image:
+    """Build the image of a recipe's name, a recipe file or a requirements file, if it is not there.
+
+    `accelerator` is ``cpu``, ``cuda``, or ``auto``: CUDA where the machine has an NVIDIA GPU and the recipe a CUDA lock.
+    """
+    return ensure_image(bay, reference, accelerator)[0]
 
 
 def show_image(bay: Bay, reference: str) -> Mapping[str, Any]:

@@ -142,7 +142,7 @@ def _images(context: _Context) -> int:
 
 
 def _image_build(context: _Context) -> int:
-    image = launchbay.build_image(context.bay, context.arguments.image)
+    image = launchbay.build_image(context.bay, context.arguments.image, accelerator=context.arguments.accelerator)
     shown = {**launchbay.to_json(image), "packages": dict(image.packages)}
     context.show(image, lambda: render.image_text(shown).split("\n\n")[0])
     return 0
@@ -186,7 +186,7 @@ def _image_remove(context: _Context) -> int:
 def _launch(context: _Context) -> int:
     given = context.arguments
     image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
-    launched = launchbay.launch(context.bay, image, count=count, name=name)
+    launched = launchbay.launch(context.bay, image, count=count, name=name, accelerator=given.accelerator)
     as_in_project = given.image is None and given.name is None
     context.show(launched, lambda: render.launch_text(launched, has_project=as_in_project))
     return 0 if launched.identical else 1

@@ -221,6 +221,8 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
         action.add_argument(
             "image", metavar="IMAGE", help="a name from `bay images`, a file, or a digest (8 letters or more)"
         )
+        if name == "build":
+            _add_accelerator(action)
         if name == "export":
             action.add_argument("-o", "--output", metavar="FILE", help="where to (default: NAME-DIGEST.tar.gz, here)")
     import_ = _verb(
@@ -232,6 +234,16 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
     )
     import_.add_argument("file", metavar="FILE", help="the file")
     import_.add_argument("--sha256", metavar="HASH", help="what it must be; `bay image export` showed it")
+
+
+def _add_accelerator(parser: _Parser) -> None:
+    parser.add_argument(
+        "--accelerator",
+        choices=("auto", "cpu", "cuda"),
+        metavar="WHAT",
+        default="auto",
+        help="auto, cpu or cuda (default: auto, which is cuda where there is an NVIDIA GPU and a build for it)",
+    )
 
 
 def _add_instances(verbs: _Verbs[_Parser]) -> None:
@@ -249,6 +261,7 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
     launch.add_argument(
         "--name", metavar="FLEET", help="the fleet's name; instances are FLEET-1 to FLEET-N (default: the image's)"
     )
+    _add_accelerator(launch)
     _verb(verbs, "ps", "List the instances there are, what runs in them and what they cost.", "bay ps --json")
     verify = _verb(
         verbs,

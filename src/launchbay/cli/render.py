@@ -54,7 +54,7 @@ def images_text(rows: Sequence[ImageRow], width: int | None = None) -> str:
         [
             (
                 row.name,
-                row.kind,
+                row.kind if row.accelerator in (None, "cpu") else f"{row.kind} {row.accelerator}",
                 ", ".join(f"{name} {version}" for name, version in row.frameworks.items()) or "-",
                 row.python,
                 format_bytes(row.size_bytes) if row.size_bytes is not None else "-",

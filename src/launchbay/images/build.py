@@ -160,14 +160,14 @@ def _run_with_workers(command: list[str], environ: dict[str, str]) -> tuple[int,
     return process.returncode, output.decode(errors="replace")
 
 
-def verify_records(stage: Stage) -> content.Content:
+def verify_records(stage: Stage, *, hint: str = "") -> content.Content:
     """Hash every installed file against its package's RECORD. Raises BuildError naming package and file."""
     result = content.verify_records(str(stage.site_packages))
     if result.problems:
         first = result.problems[0]
         raise BuildError(
             f"{count_of(len(result.problems), 'installed file')} not as the package says, first {first}",
-            hint="`uv cache clean PACKAGE`, then the same command again: the cached copy was changed",
+            hint=hint or "`uv cache clean PACKAGE`, then the same command again: the cached copy was changed",
         )
     return result
 

@@ -23,6 +23,7 @@ from launchbay.images.lock import Lock, lock_recipe
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe, is_recipe_path
 from launchbay.images.uv import Uv, find_uv
 from launchbay.jsonable import fields_of
+from launchbay.lifecycle.accelerator import AUTO, check_built_for, choose_accelerator
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.scratch import ask_image
 from launchbay.onboard.content import Content
@@ -45,9 +46,13 @@ FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
 """Packages whose first import is what a person waits for; each is the name of its module too."""
 
 
-def resolve_lock(bay: Bay, recipe: Recipe) -> Lock:
-    """Return a recipe's lock for this machine, resolving it when there is none that fits."""
-    return lock_recipe(recipe, folder=bay.home.root / "locks-of-recipes", uv=Uv(find_uv()))
+def resolve_lock(bay: Bay, recipe: Recipe, accelerator: str = AUTO) -> Lock:
+    """Return a recipe's lock for this machine, resolving it when there is none that fits.
+
+    Raises BuildError for a GPU or driver that is too old for it: it would train on the CPU, and say nothing.
+    """
+    chosen = choose_accelerator(bay, recipe, accelerator)
+    return lock_recipe(recipe, folder=bay.home.root / "locks-of-recipes", uv=Uv(find_uv()), accelerator=chosen)
 
 
 def find_built(bay: Bay, reference: str) -> Image | None:
@@ -60,16 +65,18 @@ def find_built(bay: Bay, reference: str) -> Image | None:
     return found[-1] if found else None
 
 
-def ensure_image(bay: Bay, reference: str) -> tuple[Image, bool]:
+def ensure_image(bay: Bay, reference: str, accelerator: str = AUTO) -> tuple[Image, bool]:
     """Return the image that a recipe's name or file, a requirements file or a digest means, and if it was built now.
 
+    `accelerator` is ``cpu``, ``cuda``, or ``auto``: CUDA where the machine has an NVIDIA GPU and the recipe a CUDA lock.
     Blocks until it is there. Raises NotFound, UsageError (a bad recipe) or BuildError (then nothing was left behind).
     """
     is_name = reference not in builtin_names() and not is_recipe_path(reference)
     if is_name and (image := find_built(bay, reference)):
+        check_built_for(image, accelerator)
         return image, False
     recipe = find_recipe(reference)
-    lock = resolve_lock(bay, recipe)
+    lock = resolve_lock(bay, recipe, accelerator)
     image = find_whole(bay, lock)
     if image is not None:
         return image, False
@@ -113,7 +120,8 @@ def image_lock(bay: Bay, digest: str, *, what: str) -> Iterator[None]:
 
 
 def _install(bay: Bay, stage: build.Stage) -> int:
-    return build.install_packages(stage, uv=Uv(find_uv()), reporter=bay.reporter)
+    uv = Uv(find_uv(), accelerator=stage.lock.target.accelerator)
+    return build.install_packages(stage, uv=uv, reporter=bay.reporter)
 
 
 def make_image(
@@ -170,10 +178,12 @@ class _Making:
         with self._step("compile", "compile"):
             build.compile_bytecode(stage)
         with self._step("verify", "verify") as result:
-            installed = build.verify_records(stage)
+            hint = "`bay image export` it anew where it came from" if self.content else ""
+            installed = build.verify_records(stage, hint=hint)
             result["content"] = installed.content
             if self.content not in ("", installed.content):
-                raise BuildError(f"the packages of {self.recipe.name} are not those that its record names")
+                what = f"the packages of {self.recipe.name} are not those that its record names"
+                raise BuildError(what, hint=hint)
         image = self._describe(installed, downloaded)
         with self._step("import", "first import of") as result:
             probed = self._probe(image)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from launchbay.errors import LaunchbayError
+from launchbay.errors import BuildError, LaunchbayError
 from launchbay.images.image import damaged_images, list_images
 from launchbay.images.recipe import builtin_names, find_recipe
 from launchbay.images.uv import Uv, find_uv
+from launchbay.lifecycle.accelerator import list_gpus
 from launchbay.lifecycle.bay import Bay
 from launchbay.providers.local import damaged_instances
 from launchbay.providers.processes import run_processes
@@ -144,16 +145,14 @@ def _records(bay: Bay) -> Iterator[Check]:
 
 
 def _gpu(bay: Bay) -> Iterator[Check]:
-    tool = shutil.which("nvidia-smi", path=bay.environ.get("PATH", ""))
-    if tool is None:
-        yield Check(name="gpu", state="ok", found="no NVIDIA driver; instances train on the CPU")
-    else:
-        yield Check(
-            name="gpu",
-            state="warning",
-            found=f"{tool} is there, and today's images are locked for the CPU",
-            mend="CUDA images come with a later version; `bay verify` shows what a framework can use",
-        )
+    try:
+        gpus = list_gpus(bay)
+    except BuildError as error:
+        yield Check(name="gpu", state="warning", found=error.what, mend="nvidia-smi shows why; until then, on the CPU")
+        return
+    words = [f"{gpu.name}, compute capability {gpu.capability}, driver {gpu.driver}" for gpu in gpus]
+    found = "; ".join(words) or "no NVIDIA driver; instances train on the CPU"
+    yield Check(name="gpu", state="ok", found=found)
 
 
 def _extras(_: Bay) -> Iterator[Check]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from launchbay.errors import Conflict, NotFound
+from launchbay.errors import BuildError, Conflict, NotFound
 from launchbay.files import discard
 from launchbay.images.image import Image, list_images
 from launchbay.images.lock import Lock
@@ -39,6 +39,7 @@ class ImageRow:
     description: str
     frameworks: dict[str, str]
     python: str
+    accelerator: str | None
     digest: str | None
     size_bytes: int | None
     built: str | None
@@ -82,6 +83,7 @@ def _built_row(image: Image, instances: int) -> ImageRow:
         description=image.description,
         frameworks=dict(image.frameworks),
         python=image.python_version,
+        accelerator=image.accelerator,
         digest=image.digest,
         size_bytes=image.size_bytes,
         built=image.built,
@@ -98,6 +100,7 @@ def _recipe_row(recipe: Recipe) -> ImageRow:
         description=recipe.description,
         frameworks={},
         python=recipe.python,
+        accelerator=None,
         digest=None,
         size_bytes=None,
         built=None,
@@ -122,7 +125,12 @@ def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:
                 reference, known, kind="image", hint="`bay images` lists them; or give a recipe file (./ml.yaml)"
             ) from None
         return image, None
-    lock = resolve_lock(bay, recipe)
+    try:
+        lock = resolve_lock(bay, recipe)
+    except BuildError:  # a GPU that is too old for it: what can be built here is for the CPU
+        if recipe.accelerators == ("cpu",):
+            raise
+        lock = resolve_lock(bay, recipe, "cpu")
     return find_built(bay, lock.digest), lock
 
 
