@@ -16,7 +16,7 @@ from launchbay.images.image import Image
 from launchbay.images.recipe import ACCELERATORS, Recipe
 from launchbay.lifecycle.bay import Bay
 
-__all__ = ["AUTO", "Gpu", "check_built_for", "choose_accelerator", "list_gpus"]
+__all__ = ["AUTO", "Gpu", "check_built_for", "choose_accelerator", "least_needed", "list_gpus"]
 
 AUTO = "auto"
 _ON_CPU = "--accelerator cpu"
@@ -86,15 +86,20 @@ def choose_accelerator(bay: Bay, recipe: Recipe, wish: str) -> str:
     return fitting[0]
 
 
+def least_needed(recipe: Recipe, accelerator: str) -> tuple[str, str]:
+    """Return the least driver and the least compute capability that a recipe's build for an accelerator runs with."""
+    driver = max(_LEAST_DRIVER[accelerator], recipe.gpu_driver, key=_number)
+    return driver, max(_LEAST_CAPABILITY[accelerator], recipe.gpu_capability, key=_number)
+
+
 def _refuse(recipe: Recipe, accelerator: str, gpus: Sequence[Gpu]) -> str:
     """Say why a build for an accelerator would not run on any of these GPUs; nothing where it would."""
-    driver = max(_LEAST_DRIVER[accelerator], recipe.gpu_driver, key=_number)
+    driver, capability = least_needed(recipe, accelerator)
     if _number(gpus[0].driver) < _number(driver):
         return (
             f"the {accelerator} build of {recipe.name} needs NVIDIA driver {driver} or newer, and this machine has"
             f" {gpus[0].driver}"
         )
-    capability = max(_LEAST_CAPABILITY[accelerator], recipe.gpu_capability, key=_number)
     best = max(gpus, key=lambda gpu: _number(gpu.capability))
     if _number(best.capability) < _number(capability):
         return (
