@@ -304,7 +304,7 @@ def drop_a_package(manifest: dict[str, Any], members: list[Member]) -> None:
 SITE = "env/lib/python3.11/site-packages"
 HOSTILE: dict[str, tuple[Change, str]] = {
     "a path outside": (add("env/../../../escaped"), "it may not hold 'env/../../../escaped'"),
-    "a path from the root": (add("/launchbay-escaped"), "it may not hold '/tmp/launchbay-escaped'"),
+    "a path from the root": (add("/launchbay-escaped"), "it may not hold '/launchbay-escaped'"),
     "a path beside the environment": (add("command.sh"), "it may not hold 'command.sh'"),
     "a path with a dot": (add("env/./x"), "it may not hold"),
     "a path with a nothing": (add("env//x"), "it may not hold"),
