@@ -155,7 +155,8 @@ def images_page() -> str:
                     [row[0], accelerator, *row[1:], *least_needed(recipe, accelerator), f"`{lock.digest[:12]}`"]
                 )
         retired = f" **Retired:** {_sentence(recipe.retired)}" if recipe.retired else ""
-        words.append(f"- `{name}`: {_sentence(recipe.description)}{retired}")
+        members = f" They are {', '.join(f'`{item}`' for item in recipe.images)}." if recipe.images else ""
+        words.append(f"- `{name}`: {_sentence(recipe.description)}{members}{retired}")
     sections = [
         IMAGES_HEAD,
         "\n".join(words) + "\n",

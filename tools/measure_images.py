@@ -21,7 +21,8 @@ def main() -> None:
     """Write one row an image; one that is not built keeps the row it had."""
     measured = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
     for name in builtin_names():
-        image = find_image(find_home(os.environ), shipped_locks(name)["cpu"].digest)
+        lock = shipped_locks(name).get("cpu")  # several images side by side have none of their own
+        image = find_image(find_home(os.environ), lock.digest) if lock else None
         if image is not None:
             measured[name] = {
                 "digest": image.digest,

@@ -76,6 +76,9 @@ def export_image(bay: Bay, reference: str, output: Path | None = None) -> Export
     The file gets its name when it is whole. The same image gives the same file.
     """
     image = must_be_built(bay, reference)
+    if image.members:
+        what = f"{image.name} is several images side by side: {', '.join(part.name for part in image.parts)}"
+        raise Conflict(what, hint=f"one file each: bay image export {image.parts[0].name}")
     path = Path(output or f"{image.name}-{image.digest[:12]}.tar.gz").absolute()
     if path.is_dir():
         raise UsageError("the output must be a file, and there is a folder", where=str(path), hint=f"-o {path}/FILE")
@@ -110,7 +113,7 @@ def _describe(bay: Bay, image: Image) -> Manifest:
         empty = folder / "env"
         Uv(find_uv()).make_environment(empty, image.python_path.resolve())
         made_anew = {str(path.relative_to(folder)) for path in empty.rglob("*") if path.is_symlink() or path.is_file()}
-    record = {name: value for name, value in fields_of(image).items() if name != "folder"}
+    record = {name: value for name, value in fields_of(image).items() if name not in ("folder", "members")}
     lock = (image.folder / "lock.txt").read_text(encoding="utf-8")
     manifest = Manifest(record=record, lock=lock, files=list_files(image.folder, made_anew=made_anew))
     bay.reporter.event(replace(task, finished=True, message="done"))
