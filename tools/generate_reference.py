@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -22,7 +23,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from launchbay.images.lock import Lock
 
-__all__ = ["MEASURED", "Verb", "canonical", "fill", "images_page", "main", "pages", "render", "shipped_locks", "verbs"]
+__all__ = [
+    "MEASURED",
+    "Verb",
+    "canonical",
+    "fill",
+    "images_page",
+    "lock_hash",
+    "main",
+    "pages",
+    "render",
+    "shipped_locks",
+    "verbs",
+]
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
 MEASURED = Path(__file__).resolve().parent / "measured_images.json"
@@ -133,6 +146,11 @@ def shipped_locks(name: str) -> dict[str, Lock]:
     return {lock.target.accelerator: lock for lock in sorted(locks, key=lambda lock: lock.target.slug)}
 
 
+def lock_hash(lock: Lock) -> str:
+    """Return what measured figures are of: the packages, whatever version the layout of the image's folder has."""
+    return hashlib.sha256(lock.requirements().encode()).hexdigest()
+
+
 def images_page() -> str:
     """Return the page of the built-in images: one row each for the CPU, one for each CUDA lock."""
     from launchbay.images.recipe import builtin_names, find_recipe
@@ -147,7 +165,7 @@ def images_page() -> str:
             row = [f"`{name}`", _frameworks(lock), str(len(lock.pins))]
             if accelerator == "cpu":
                 found = measured.get(name, {})
-                is_of_it = found.get("digest") == lock.digest
+                is_of_it = found.get("lock") == lock_hash(lock)
                 figures = [format_bytes(found["size_bytes"]), f"{found['seconds']:.0f} s"] if is_of_it else ["-", "-"]
                 cpu.append([*row, *figures, f"`{lock.digest[:12]}`"])
             else:

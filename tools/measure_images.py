@@ -14,7 +14,7 @@ import sys
 from launchbay.home import find_home
 from launchbay.images.image import find_image
 from launchbay.images.recipe import builtin_names
-from tools.generate_reference import MEASURED, shipped_locks
+from tools.generate_reference import MEASURED, lock_hash, shipped_locks
 
 
 def main() -> None:
@@ -23,9 +23,9 @@ def main() -> None:
     for name in builtin_names():
         lock = shipped_locks(name).get("cpu")  # several images side by side have none of their own
         image = find_image(find_home(os.environ), lock.digest) if lock else None
-        if image is not None:
+        if lock is not None and image is not None:
             measured[name] = {
-                "digest": image.digest,
+                "lock": lock_hash(lock),
                 "size_bytes": image.size_bytes,
                 "files": image.files,
                 "seconds": round(sum(image.build_seconds.values()), 1),

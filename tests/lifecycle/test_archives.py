@@ -14,7 +14,6 @@ import stat
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -415,12 +414,10 @@ def test_a_disk_that_fills_up(
     assert list(list_images(other.home)) == []
 
 
-def test_a_disk_that_is_too_small_to_write_to(
-    bay: Bay, tiny: str, mount: Callable[[Path, int], None], tmp_path: Path
-) -> None:
-    mount(tmp_path / "stick", 4_000)
-    with pytest.raises(UserError, match="the disk is full while exporting tiny"):
-        export_image(bay, tiny, tmp_path / "stick" / "tiny.tar.gz")
+def test_a_disk_that_is_too_small_to_write_to(made: Made, mount: Callable[[Path, int], None], tmp_path: Path) -> None:
+    mount(tmp_path / "stick", 4)
+    with pytest.raises(UserError, match="the disk is full while exporting small"):
+        export_image(made.bay, "small", tmp_path / "stick" / "small.tar.gz")
     assert list((tmp_path / "stick").iterdir()) == []
 
 
@@ -455,17 +452,21 @@ def test_taking_in_can_be_killed_at_any_step(other: Bay, archive: Path, tmp_path
         assert left_in(other) == [], at
 
 
-def test_writing_out_can_be_killed(bay: Bay, tiny: str, tmp_path: Path) -> None:
-    path = tmp_path / "tiny.tar.gz"
-    command = [sys.executable, "-m", "launchbay", "image", "export", tiny, "-o", str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list(tmp_path.glob(".tiny.tar.gz*")) and process.poll() is None:
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-    assert not path.exists()
-    assert export_image(bay, tiny, path).path == path
-    assert list(tmp_path.glob(".tiny.tar.gz*")) == []
+def test_writing_out_can_be_killed(made: Made, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "small.tar.gz"
+    path.parent.mkdir()
+    environ = {**os.environ, "LAUNCHBAY_HOME": str(made.bay.home.root), "LAUNCHBAY_CROSSINGS": str(tmp_path / "names")}
+    command = ["image", "export", "small", "-o", str(path)]
+    subprocess.run([*CRASH, "COUNT", *command], env=environ, check=True, capture_output=True)
+    instants = len((tmp_path / "names").read_text(encoding="utf-8").splitlines())
+    assert instants > 3
+    for instant in range(1, instants + 1):
+        path.unlink()
+        killed = subprocess.run([*CRASH, str(instant), *command], env=environ, capture_output=True, check=False)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert not path.exists() or path.read_bytes() == made.archive.read_bytes()
+        assert export_image(made.bay, "small", path).path == path
+        assert [item.name for item in path.parent.iterdir()] == ["small.tar.gz"]
 
 
 def test_an_archive_may_be_read_only(other: Bay, archive: Path) -> None:
