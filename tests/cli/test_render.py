@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tests.cli.test_render
+from launchbay.api.images import Exported, Imported
 from launchbay.api.listing import Row
 from launchbay.cli import render
 from launchbay.images.image import Image
@@ -129,6 +130,7 @@ def test_images() -> None:
         description="",
         frameworks={},
         python="3.13",
+        accelerator=None,
         digest=None,
         size_bytes=None,
         built=None,
@@ -143,6 +145,44 @@ def test_images() -> None:
     assert first.split() == ["jax", "recipe", "-", "3.13", "-", "not", "yet", "0", "-"]
     assert second.split() == ["jax", "recipe", "jax", "0.7", "3.13", "812.0", "MB", "2026-01-02", "3", DIGEST[:12]]
     assert render.images_text([]) == "No image matches."
+
+
+def test_a_cuda_image_is_told_apart() -> None:
+    row = ImageRow(
+        name="jax",
+        kind="framework",
+        description="",
+        frameworks={"jax": "0.7"},
+        python="3.13",
+        accelerator="cuda13",
+        digest=DIGEST,
+        size_bytes=1,
+        built="2026-01-02T03",
+        support_ends=None,
+        instances=0,
+    )
+    assert "framework cuda13" in render.images_text([row])
+    assert "framework  " in render.images_text([replace(row, accelerator="cpu"), row]).splitlines()[1]
+
+
+def test_an_image_that_went_out() -> None:
+    exported = Exported(
+        name="jax", digest=DIGEST, path=Path("/mnt/my disk/a b.tar.gz"), bytes=1_500_000, sha256="f" * 64
+    )
+    text = render.exported_text(exported)
+    assert text.startswith(f"/mnt/my disk/a b.tar.gz: jax {DIGEST[:12]}, 1.5 MB\n")
+    assert "f" * 64 in text
+    assert text.endswith("bay image import 'a b.tar.gz'")
+
+
+def test_an_image_that_came_in() -> None:
+    imported = Imported(image=IMAGE, sha256="f" * 64, is_new=True)
+    assert render.imported_text(imported).splitlines() == [
+        f"tensorflow {DIGEST[:12]}: 1.0 MB in 10 files, all as exported",
+        f"  sha256  {'f' * 64}",
+        "  next    bay launch tensorflow",
+    ]
+    assert render.imported_text(replace(imported, is_new=False)) == f"tensorflow {DIGEST[:12]} was there already."
 
 
 def test_an_image_that_was_built() -> None:

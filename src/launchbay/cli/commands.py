@@ -148,7 +148,7 @@ def _images(context: _Context) -> int:
 
 
 def _image_build(context: _Context) -> int:
-    image = launchbay.build_image(context.bay, context.arguments.image)
+    image = launchbay.build_image(context.bay, context.arguments.image, accelerator=context.arguments.accelerator)
     shown = {**launchbay.to_json(image), "packages": dict(image.packages)}
     context.show(image, lambda: render.image_text(shown).split("\n\n")[0])
     return 0
@@ -166,6 +166,19 @@ def _image_verify(context: _Context) -> int:
     return 0 if check.ok else 1
 
 
+def _image_export(context: _Context) -> int:
+    exported = launchbay.export_image(context.bay, context.arguments.image, output=context.arguments.output)
+    context.show(exported, lambda: render.exported_text(exported))
+    return 0
+
+
+def _image_import(context: _Context) -> int:
+    given = context.arguments
+    imported = launchbay.import_image(context.bay, given.file, sha256=given.sha256)
+    context.show(imported, lambda: render.imported_text(imported))
+    return 0
+
+
 def _image_remove(context: _Context) -> int:
     context.agree(f"Removing the image {context.arguments.image}")
     image = launchbay.remove_image(context.bay, context.arguments.image)
@@ -179,7 +192,9 @@ def _image_remove(context: _Context) -> int:
 def _launch(context: _Context) -> int:
     given = context.arguments
     image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
-    launched = launchbay.launch(context.bay, image, count=count, name=name, overlay=given.overlay)
+    launched = launchbay.launch(
+        context.bay, image, count=count, name=name, overlay=given.overlay, accelerator=given.accelerator
+    )
     as_in_project = given.image is None and given.name is None
     context.show(launched, lambda: render.launch_text(launched, has_project=as_in_project))
     return 0 if launched.identical else 1
@@ -415,6 +430,8 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "image build": _image_build,
     "image show": _image_show,
     "image verify": _image_verify,
+    "image export": _image_export,
+    "image import": _image_import,
     "image remove": _image_remove,
     "launch": _launch,
     "update": _update,

@@ -22,6 +22,7 @@ getting started
 images
   images [QUERY]          built images, and recipes that could be built
   image build NAME        build one; `image show`, `image verify`, `image remove`
+  image export NAME       an image as one file; `image import FILE` takes it in
 
 instances
   launch IMAGE -n N       launch N identical instances, all or none
@@ -206,8 +207,8 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
     images.add_argument(
         "query", nargs="*", metavar="QUERY", help="words that name, description or packages must contain"
     )
-    image = _verb(verbs, "image", "Build, show, verify or remove an image.", "bay image build tensorflow")
-    actions = image.add_subparsers(dest="action", required=True, metavar="build|show|verify|remove")
+    image = _verb(verbs, "image", "Build, show, verify, move or remove an image.", "bay image build tensorflow")
+    actions = image.add_subparsers(dest="action", required=True, metavar="build|show|verify|export|import|remove")
     for name, says in (
         (
             "build",
@@ -218,12 +219,36 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
             "verify",
             "Hash every file of an image against what its packages say of themselves. Exit code 1 if one differs.",
         ),
+        ("export", "Write a built image as one file that another machine can take in. It is hashed first."),
         ("remove", "Remove a built image; refused while instances stand on it."),
     ):
         action = _verb(actions, name, says, f"bay image {name} tensorflow")
         action.add_argument(
             "image", metavar="IMAGE", help="a name from `bay images`, a file, or a digest (8 letters or more)"
         )
+        if name == "build":
+            _add_accelerator(action)
+        if name == "export":
+            action.add_argument("-o", "--output", metavar="FILE", help="where to (default: NAME-DIGEST.tar.gz, here)")
+    import_ = _verb(
+        actions,
+        "import",
+        "Take in an image from a file that `bay image export` wrote. Every file is checked before the image gets its "
+        "name. An image is a program: take in only what comes from somebody you trust.",
+        "bay image import tensorflow-b8c5d8ecebb4.tar.gz",
+    )
+    import_.add_argument("file", metavar="FILE", help="the file")
+    import_.add_argument("--sha256", metavar="HASH", help="what it must be; `bay image export` showed it")
+
+
+def _add_accelerator(parser: _Parser) -> None:
+    parser.add_argument(
+        "--accelerator",
+        choices=("auto", "cpu", "cuda"),
+        metavar="WHAT",
+        default="auto",
+        help="auto, cpu or cuda (default: auto, which is cuda where there is an NVIDIA GPU and a build for it)",
+    )
 
 
 def _add_env(verb: _Parser) -> None:
@@ -247,6 +272,7 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
     launch.add_argument(
         "--name", metavar="FLEET", help="the fleet's name; instances are FLEET-1 to FLEET-N (default: the image's)"
     )
+    _add_accelerator(launch)
     launch.add_argument(
         "--overlay",
         action="store_true",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from launchbay.cli.table import table
 from launchbay.units import count_of, format_bytes, format_duration, format_number
 
 if TYPE_CHECKING:
-    from launchbay.api.images import ImageCheck, ImageRow
+    from launchbay.api.images import Exported, ImageCheck, ImageRow, Imported
     from launchbay.api.listing import Row
     from launchbay.api.project import Check
     from launchbay.lifecycle.end import Ended
@@ -26,10 +27,12 @@ __all__ = [
     "clock_text",
     "ended_text",
     "evaluation_text",
+    "exported_text",
     "fetched_text",
     "image_check_text",
     "image_text",
     "images_text",
+    "imported_text",
     "launch_text",
     "model_text",
     "predictions_text",
@@ -55,7 +58,7 @@ def images_text(rows: Sequence[ImageRow], width: int | None = None) -> str:
         [
             (
                 row.name,
-                row.kind,
+                row.kind if row.accelerator in (None, "cpu") else f"{row.kind} {row.accelerator}",
                 ", ".join(f"{name} {version}" for name, version in row.frameworks.items()) or "-",
                 row.python,
                 format_bytes(row.size_bytes) if row.size_bytes is not None else "-",
@@ -100,6 +103,31 @@ def image_check_text(check: ImageCheck) -> str:
         )
     return "\n".join(
         [f"{check.name} {check.digest[:12]}: {count_of(len(check.problems), 'problem')}", *_few(check.problems)]
+    )
+
+
+def exported_text(exported: Exported) -> str:
+    """Say where an image was written to."""
+    return "\n".join(
+        [
+            f"{exported.path}: {exported.name} {exported.digest[:12]}, {format_bytes(exported.bytes)}",
+            f"  sha256  {exported.sha256}",
+            f"  next    on the other machine: bay image import {shlex.quote(exported.path.name)}",
+        ]
+    )
+
+
+def imported_text(imported: Imported) -> str:
+    """Say which image came from an archive."""
+    image = imported.image
+    if not imported.is_new:
+        return f"{image.name} {image.digest[:12]} was there already."
+    return "\n".join(
+        [
+            f"{image.name} {image.digest[:12]}: {format_bytes(image.size_bytes)} in {image.files} files, all as exported",
+            f"  sha256  {imported.sha256}",
+            f"  next    bay launch {image.name}",
+        ]
     )
 
 
