@@ -32,7 +32,7 @@ def inspect(request: dict[str, Any]) -> dict[str, Any]:
     kind = request.get("format") or format_of(path)
     reader = _READERS.get(kind)
     if reader is None:
-        what = "{} cannot be shown".format(FORMATS.get(kind, kind))
+        what = "cannot be shown: {}".format(FORMATS.get(kind, kind))
         raise Refused(what, path, "one of: " + ", ".join(sorted(_READERS)))
     try:
         files = find_files(path, kind)

@@ -96,7 +96,7 @@ def _loaded(request: dict[str, Any]) -> Iterator[Loaded]:
     path = str(request["model"])
     with verified(path, str(request["sha256"])) as (copy, kind):
         if kind not in _ADAPTERS:
-            raise Refused("{} cannot be loaded".format(FORMATS[kind]), path, "one of: " + ", ".join(sorted(_ADAPTERS)))
+            raise Refused("cannot be loaded: {}".format(FORMATS[kind]), path, "one of: " + ", ".join(sorted(_ADAPTERS)))
         module, function = _ADAPTERS[kind]
         yield getattr(importlib.import_module("." + module, __package__), function)(copy, path)
 
