@@ -40,11 +40,10 @@ def message(*fields: tuple[int, int | str | bytes]) -> bytes:
 def onnx(*, outside: str = "") -> bytes:
     """Return a graph: one MatMul of x (n, 3) with w (3, 1)."""
     external = [(13, message((1, "location"), (2, outside))), (14, 1)] if outside else [(9, bytes(12))]
-    size = lambda value: message((1, message((1, value))))  # noqa: E731
     open_size = message((1, message((2, "n"))))
 
     def value(name: str, last: int) -> bytes:
-        return message((1, name), (2, message((1, message((1, 1), (2, open_size + size(last)))))))
+        return message((1, name), (2, message((1, message((1, 1), (2, open_size + message((1, message((1, last))))))))))
 
     graph = message(
         (1, message((1, "x"), (1, "w"), (2, "y"), (3, "first"), (4, "MatMul"))),
@@ -65,7 +64,9 @@ def savedmodel(folder: Path) -> Path:
     )
 
     def variable(name: str, *sizes: int) -> bytes:
-        return message((7, message((1, 1), (2, message(*((2, message((1, size))) for size in sizes))), (3, 1), (6, name))))
+        return message(
+            (7, message((1, 1), (2, message(*((2, message((1, size))) for size in sizes))), (3, 1), (6, name)))
+        )
 
     def refers(**children: int) -> bytes:
         return message(*((1, message((1, number), (2, name))) for name, number in children.items()))
@@ -142,8 +143,8 @@ def torch_pickle(monkeypatch: pytest.MonkeyPatch, name: str = "weight", *, extra
         return given
 
     _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
-    utils._rebuild_tensor_v2 = _rebuild_tensor_v2  # type: ignore[attr-defined]
-    torch.FloatStorage = type("FloatStorage", (), {"__module__": "torch"})  # type: ignore[attr-defined]
+    vars(utils)["_rebuild_tensor_v2"] = _rebuild_tensor_v2
+    vars(torch)["FloatStorage"] = type("FloatStorage", (), {"__module__": "torch"})
     monkeypatch.setitem(sys.modules, "torch", torch)
     monkeypatch.setitem(sys.modules, "torch._utils", utils)
 
@@ -167,12 +168,14 @@ def zipped(members: dict[str, bytes]) -> bytes:
 
 def exported() -> bytes:
     """Return an exported program: x (n, 3) times w (3, 1)."""
-    meta = lambda *sizes: {  # noqa: E731
-        "dtype": 7,
-        "sizes": [{"as_int": size} if size else {"as_expr": {"expr_str": "s0"}} for size in sizes],
-        "requires_grad": True,
-    }
-    argument = lambda name: {"as_tensor": {"name": name}}  # noqa: E731
+
+    def meta(*sizes: int) -> dict[str, Any]:
+        shape = [{"as_int": size} if size else {"as_expr": {"expr_str": "s0"}} for size in sizes]
+        return {"dtype": 7, "sizes": shape, "requires_grad": True}
+
+    def argument(name: str) -> dict[str, Any]:
+        return {"as_tensor": {"name": name}}
+
     node = {
         "target": "torch.ops.aten.mm.default",
         "inputs": [{"name": "a", "arg": argument("x")}, {"name": "b", "arg": argument("p_w")}],

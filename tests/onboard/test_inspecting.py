@@ -16,7 +16,7 @@ import pytest
 
 from launchbay.onboard import inspecting, mxnet_file, onnx_file, savedmodel, torch_file
 from launchbay.onboard.formats import find_format
-from launchbay.onboard.inspecting import inspect
+from launchbay.onboard.inspecting import guarded, inspect
 from launchbay.onboard.modelfiles import find_files, hash_model
 from launchbay.onboard.pickled import read_pickle
 from launchbay.onboard.refused import Refused
@@ -31,6 +31,14 @@ def show(path: Path) -> dict[str, Any]:
 def write(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
+
+
+def attempt(read: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], Refused | None]:
+    """Return what was read and what was refused: anything else that is raised is a bug."""
+    try:
+        return read(), None
+    except Refused as refusal:
+        return {}, refusal
 
 
 def layers(card: dict[str, Any]) -> list[tuple[str, str, list[int | None] | None, int | None]]:
@@ -82,7 +90,10 @@ def test_a_savedmodel_without_keras_tells_its_variables(tmp_path: Path) -> None:
     (folder / "keras_metadata.pb").unlink()
     card = show(folder)
     assert (card["layers"], card["parameters"], card["trainable_parameters"]) == ([], 4, 4)
-    assert [(item["name"], item["shape"]) for item in card["tensors"]] == [("dense/kernel", [3, 1]), ("dense/bias", [1])]
+    assert [(item["name"], item["shape"]) for item in card["tensors"]] == [
+        ("dense/kernel", [3, 1]),
+        ("dense/bias", [1]),
+    ]
 
 
 def test_mxnet(tmp_path: Path) -> None:
@@ -123,7 +134,9 @@ def test_the_hash_of_a_folder_is_that_of_its_names_and_files(tmp_path: Path) -> 
     folder = handmade.savedmodel(tmp_path / "m")
     expected = hashlib.sha256()
     for name in ("keras_metadata.pb", "saved_model.pb", "variables/variables.index"):
-        expected.update(name.encode() + b"\0" + hashlib.sha256((folder / name).read_bytes()).hexdigest().encode() + b"\n")
+        expected.update(
+            name.encode() + b"\0" + hashlib.sha256((folder / name).read_bytes()).hexdigest().encode() + b"\n"
+        )
     assert show(folder)["sha256"] == expected.hexdigest()
     assert hash_model(find_files(str(folder), "savedmodel")) == expected.hexdigest()
 
@@ -144,12 +157,12 @@ def test_a_file_that_changes_while_it_is_read_is_not_shown(tmp_path: Path, monke
     path = write(tmp_path / "m.onnx", handmade.onnx())
     status = path.stat()
 
-    def swap(*given: Any) -> dict[str, Any]:
+    def swap(*_: Any) -> dict[str, Any]:
         path.write_bytes(path.read_bytes()[::-1])
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         return {}
 
-    monkeypatch.setitem(inspecting._READERS, "onnx", swap)
+    monkeypatch.setitem(inspecting.READERS, "onnx", swap)
     with pytest.raises(Refused, match="changed while it was read"):
         show(path)
 
@@ -173,10 +186,8 @@ def test_nothing_that_a_pickle_names_is_called(tmp_path: Path) -> None:
         assert not marker.exists()
 
 
-def test_the_reader_of_pickles_makes_nothing_but_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path / "p", handmade.torch_pickle(monkeypatch, extra=Path("x")))
-    with path.open("rb") as file:
-        value, foreign = read_pickle(file)
+def test_the_reader_of_pickles_makes_nothing_but_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    value, foreign = read_pickle(handmade.torch_pickle(monkeypatch, extra=Path("x")))
     assert type(value["extra"]).__mro__[1].__module__ == "launchbay.onboard.pickled"
     assert [name.startswith("pathlib.") for name in foreign] == [True]
 
@@ -196,11 +207,9 @@ def test_the_reader_of_pickles_makes_nothing_but_its_own(tmp_path: Path, monkeyp
 )
 def test_hostile_pickles_end_in_an_error_or_a_card(tmp_path: Path, payload: bytes) -> None:
     path = write(tmp_path / "m", handmade.zipped({"m/data.pkl": payload}))
-    try:
-        assert show(path)["parameters"] in (None, 0)
-    except Refused as refusal:
-        assert refusal.where == str(path)
-        assert refusal.hint
+    card, refusal = attempt(lambda: show(path))
+    assert card.get("parameters") in (None, 0)
+    assert refusal is None or (refusal.where == str(path) and refusal.hint)
 
 
 # --- damage ---
@@ -215,7 +224,10 @@ def make_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, 
     params = write(folder / "net-0000.params", handmade.parameters(**{"arg:w": (1, 3)}))
     symbol = write(folder / "net-symbol.json", json.dumps(handmade.SYMBOL).encode())
     module = handmade.zipped({"m/data.pkl": handmade.torch_pickle(monkeypatch), "m/constants.pkl": b"."})
-    mxnet = lambda path: mxnet_file.describe_mxnet(find_files(path, "mxnet"))  # noqa: E731
+
+    def mxnet(path: str) -> dict[str, Any]:
+        return mxnet_file.describe_mxnet(find_files(path, "mxnet"))
+
     one: list[tuple[Path, Describe]] = [
         (write(folder / "m.onnx", handmade.onnx()), onnx_file.describe_onnx),
         (write(folder / "m.pt2", handmade.exported()), torch_file.describe_exported),
@@ -232,7 +244,7 @@ def make_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, 
 
 @pytest.mark.parametrize("number", range(7))
 def test_damaged_files_never_end_in_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Cut at every length, and flipped at random: `_guarded` is what turns whatever comes of it into a refusal."""
+    """Cut at every length, and flipped at random: `guarded` is what turns whatever comes of it into a refusal."""
     damaged, shown, describe = make_all(tmp_path / "f", monkeypatch)[number]
     whole = damaged.read_bytes()
     chance = random.Random(number)
@@ -245,14 +257,10 @@ def test_damaged_files_never_end_in_a_traceback(tmp_path: Path, monkeypatch: pyt
     outcomes = {"card": 0, "refused": 0}
     for content in cases:
         damaged.write_bytes(content)
-        try:
-            card = inspecting._guarded(describe, str(shown), str(shown))
-            json.dumps(card)
-            outcomes["card"] += 1
-        except Refused as refusal:
-            assert refusal.what
-            assert "\n" not in refusal.what
-            outcomes["refused"] += 1
+        card, refusal = attempt(lambda: guarded(describe, str(shown), str(shown)))
+        json.dumps(card)
+        outcomes["card" if refusal is None else "refused"] += 1
+        assert refusal is None or (refusal.what and "\n" not in refusal.what)
     assert outcomes["refused"] > 20, "damage is noticed"
 
 
@@ -277,10 +285,9 @@ def test_a_damaged_file_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.M
 )
 def test_absurd_onnx(tmp_path: Path, data: bytes) -> None:
     path = write(tmp_path / "m", data)
-    try:
-        assert show(path)["parameters"] is None
-    except Refused as refusal:
-        assert "more than" in refusal.what
+    card, refusal = attempt(lambda: show(path))
+    assert card.get("parameters") is None
+    assert refusal is None or "more than" in refusal.what
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from .refused import Refused
 from .savedmodel import describe_savedmodel
 from .torch_file import describe_exported, describe_saved, describe_script
 
-__all__ = ["inspect"]
+__all__ = ["READERS", "guarded", "inspect"]
 
 
 def inspect(request: dict[str, Any]) -> dict[str, Any]:
@@ -30,10 +30,10 @@ def inspect(request: dict[str, Any]) -> dict[str, Any]:
     """
     path = str(request["model"])
     kind = request.get("format") or format_of(path)
-    reader = _READERS.get(kind)
+    reader = READERS.get(kind)
     if reader is None:
         what = "cannot be shown: {}".format(FORMATS.get(kind, kind))
-        raise Refused(what, path, "one of: " + ", ".join(sorted(_READERS)))
+        raise Refused(what, path, "one of: " + ", ".join(sorted(READERS)))
     try:
         files = find_files(path, kind)
         before = states(files)
@@ -78,13 +78,14 @@ def _confined(describe: Callable[[Any], dict[str, Any]], *, whole: bool = False)
     """Return a reader that works in a process with limits, and turns whatever a damaged file raises into one refusal."""
 
     def read(files: ModelFiles, path: str) -> dict[str, Any]:
-        known: dict[str, Any] = confined(lambda: _guarded(describe, files if whole else path, path), name=path)
+        known: dict[str, Any] = confined(lambda: guarded(describe, files if whole else path, path), name=path)
         return known
 
     return read
 
 
-def _guarded(describe: Callable[[Any], dict[str, Any]], given: Any, path: str) -> dict[str, Any]:
+def guarded(describe: Callable[[Any], dict[str, Any]], given: Any, path: str) -> dict[str, Any]:
+    """Describe a file. Raises Refused for whatever else a damaged one raises."""
     try:
         return describe(given)
     except Refused:
@@ -97,7 +98,7 @@ def _guarded(describe: Callable[[Any], dict[str, Any]], given: Any, path: str) -
 
 _Reader = Callable[[ModelFiles, str], Dict[str, Any]]
 
-_READERS: Dict[str, _Reader] = {
+READERS: Dict[str, _Reader] = {
     "keras": _describe_keras,
     "keras-h5": _confined(_describe_h5),
     "savedmodel": _confined(describe_savedmodel),
@@ -108,3 +109,4 @@ _READERS: Dict[str, _Reader] = {
     "mxnet": _confined(describe_mxnet, whole=True),
     "mxnet-params": _confined(describe_mxnet, whole=True),
 }
+"""How a format is read."""

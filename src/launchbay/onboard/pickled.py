@@ -8,6 +8,7 @@ are given, and are listed. Nothing of the file or of a framework is ever importe
 from __future__ import annotations
 
 import collections
+import io
 import pickle
 from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, Tuple
 
@@ -58,12 +59,12 @@ class Inert:
         """Take an item of a set."""
 
 
-def read_pickle(stream: BinaryIO) -> tuple[Any, list[str]]:
+def read_pickle(data: bytes) -> tuple[Any, list[str]]:
     """Return what a pickle describes, and the foreign names that loading it would call on.
 
     A hostile one may raise anything, need much memory or never end: only within `confined`.
     """
-    reader = _Reader(stream)
+    reader = _Reader(io.BytesIO(data))
     return reader.load(), sorted(reader.foreign)
 
 

@@ -30,7 +30,7 @@ _Named = List[Tuple[Tuple[str, ...], Tensor]]
 def describe_saved(path: str) -> dict[str, Any]:
     """Describe what torch.save wrote: the tensors of a state_dict, a checkpoint, or a whole pickled module."""
     with zipfile.ZipFile(path) as archive:
-        value, foreign = read_pickle(_open(archive, "data.pkl"))
+        value, foreign = read_pickle(_read(archive, "data.pkl"))
     named = [(name, item) for name, item in walk(value) if isinstance(item, Tensor)]
     _check_number(named)
     # A checkpoint holds the optimiser's moments beside the model; which are the model's, only the script knows.
@@ -51,7 +51,7 @@ def describe_saved(path: str) -> dict[str, Any]:
 def describe_script(path: str) -> dict[str, Any]:
     """Describe a TorchScript program: its modules and their tensors. The shapes of data are not in it."""
     with zipfile.ZipFile(path) as archive:
-        value, foreign = read_pickle(_open(archive, "data.pkl"))
+        value, foreign = read_pickle(_read(archive, "data.pkl"))
         buffers = _buffers(archive)
     kinds: Dict[Tuple[str, ...], str] = {}
     named: _Named = []
@@ -90,7 +90,7 @@ def describe_script(path: str) -> dict[str, Any]:
 def describe_exported(path: str) -> dict[str, Any]:
     """Describe an exported program: its operations, tensors, inputs and outputs."""
     with zipfile.ZipFile(path) as archive:
-        program = json.loads(_open(archive, "models/model.json", "serialized_exported_program.json").read())
+        program = json.loads(_read(archive, "models/model.json", "serialized_exported_program.json"))
     module = program["graph_module"]
     graph, signature = module["graph"], module["signature"]
     values = {name: (_sizes(value), _DTYPES.get(value["dtype"])) for name, value in graph["tensor_values"].items()}
@@ -146,8 +146,8 @@ def _sizes(value: dict[str, Any]) -> Shape:
 # --- the zip ---
 
 
-def _open(archive: zipfile.ZipFile, *endings: str) -> Any:
-    """Open the member of that name, in whatever folder PyTorch named after the file."""
+def _read(archive: zipfile.ZipFile, *endings: str) -> bytes:
+    """Read the member of that name, in whatever folder PyTorch named after the file."""
     members = archive.infolist()
     if len(members) > _MOST_MEMBERS:
         raise ValueError("more than {:,} members".format(_MOST_MEMBERS))
@@ -155,7 +155,7 @@ def _open(archive: zipfile.ZipFile, *endings: str) -> Any:
         if info.filename in endings or info.filename.partition("/")[2] in endings:
             if info.file_size > _MOST_MEMBER:
                 raise ValueError("{} of {:,} bytes".format(info.filename[:100], info.file_size))
-            return archive.open(info)
+            return archive.read(info)
     raise ValueError("{} is missing".format(endings[0]))
 
 
