@@ -204,7 +204,7 @@ def test_a_model_from_elsewhere_is_loaded_by_its_whole_hash_only(bay: Bay, tmp_p
                 verb(bay, str(foreign), rows, trust=trust)
         with pytest.raises(Conflict) as missing:  # trusted, and then there is no image to load it
             verb(bay, str(foreign), rows, trust=right.upper())
-        assert "needs an image with keras 3.x" in missing.value.what
+        assert "needs an image with keras 3.x or keras 2.x" in missing.value.what
         assert missing.value.hint == "bay image build tensorflow"
 
 

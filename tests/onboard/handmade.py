@@ -166,8 +166,8 @@ def zipped(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def exported() -> bytes:
-    """Return an exported program: x (n, 3) times w (3, 1)."""
+def exported(sample: bytes = b"N.") -> bytes:
+    """Return an exported program: x (n, 3) times w (3, 1); `sample` is the pickle of its sample inputs."""
 
     def meta(*sizes: int) -> dict[str, Any]:
         shape = [{"as_int": size} if size else {"as_expr": {"expr_str": "s0"}} for size in sizes]
@@ -194,4 +194,5 @@ def exported() -> bytes:
             },
         },
     }
-    return zipped({"m/models/model.json": json.dumps(program).encode(), "m/archive_format": b"pt2"})
+    inner = zipped({"archive/data.pkl": sample})
+    return zipped({"m/models/model.json": json.dumps(program).encode(), "m/data/sample_inputs/model.pt": inner})

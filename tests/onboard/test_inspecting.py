@@ -127,6 +127,14 @@ def test_exported_torch(tmp_path: Path) -> None:
     assert card["outputs"] == [{"name": "mm", "shape": [None, 1], "dtype": "float32"}]
 
 
+def test_a_pickle_inside_an_exported_program_is_named_and_not_run(tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+    payload = b"cposix\nsystem\n(S'touch %s'\ntR." % os.fsencode(marker)
+    card = show(write(tmp_path / "m", handmade.exported(payload)))
+    assert [finding["what"] for finding in card["findings"]] == ["asks for posix.system"]
+    assert not marker.exists()
+
+
 # --- one hash for all files ---
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,6 +43,7 @@ def ask_image(bay: Bay, image: Image, command: str, request: Mapping[str, Any]) 
 def ask_here(bay: Bay, command: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Run one onboard command under our own Python: what needs nothing of an image. Otherwise as `ask_image`."""
     with scratch(bay) as folder:
-        environment = {"PATH": os.defpath, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONUTF8": "1"}
+        kept = {name: bay.environ[name] for name in ("LD_LIBRARY_PATH", "PATH") if name in bay.environ}
+        environment = {**kept, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONUTF8": "1"}
         transport = LocalTransport(environment=environment, folder=str(folder))
         return ask(transport, sys.executable, install_onboard(bay.home), command, request)

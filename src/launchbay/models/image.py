@@ -16,7 +16,7 @@ __all__ = ["choose_image"]
 _Needs = tuple[tuple[str, str], ...]
 
 _NEEDS: Mapping[str, _Needs] = {
-    "keras": (("keras", "3."),),
+    "keras": (("keras", "3."), ("keras", "2.")),
     "keras-h5": (("keras", "2."), ("keras", "3.")),
     "savedmodel": (("tensorflow", ""),),
     "torchscript": (("torch", ""),),

@@ -5,6 +5,7 @@ All three are zips. The first two hold a pickle, which is read without running i
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import zipfile
@@ -91,6 +92,7 @@ def describe_exported(path: str) -> dict[str, Any]:
     """Describe an exported program: its operations, tensors, inputs and outputs."""
     with zipfile.ZipFile(path) as archive:
         program = json.loads(_read(archive, "models/model.json", "serialized_exported_program.json"))
+        foreign = _foreign_inside(archive)
     module = program["graph_module"]
     graph, signature = module["graph"], module["signature"]
     values = {name: (_sizes(value), _DTYPES.get(value["dtype"])) for name, value in graph["tensor_values"].items()}
@@ -118,6 +120,7 @@ def describe_exported(path: str) -> dict[str, Any]:
         trainable_parameters=_add([sizes[name] for name in trained]),
         inputs=inputs,
         outputs=[tensor(name, *values.get(name, (None, None))) for name in outputs],
+        findings=[{"level": "warning", "what": "asks for " + name, "where": "data"} for name in foreign[:5]],
     )
 
 
@@ -157,6 +160,25 @@ def _read(archive: zipfile.ZipFile, *endings: str) -> bytes:
                 raise ValueError("{} of {:,} bytes".format(info.filename[:100], info.file_size))
             return archive.read(info)
     raise ValueError("{} is missing".format(endings[0]))
+
+
+def _foreign_inside(archive: zipfile.ZipFile) -> list[str]:
+    """Return the foreign names in the pickles that an exported program may hold: torch.export.load runs them.
+
+    Weights lie there as bare numbers; sample inputs, and constants of a class, as what torch.save or pickle wrote.
+    """
+    foreign: set[str] = set()
+    for info in archive.infolist():
+        if info.file_size > _MOST_MEMBER:
+            continue
+        with archive.open(info) as member:
+            head = member.read(4)
+        if head == b"PK\x03\x04":
+            with zipfile.ZipFile(io.BytesIO(archive.read(info))) as inner:
+                foreign.update(read_pickle(_read(inner, "data.pkl"))[1])
+        elif "/data/constants/" in info.filename and head[:1] == b"\x80":
+            foreign.update(read_pickle(archive.read(info))[1])
+    return sorted(foreign)
 
 
 def _buffers(archive: zipfile.ZipFile) -> dict[str, tuple[str, ...]]:
