@@ -11,7 +11,9 @@ import pytest
 
 from launchbay.errors import NotFound, UserError
 from launchbay.models.inspect import detect_format, require_loadable
-from launchbay.onboard.formats import FORMATS, LOADABLE
+from launchbay.onboard import model
+from launchbay.onboard.formats import FORMATS, LOADABLE, SHOWN
+from launchbay.onboard.inspecting import READERS
 
 
 def zipped(*names: str) -> dict[str, bytes]:
@@ -89,6 +91,11 @@ def test_a_pair_of_mxnet_is_one_model_whichever_is_named(tmp_path: Path) -> None
     assert detect_format(tmp_path / "net-symbol.json") == detect_format(tmp_path / "net-0000.params") == "mxnet"
     make(tmp_path / "other.params", CASES["mxnet-params"])
     assert detect_format(tmp_path / "other.params") == "mxnet-params"
+
+
+def test_what_can_be_shown_has_a_reader() -> None:
+    assert sorted(READERS) == sorted(SHOWN)
+    assert set(model.ADAPTERS) == LOADABLE  # a format in one table and not in the other is a bug
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 from launchbay.errors import NotFound, UsageError, UserError
 from launchbay.models.card import Finding, Layer, ModelCard, Optimizer, Shape, Tensor
-from launchbay.onboard.formats import FORMATS, LOADABLE, find_format
+from launchbay.onboard.formats import FORMATS, LOADABLE, SHOWN, find_format
 from launchbay.onboard.modelfiles import find_files, hash_model
 from launchbay.onboard.refused import Refused
 
@@ -39,8 +39,8 @@ def show_model(path: Path, *, ask: Ask) -> ModelCard:
     Raises NotFound, or UserError when it is of another format, damaged or hostile.
     """
     found = detect_format(path)
-    if found is None:
-        raise UserError(f"expected a model, got {_what_else(path)}", where=str(path), hint=_OTHERWISE)
+    if found not in SHOWN:
+        raise _unfit(path, found, "a model that can be shown")
     return _read_card(ask("inspect", {"model": str(path), "format": found}))
 
 
@@ -49,10 +49,7 @@ def require_loadable(path: Path) -> str:
     found = detect_format(path)
     if found in LOADABLE:
         return found
-    what = f"expected a model with its program, got {FORMATS[found] if found else _what_else(path)}"
-    if found in _NO_PROGRAM:
-        what += ": nothing in it says how to compute with them"
-    raise UserError(what, where=str(path), hint=_INSTEAD.get(found or "", _OTHERWISE))
+    raise _unfit(path, found, "a model with its program")
 
 
 def detect_format(path: Path) -> str | None:
@@ -85,8 +82,12 @@ def find_hash(path: Path, found: str | None) -> str:
         raise UserError(refusal.what, where=refusal.where, hint=refusal.hint) from refusal
 
 
-def _what_else(path: Path) -> str:
-    return "a folder that holds none" if path.is_dir() else "a file of no model format we know"
+def _unfit(path: Path, found: str | None, expected: str) -> UserError:
+    got = "a folder that holds none" if path.is_dir() else "a file of no model format we know"
+    what = f"expected {expected}, got {FORMATS[found] if found else got}"
+    if found in _NO_PROGRAM:
+        what += ": nothing in it says how to compute with them"
+    return UserError(what, where=str(path), hint=_INSTEAD.get(found or "", _OTHERWISE))
 
 
 def _read_card(answer: Mapping[str, Any]) -> ModelCard:

@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # `typing` would cost a tenth of what a supervisor does
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-__all__ = ["FORMATS", "LOADABLE", "find_format", "find_pair"]
+__all__ = ["FORMATS", "LOADABLE", "SHOWN", "find_format", "find_pair"]
 
 FORMATS = {
     "keras": "a Keras 3 file (.keras)",
@@ -36,6 +36,9 @@ FORMATS = {
 
 LOADABLE = frozenset(["keras", "keras-h5", "savedmodel", "torchscript", "torch-export", "onnx", "mxnet"])
 """What holds a whole model, its program included."""
+
+SHOWN = LOADABLE | {"torch", "mxnet-params"}
+"""What can be looked into."""
 
 _MAGIC = (
     (4, b"TFL3", "tflite"),

@@ -92,8 +92,9 @@ def guarded(describe: Callable[[Any], dict[str, Any]], given: Any, path: str) ->
         raise
     except Exception as error:  # the file is a stranger's: there is no list of what reading it may raise
         reason = " ".join(str(error).split())[:200]
-        what = "damaged: {}: {}".format(type(error).__name__, reason) if reason else "damaged: " + type(error).__name__
-        raise Refused(what, path, "copy or save it again") from error
+        is_ours = isinstance(error, ValueError) and reason  # a sentence; of all others the name says most
+        what = reason if is_ours else "{} {}".format(type(error).__name__, reason).strip()
+        raise Refused("damaged: " + what, path, "copy or save it again") from error
 
 
 _Reader = Callable[[ModelFiles, str], Dict[str, Any]]

@@ -20,7 +20,7 @@ from .opened import verified
 from .refused import Refused
 from .table import Table, find_column, read_table, split
 
-__all__ = ["evaluate", "predict"]
+__all__ = ["ADAPTERS", "evaluate", "predict"]
 
 _FIT_HINT = (
     "a table feeds models that take one row of numbers; evaluate others with a script: `bay train ... evaluate.py`"
@@ -95,13 +95,13 @@ def _loaded(request: dict[str, Any]) -> Iterator[Loaded]:
     """Copy and hash the model, and load the copy with the adapter of its format."""
     path = str(request["model"])
     with verified(path, str(request["sha256"])) as (copy, kind):
-        if kind not in _ADAPTERS:
-            raise Refused("cannot be loaded: {}".format(FORMATS[kind]), path, "one of: " + ", ".join(sorted(_ADAPTERS)))
-        module, function = _ADAPTERS[kind]
+        if kind not in ADAPTERS:
+            raise Refused("cannot be loaded: {}".format(FORMATS[kind]), path, "one of: " + ", ".join(sorted(ADAPTERS)))
+        module, function = ADAPTERS[kind]
         yield getattr(importlib.import_module("." + module, __package__), function)(copy, path)
 
 
-_ADAPTERS = {
+ADAPTERS = {
     "keras": ("keras_adapter", "load"),
     "keras-h5": ("keras_adapter", "load"),
     "savedmodel": ("savedmodel_adapter", "load"),
