@@ -77,6 +77,17 @@ def test_a_run_may_load_what_its_own_keras_made(home: Home, built: Built) -> Non
     assert chosen(home, "keras", run_on(mine)) == 1
 
 
+def test_of_images_side_by_side_the_one_that_can_load_it_is_taken(home: Home, built: Built) -> None:
+    members = [built(1, tensorflow="2.21.0", keras="3.15.1"), built(2, torch="2.13.0"), built(3, torch="2.14.0")]
+    composed = f"{4:064}"
+    named = [{"name": name, "digest": digest} for name, digest in zip("ab", members, strict=False)]
+    record = {"name": "both", "digest": composed, "built": "2026-01-04T00:00:00Z", "description": "", "members": named}
+    (home.images / composed).mkdir()
+    (home.images / composed / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    assert (chosen(home, "torchscript", run_on(composed)), chosen(home, "keras", run_on(composed))) == (2, 1)
+    assert chosen(home, "torchscript") == 3
+
+
 def test_a_package_that_bears_cuda_in_its_name_is_that_package(home: Home, built: Built) -> None:
     built(1, mxnet_cu112="1.9.1", torchvision="1.0", mxnet_custom="1")
     assert chosen(home, "mxnet") == 1

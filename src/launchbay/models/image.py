@@ -50,8 +50,9 @@ def choose_image(home: Home, path: Path, kind: str, run: Run | None) -> Image:
         image = find_image(home, run.digest)
         if image is None:
             raise Conflict(f"the image that {run.id} ran on is gone", hint=f"bay image build {run.image}")
-        if _find_fitting([image], needs):
-            return image  # of a script that writes another framework's format, it may lack what loads it
+        own = _find_fitting(image.parts, needs)
+        if own is not None:  # of a script that writes another framework's format, it may lack what loads it
+            return own
     found = _find_fitting(reversed(list(list_images(home))), needs)
     if found is None:
         wanted = " or ".join(f"{name} {version}x" if version else name for name, version in needs)
