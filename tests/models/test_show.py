@@ -98,7 +98,7 @@ def test_an_hdf5_file_tells_the_same(saved: Path, ask: Ask, tmp_path: Path) -> N
     assert [(layer.kind, layer.output_shape) for layer in card.layers] == [("Dense", (None, 100))] * 4 + [
         ("Dense", (None, 1))
     ]
-    assert (card.loss, card.optimizer and card.optimizer.name) == ("mse", "adam")
+    assert (card.loss, card.optimizer and card.optimizer.name) == ("mse", "Adam")
     content = (saved / "reference.h5").read_bytes()
     for size in (2000, 20_000, len(content) - 1):
         (tmp_path / "cut.h5").write_bytes(content[:size])
