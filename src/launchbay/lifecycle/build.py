@@ -64,10 +64,11 @@ def ensure_image(bay: Bay, reference: str) -> tuple[Image, bool]:
 
 def _ensure_members(bay: Bay, recipe: Recipe) -> tuple[Image, bool]:
     """Make sure of every image of `images`, and write down that they stand side by side."""
-    made = [ensure_image(bay, reference) for reference in recipe.images]
-    members = [(find_recipe(reference).name, image) for reference, (image, _) in zip(recipe.images, made, strict=True)]
-    if nested := next((name for name, image in members if image.members), None):
+    parts = [find_recipe(reference) for reference in recipe.images]  # all, before minutes go by with the first
+    if nested := next((part.name for part in parts if part.images), None):
         raise UsageError(f"images cannot hold {nested!r}, which is several itself", where=str(recipe.origin or ""))
+    made = [_ensure_built(bay, part) for part in parts]
+    members = [(part.name, image) for part, (image, _) in zip(parts, made, strict=True)]
     digest = compose_digest([(name, image.digest) for name, image in members])
     folder = image_folder(bay.home, digest)
     is_new = not (folder / "record.json").exists()
