@@ -20,7 +20,7 @@ from launchbay.lifecycle.identity import Difference
 from launchbay.lifecycle.images import ImageCheck, ImageRow
 from launchbay.lifecycle.launch import Launch
 from launchbay.lifecycle.verify import Verification
-from launchbay.models.card import Evaluation, Finding, Layer, ModelCard, Optimizer, Predictions
+from launchbay.models.card import Evaluation, Finding, Layer, ModelCard, Optimizer, Predictions, Tensor
 from launchbay.planning.fleet import Instance
 from launchbay.runs.propose import Choice, Proposal
 from launchbay.store.fetch import Fetched
@@ -413,8 +413,22 @@ def test_a_list_of_runs() -> None:
 
 def test_a_model_of_which_nothing_is_known() -> None:
     lines = render.model_text(CARD).splitlines()
-    assert lines[0].split() == ["LAYER", "KIND", "OUTPUT", "SHAPE", "PARAMETERS"]
-    assert lines[1:] == ["", "parameters  unknown", "framework   keras", "sha256      ab"]
+    assert lines == ["parameters  unknown", "format      keras", "framework   keras", "sha256      ab"]
+
+
+def test_a_model_of_tensors_alone() -> None:
+    weights = (Tensor(name="0.weight", shape=(1, 3), dtype="float32"), Tensor(name=None, shape=None))
+    lines = render.model_text(replace(CARD, tensors=weights, framework_version="2.13.0")).splitlines()
+    assert lines[0].split() == ["TENSOR", "SHAPE", "TYPE"]
+    assert lines[1].split() == ["0.weight", "(1,", "3)", "float32"]
+    assert lines[2].split() == ["-", "unknown", "-"]
+    assert "framework   keras 2.13.0" in lines
+
+
+def test_what_a_model_takes_and_gives() -> None:
+    given = (Tensor(name="x", shape=(None, 3), dtype="float32"), Tensor(name="y", shape=None))
+    lines = render.model_text(replace(CARD, inputs=given, outputs=given[1:])).splitlines()
+    assert lines[:3] == ["input       x (None, 3) float32", "input       y unknown", "output      y unknown"]
 
 
 def test_a_model() -> None:
@@ -439,6 +453,7 @@ def test_a_model() -> None:
         "trainable   0",
         "loss        mse",
         "optimizer   adam(learning_rate=0.001)",
+        "format      keras",
         "framework   keras",
         "sha256      ab",
         "finding     a Lambda layer (own)",

@@ -408,7 +408,12 @@ def _evaluate(context: _Context) -> int:
     given = context.arguments
     with context.waiting(f"evaluate {given.model}"):
         result = launchbay.evaluate(
-            context.bay, given.model, given.data, target=given.target, batch_size=given.batch_size
+            context.bay,
+            given.model,
+            given.data,
+            target=given.target,
+            batch_size=given.batch_size,
+            trust=given.trust,
         )
     context.show(result, lambda: render.evaluation_text(result))
     return 0
@@ -417,7 +422,9 @@ def _evaluate(context: _Context) -> int:
 def _predict(context: _Context) -> int:
     given = context.arguments
     with context.waiting(f"predict with {given.model}"):
-        result = launchbay.predict(context.bay, given.model, given.data, rows=given.rows, target=given.target)
+        result = launchbay.predict(
+            context.bay, given.model, given.data, rows=given.rows, target=given.target, trust=given.trust
+        )
     context.show(result, lambda: render.predictions_text(result))
     return 0
 

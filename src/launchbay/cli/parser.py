@@ -382,7 +382,7 @@ def _add_models(verbs: _Verbs[_Parser]) -> None:
     show = _verb(
         actions,
         "show",
-        "Show a model's layers, shapes, parameters, loss and optimiser. Runs nothing of it.",
+        "Show a model's layers, shapes, parameters, loss, optimiser and sha256. Runs nothing of it.",
         "bay model show latest",
     )
     evaluate = _verb(
@@ -398,8 +398,13 @@ def _add_models(verbs: _Verbs[_Parser]) -> None:
         "bay predict latest --data data/test.csv --rows 0:5",
     )
     for parser in (show, evaluate, predict):
-        parser.add_argument("model", metavar="MODEL", help="a model file, or a run, whose best model it is")
+        parser.add_argument("model", metavar="MODEL", help="a model file or folder, or a run, whose best model it is")
     for parser in (evaluate, predict):
+        parser.add_argument(
+            "--trust",
+            metavar="SHA256",
+            help="load a model that no run of yours made, by the sha256 that `bay model show` says",
+        )
         parser.add_argument("--data", metavar="CSV", required=True, help="the data, with or without a header")
         parser.add_argument(
             "--target", default="first", help="the column to predict: first, last, a name or a number (default: first)"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from launchbay.lifecycle.launch import Launch
     from launchbay.lifecycle.update import Update
     from launchbay.lifecycle.verify import Verification
-    from launchbay.models.card import Evaluation, ModelCard, Predictions
+    from launchbay.models.card import Evaluation, ModelCard, Predictions, Tensor
     from launchbay.runs.propose import Proposal
     from launchbay.store.fetch import Fetched
     from launchbay.store.records import Run
@@ -368,18 +368,28 @@ def model_text(card: ModelCard) -> str:
         )
         for layer in card.layers
     ]
-    lines = [table(("LAYER", "KIND", "OUTPUT SHAPE", "PARAMETERS"), rows, right=(3,)), ""]
+    lines = [table(("LAYER", "KIND", "OUTPUT SHAPE", "PARAMETERS"), rows, right=(3,)), ""] if rows else []
+    if card.tensors and not any(layer.parameters for layer in card.layers):
+        weights = [(item.name or "-", _shape(item.shape), item.dtype or "-") for item in card.tensors]
+        lines += [table(("TENSOR", "SHAPE", "TYPE"), weights), ""]
+    for name, tensors in (("input", card.inputs), ("output", card.outputs)):
+        lines += [f"{name:11} {_tensor(item)}" for item in tensors]
     lines.append(f"parameters  {card.parameters:,}" if card.parameters is not None else "parameters  unknown")
     for name, value in (
         ("trainable", card.trainable_parameters),
         ("loss", card.loss),
         ("optimizer", card.optimizer),
-        ("framework", card.framework),
+        ("format", card.format),
+        ("framework", " ".join(filter(None, (card.framework, card.framework_version)))),
         ("sha256", card.sha256),
     ):
         if value is not None:
             lines.append(f"{name:11} {f'{value:,}' if isinstance(value, int) else value}")
     return "\n".join([*lines, *(f"finding     {item}" for item in card.findings)])
+
+
+def _tensor(item: Tensor) -> str:
+    return " ".join(filter(None, (item.name, _shape(item.shape), item.dtype)))
 
 
 def evaluation_text(result: Evaluation) -> str:

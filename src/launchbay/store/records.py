@@ -18,7 +18,7 @@ from typing import Any
 
 from launchbay.errors import NotFound, StateError, UsageError
 from launchbay.fields import FLAG, INTEGER, MAPPING, NUMBER, TEXT, Kind, check_fields, fields, list_of, optional
-from launchbay.files import read_json, sha256_file, write_json
+from launchbay.files import read_json, write_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
 from launchbay.onboard.process import process_alive
@@ -269,15 +269,7 @@ def find_run(home: Home, reference: str) -> Run:
     raise NotFound(f"there is no run {reference!r}", hint="`bay runs` lists them; `latest` is the newest")
 
 
-def find_model_run(home: Home, path: Path) -> tuple[Run, str] | None:
-    """Return the run that made this very file (by sha256) and the hash, or None when no run of ours did.
-
-    Raises UsageError for what is no regular file: reading a pipe could take for ever.
-    """
-    if not path.is_file():
-        raise UsageError("not a regular file", where=str(path), hint="the path of a .keras file")
-    digest = sha256_file(path)
-    for run in reversed(list(list_runs(home))):
-        if any(artifact.sha256 == digest for artifact in run.artifacts):
-            return run, digest
-    return None
+def find_model_run(home: Home, sha256: str) -> Run | None:
+    """Return the newest run that made a model of that sha256, or None when no run of ours did."""
+    runs = reversed(list(list_runs(home)))
+    return next((run for run in runs if any(artifact.sha256 == sha256 for artifact in run.artifacts)), None)
