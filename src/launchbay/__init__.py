@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.project import doctor, init
-    from launchbay.api.runs import explain, list_runs, logs, train
-    from launchbay.api.wish import complete_launch, complete_training
+    from launchbay.api.runs import explain, list_runs, logs, resume, train
+    from launchbay.api.wish import complete_launch, complete_resumption, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
     from launchbay.lifecycle.bay import Bay, open_bay
@@ -54,12 +54,12 @@ _NAMES = {
         "terminate_plan",
         "verify",
     ),
-    "launchbay.api.runs": ("explain", "list_runs", "logs", "train"),
+    "launchbay.api.runs": ("explain", "list_runs", "logs", "resume", "train"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
     "launchbay.api.project": ("doctor", "init"),
-    "launchbay.api.wish": ("complete_launch", "complete_training"),
+    "launchbay.api.wish": ("complete_launch", "complete_resumption", "complete_training"),
     "launchbay.experiment": ("demo",),
 }
 _MODULES = ("errors", "testing")
@@ -70,6 +70,7 @@ __all__ = [
     "__version__",
     "build_image",
     "complete_launch",
+    "complete_resumption",
     "complete_training",
     "copy",
     "curves",
@@ -91,6 +92,7 @@ __all__ = [
     "ps",
     "reboot",
     "remove_image",
+    "resume",
     "shell",
     "show_image",
     "show_model_card",

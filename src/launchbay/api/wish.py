@@ -10,7 +10,7 @@ from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.spec.project import Project, find_project
 
-__all__ = ["TrainingWish", "complete_launch", "complete_training"]
+__all__ = ["TrainingWish", "complete_launch", "complete_resumption", "complete_training"]
 
 
 def complete_launch(
@@ -66,6 +66,17 @@ def complete_training(
         data=Path(data) if data else from_project,
         args=args if args is not None else project.args if is_project_script else (),
     )
+
+
+def complete_resumption(names: Sequence[str], *, data: str | None, args: Sequence[str] | None) -> str | None:
+    """Return the instance that was named for resuming a run, if one was. Raises UsageError for what the run has itself."""
+    if len(names) > 1 or any(name.endswith(".py") for name in names):
+        what = f"a resumed run has its own script: --resume takes at most an instance, got {' '.join(names)}"
+        raise UsageError(what, hint="bay train --resume RUN")
+    if data is not None or args:
+        what = "a resumed run has its own data and arguments"
+        raise UsageError(what, hint="bay train --resume RUN; for others: bay train INSTANCE SCRIPT --data DIR -- ARGS")
+    return names[0] if names else None
 
 
 def _only_instance(bay: Bay, project: Project) -> str:

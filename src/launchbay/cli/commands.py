@@ -245,27 +245,29 @@ def _fetch(context: _Context) -> int:
 
 def _train(context: _Context) -> int:
     given = context.arguments
-    wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
     timeout = parse_duration(given.timeout) if given.timeout else None
     started = []
 
     def tell(run: Any) -> None:
         started.append(run.id)
-        context.reporter.note(f"{run.id} runs {wish.script} in {run.instance}; it goes on if this terminal closes")
+        attempt = f", attempt {run.attempt}" if run.earlier else ""
+        says = f"{run.id} runs {Path(run.script).name} in {run.instance}{attempt}; it goes on if this terminal closes"
+        context.reporter.note(says)
 
+    following: dict[str, Any] = {
+        "timeout_s": timeout,
+        "write": context.output,
+        "on_interrupt": _ask_about_run,
+        "detach": given.detach,
+        "on_start": tell,
+    }
     try:
-        run = launchbay.train(
-            context.bay,
-            wish.instance,
-            wish.script,
-            data=wish.data,
-            args=wish.args,
-            timeout_s=timeout,
-            write=context.output,
-            on_interrupt=_ask_about_run,
-            detach=given.detach,
-            on_start=tell,
-        )
+        if given.resume is not None:
+            instance = launchbay.complete_resumption(given.names, data=given.data, args=given.args)
+            run = launchbay.resume(context.bay, given.resume, instance=instance, **following)
+        else:
+            wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
+            run = launchbay.train(context.bay, wish.instance, wish.script, data=wish.data, args=wish.args, **following)
     except ReaderLeft:
         return _leave(context, started[0])
     return _show_run(context, run)

@@ -295,12 +295,15 @@ def _add_runs(verbs: _Verbs[_Parser]) -> None:
         verbs,
         "train",
         "Run a script as it is in an instance. Its folder is copied into the run, --data appears there as data/; "
-        "what it prints is shown and kept, and it goes on if this terminal closes. Ctrl-C asks whether to stop it.",
-        "bay train exp-1 train.py --data data -- --epochs 500",
+        "what it prints is shown and kept, and it goes on if this terminal closes. Ctrl-C asks whether to stop it. "
+        "--resume starts a run again that was killed, stopped or failed: its own script, arguments and data, and the "
+        "checkpoints that it left.",
+        "bay train exp-1 train.py --data data -- --epochs 500\nbay train --resume latest",
     )
     train.add_argument("names", nargs="*", metavar="INSTANCE SCRIPT", help="default: what bay.yaml says")
     train.add_argument("--data", metavar="DIR", help="the folder that the script finds as data/")
     train.add_argument("--timeout", metavar="TIME", help="stop it after that long (90s, 15m, 8h)")
+    train.add_argument("--resume", metavar="RUN", help="start that run again where its checkpoints end")
     train.add_argument("--detach", action="store_true", help="return once it runs; `bay logs -f` follows it")
     train.set_defaults(args=None)
     _verb(verbs, "runs", "List all runs, those of terminated instances too.", "bay runs --json")
