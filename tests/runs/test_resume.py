@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -150,7 +150,7 @@ def test_a_lost_run_is_resumed_once_nothing_of_it_runs(bay: Bay, instance: Insta
     assert run.supervisor is not None
     os.kill(run.supervisor["pid"], signal.SIGKILL)
     wait_over(run)
-    with pytest.raises(Conflict, match="something of run-.* still runs") as caught:
+    with pytest.raises(Conflict, match=r"something of run-.* still runs") as caught:
         resume_run(bay, run.id)
     assert caught.value.hint == f"bay stop {run.id}"
     end_processes(run_processes(run.id))
@@ -256,14 +256,14 @@ def test_a_time_limit_holds_for_the_attempt(bay: Bay, instance: Instance, projec
 
 
 @pytest.fixture
-def stopping(bay: Bay, instance: Instance, project: Project) -> Iterator[Callable[[], Run]]:
+def stopping(bay: Bay, instance: Instance, project: Project) -> Callable[[], Run]:
     """Return a function that makes a run which its own script killed, and which succeeds from then on."""
     code = (
         "import os\nkept = os.environ['LAUNCHBAY_CHECKPOINT_DIR'] + '/kept'\n"
         "if not os.path.exists(kept):\n    open(kept, 'w').close()\n    os.kill(os.getpid(), 9)\n"
     )
     script = project({"train.py": code})
-    yield lambda: train(bay, instance.name, script)
+    return lambda: train(bay, instance.name, script)
 
 
 def settled(bay: Bay, run: Run) -> Run:
