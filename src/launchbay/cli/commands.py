@@ -251,7 +251,7 @@ def _train(context: _Context) -> int:
     def tell(run: Any) -> None:
         started.append(run.id)
         attempt = f", attempt {run.attempt}" if run.earlier else ""
-        says = f"{run.id} runs {Path(run.script).name} in {run.instance}{attempt}; it goes on if this terminal closes"
+        says = f"{run.id} runs {run.script} in {run.instance}{attempt}; it goes on if this terminal closes"
         context.reporter.note(says)
 
     following: dict[str, Any] = {
