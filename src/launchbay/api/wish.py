@@ -68,14 +68,15 @@ def complete_training(
     )
 
 
-def complete_resumption(names: Sequence[str], *, data: str | None, args: Sequence[str] | None) -> str | None:
-    """Return the instance that was named for resuming a run, if one was. Raises UsageError for what the run has itself."""
-    if len(names) > 1 or any(name.endswith(".py") for name in names):
-        what = f"a resumed run has its own script: --resume takes at most an instance, got {' '.join(names)}"
-        raise UsageError(what, hint="bay train --resume RUN")
-    if data is not None or args:
-        what = "a resumed run has its own data and arguments"
-        raise UsageError(what, hint="bay train --resume RUN; for others: bay train INSTANCE SCRIPT --data DIR -- ARGS")
+def complete_resumption(names: Sequence[str], *, own: Sequence[str] = ()) -> str | None:
+    """Return the instance that was named for resuming a run, if one was; `own` is what was said besides.
+
+    Raises UsageError for anything that the run has itself.
+    """
+    scripts = [name for name in names if name.endswith(".py")] or names[1:]
+    if refused := [*scripts, *own]:
+        what = f"a resumed run has its own script, data and arguments: it does not take {', '.join(refused)}"
+        raise UsageError(what, hint="bay train --resume RUN; or a new run: bay train INSTANCE SCRIPT --data DIR -- ARGS")
     return names[0] if names else None
 
 

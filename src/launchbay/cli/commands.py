@@ -173,7 +173,7 @@ def _image_remove(context: _Context) -> int:
 def _launch(context: _Context) -> int:
     given = context.arguments
     image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
-    launched = launchbay.launch(context.bay, image, count=count, name=name)
+    launched = launchbay.launch(context.bay, image, count=count, name=name, overlay=given.overlay)
     as_in_project = given.image is None and given.name is None
     context.show(launched, lambda: render.launch_text(launched, has_project=as_in_project))
     return 0 if launched.identical else 1
@@ -193,7 +193,7 @@ def _verify(context: _Context) -> int:
 
 def _exec(context: _Context) -> int:
     given = context.arguments
-    code, output = launchbay.execute(context.bay, given.name, given.command, capture=given.json)
+    code, output = launchbay.execute(context.bay, given.name, given.command, capture=given.json, env=given.env)
     if given.json:
         context.output(output)
         context.show({"instance": given.name, "exit_code": code}, str)
@@ -201,7 +201,7 @@ def _exec(context: _Context) -> int:
 
 
 def _shell(context: _Context) -> int:
-    return launchbay.shell(context.bay, context.arguments.name)
+    return launchbay.shell(context.bay, context.arguments.name, env=context.arguments.env)
 
 
 def _cp(context: _Context) -> int:
@@ -263,11 +263,13 @@ def _train(context: _Context) -> int:
     }
     try:
         if given.resume is not None:
-            instance = launchbay.complete_resumption(given.names, data=given.data, args=given.args)
+            own = {"--data": given.data, "--env": given.env, "arguments after --": given.args}
+            instance = launchbay.complete_resumption(given.names, own=[name for name, value in own.items() if value])
             run = launchbay.resume(context.bay, given.resume, instance=instance, **following)
         else:
             wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
-            run = launchbay.train(context.bay, wish.instance, wish.script, data=wish.data, args=wish.args, **following)
+            place = {"data": wish.data, "args": wish.args, "env": given.env}
+            run = launchbay.train(context.bay, wish.instance, wish.script, **place, **following)
     except ReaderLeft:
         return _leave(context, started[0])
     return _show_run(context, run)

@@ -221,6 +221,12 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
         )
 
 
+def _add_env(verb: _Parser) -> None:
+    verb.add_argument(
+        "--env", metavar="NAME", help="which environment, where an instance has several (default: the first)"
+    )
+
+
 def _add_instances(verbs: _Verbs[_Parser]) -> None:
     launch = _verb(
         verbs,
@@ -235,6 +241,11 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
     launch.add_argument("-n", "--count", type=int, metavar="N", help="how many (default: 1)")
     launch.add_argument(
         "--name", metavar="FLEET", help="the fleet's name; instances are FLEET-1 to FLEET-N (default: the image's)"
+    )
+    launch.add_argument(
+        "--overlay",
+        action="store_true",
+        help="a whole environment each, where packages of the image can be removed too (Linux, and the right to mount)",
     )
     _verb(verbs, "ps", "List the instances there are, what runs in them and what they cost.", "bay ps --json")
     verify = _verb(
@@ -252,9 +263,11 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
         "bay exec exp-1 -- pip install seaborn",
     )
     exec_.add_argument("name", metavar="INSTANCE", help="an instance; a fleet of one answers to its fleet name")
+    _add_env(exec_)
     exec_.add_argument("command", nargs="*", metavar="-- CMD", help="the command and its arguments")
     shell = _verb(verbs, "shell", "Open a shell in an instance.", "bay shell exp-1")
     shell.add_argument("name", metavar="INSTANCE", help="an instance")
+    _add_env(shell)
     copy = _verb(
         verbs,
         "cp",
@@ -302,6 +315,7 @@ def _add_runs(verbs: _Verbs[_Parser]) -> None:
     )
     train.add_argument("names", nargs="*", metavar="INSTANCE SCRIPT", help="default: what bay.yaml says")
     train.add_argument("--data", metavar="DIR", help="the folder that the script finds as data/")
+    _add_env(train)
     train.add_argument("--timeout", metavar="TIME", help="stop it after that long (90s, 15m, 8h)")
     train.add_argument("--resume", metavar="RUN", help="start that run again where its checkpoints end")
     train.add_argument("--detach", action="store_true", help="return once it runs; `bay logs -f` follows it")

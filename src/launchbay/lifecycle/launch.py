@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,15 @@ class Launch:
         return {**fields_of(self), "instances": rows}
 
 
+@contextmanager
+def _images_held(bay: Bay, image: Image) -> Iterator[None]:
+    """Let nobody remove an image, or one of several side by side, while instances are made on it."""
+    with ExitStack() as stack:
+        for digest in sorted({image.digest, *(part.digest for part in image.parts)}):
+            stack.enter_context(locked(image_lock_path(bay.home, digest), shared=True))
+        yield
+
+
 @dataclass(slots=True)
 class _Stopwatch:
     laps: dict[str, float | None] = field(default_factory=dict)
@@ -52,8 +62,8 @@ class _Stopwatch:
         self.laps[name], self.last = round(now - self.last, 3), now
 
 
-def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None = None) -> Launch:
-    """Launch `count` identical instances of an image, building the image if it is missing.
+def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None = None, layer: str = "layer") -> Launch:
+    """Launch `count` identical instances of an image, on layers of a kind, building the image if it is missing.
 
     The same command again finds what stands and makes what is missing. Raises UsageError, NotFound, Conflict (the name
     is taken), BuildError; after any failure nothing of this launch is left.
@@ -68,10 +78,10 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         busy: set[str] = set()
         while True:
-            fleet = name or _find_name(bay, journal, image, count, busy)
+            fleet = name or _find_name(bay, journal, image, (count, layer), busy)
             with locked(bay.home.lock(f"fleet-{fleet}"), wait=False) as free:
                 if free:
-                    wish = FleetWish(fleet=fleet, count=count, image=image.name, digest=image.digest)
+                    wish = FleetWish(fleet=fleet, count=count, image=image.name, digest=image.digest, layer=layer)
                     launching = _Launching(bay, journal, wish, image, watch)
                     instances, created, proof = launching.converge(unnamed=name is None)
                     break
@@ -94,18 +104,21 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
     )
 
 
-def _find_name(bay: Bay, journal: Journal, image: Image, count: int, busy: Collection[str]) -> str:
+def _find_name(bay: Bay, journal: Journal, image: Image, how: tuple[int, str], busy: Collection[str]) -> str:
     """Continue an unnamed launch that was killed; else take the image's name, or with four letters when it is taken."""
     for operation in journal.unfinished("launch"):
         is_free = operation.wish.get("unnamed") and operation.subject not in busy
-        if is_free and (operation.wish["digest"], operation.wish["count"]) == (
-            image.digest,
-            count,
-        ):
+        if is_free and _meant(operation) == (image.digest, *how):
             return operation.subject
     taken = {word for item in bay.provider.observe() for word in (item.fleet, item.name)} | set(busy)
-    names = {image.name, *instance_names(image.name, count)}
+    names = {image.name, *instance_names(image.name, how[0])}
     return image.name if not names & taken else f"{image.name}-{random_letters(4)}"
+
+
+def _meant(operation: Operation) -> tuple[str, int, str]:
+    """Return (digest, count, layer) of a launch that was written down."""
+    wish = operation.wish
+    return wish["digest"], wish["count"], wish.get("layer", "layer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +165,7 @@ class _Launching:
         """Return the launch of this name that was killed. Raises Conflict when it meant something else."""
         unfinished = self.journal.unfinished("launch", self.wish.fleet)
         for operation in unfinished:
-            if (operation.wish["digest"], operation.wish["count"]) != (self.wish.digest, self.wish.count):
+            if _meant(operation) != (self.wish.digest, self.wish.count, self.wish.layer):
                 raise Conflict(
                     f"a launch of {self.wish.fleet!r} as {operation.wish['count']} x {operation.wish['image']} was cut off",
                     hint=f"launch it again the same way, or `bay terminate {self.wish.fleet}`",
@@ -165,6 +178,7 @@ class _Launching:
         names = instance_names(wish.fleet, wish.count)
         ids = dict(zip(names, new_ids("i", self.bay.clock.now(), wish.count), strict=True))
         meant = {"count": wish.count, "image": wish.image, "digest": wish.digest, "ids": ids, "unnamed": unnamed}
+        meant["layer"] = wish.layer
         with locked(self.bay.home.lock("names")):  # a fleet's own lock does not keep `exp` and `exp-1` apart
             plan_launch(wish, self.bay.provider.observe(), ids=ids, token="")
             for other in self.journal.unfinished("launch"):
@@ -194,12 +208,12 @@ class _Launching:
         home = self.bay.home
         with (
             locked(home.lock("create"), shared=True),
-            locked(image_lock_path(home, self.image.digest), shared=True),
+            _images_held(self.bay, self.image),
             self.journal.step(operation, "create", names=list(action.names), token=action.specs[0].token) as result,
         ):
             if look(self._standing()) != plan.saw:
                 raise Conflict(f"{self.wish.fleet!r} changed while it was being planned", hint="the same command again")
-            if not self.image.environment.exists():
+            if not all(part.environment.exists() for part in self.image.parts):
                 raise Conflict(f"the image {self.image.name} was removed meanwhile", hint="the same command again")
             self.bay.provider.create(action.specs, self.image, made=tell)
             result["created"] = made

@@ -27,6 +27,11 @@ def plan_launch(wish: FleetWish, observed: Sequence[Instance], *, ids: Mapping[s
     standing = [instance for instance in observed if instance.fleet == wish.fleet]
     check_names(wish, observed)
     for instance in standing:
+        if instance.layer != wish.layer:
+            raise Conflict(
+                f"the name {wish.fleet!r} is taken by a fleet on {instance.layer!r} layers, and {wish.layer!r} was asked for",
+                hint=f"another --name, or `bay terminate {wish.fleet}` first",
+            )
         if (instance.digest, instance.count) != (wish.digest, wish.count):
             is_other_count = instance.digest == wish.digest
             again = f"-n {instance.count} finds it as it stands; " if is_other_count else ""
@@ -46,6 +51,7 @@ def plan_launch(wish: FleetWish, observed: Sequence[Instance], *, ids: Mapping[s
             image=wish.image,
             digest=wish.digest,
             token=token,
+            layer=wish.layer,
         )
         for name in missing
     )

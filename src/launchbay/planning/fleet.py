@@ -14,12 +14,13 @@ __all__ = ["Action", "FleetWish", "Instance", "InstanceSpec", "Plan", "look", "m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetWish:
-    """What somebody wants to stand: `count` instances of one image under one name."""
+    """What somebody wants to stand: `count` instances of one image under one name, on one kind of layer."""
 
     fleet: str
     count: int
     image: str
     digest: str
+    layer: str = "layer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class InstanceSpec:
     image: str
     digest: str
     token: str
+    layer: str = "layer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +58,12 @@ class Instance:
 
 
 def made_from(
-    spec: InstanceSpec, *, provider: str, layer: str, created_at: float, root: Path, usd_per_hour: str | None = None
+    spec: InstanceSpec, *, provider: str, created_at: float, root: Path, usd_per_hour: str | None = None
 ) -> Instance:
     """Return the running instance that a spec has become."""
     return Instance(
         **fields_of(spec),
         provider=provider,
-        layer=layer,
         state="running",
         created_at=created_at,
         root=root,

@@ -8,10 +8,11 @@ from typing import Any
 
 from launchbay.errors import Conflict, NotFound, UsageError
 from launchbay.files import locked
-from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.bay import Bay, image_of
 from launchbay.onboard.process import identify
 from launchbay.planning.decide import select_one
 from launchbay.planning.fleet import Instance
+from launchbay.providers.environment import environments
 from launchbay.providers.processes import run_processes
 from launchbay.runs.data import changed_data, describe_data
 from launchbay.runs.end import settle_run
@@ -37,9 +38,9 @@ def resume_run(bay: Bay, reference: str, *, instance: str | None = None, timeout
         chosen = _choose(bay, run, instance)
         _refuse_if_changed(run)
         with held(bay, chosen) as now:
-            _refuse_other_image(run, now)
+            env = _find_env(bay, run, now)
             _tell_what_is_left(bay, run)
-            return _start(bay, now, run, timeout_s)
+            return _start(bay, now, run, env, timeout_s)
 
 
 def _refuse_unless_over(run: Run) -> None:
@@ -70,13 +71,17 @@ def _choose(bay: Bay, run: Run, name: str | None) -> Instance:
     raise NotFound(f"{run.instance}, in which {run.id} ran, is gone", hint=hint)
 
 
-def _refuse_other_image(run: Run, instance: Instance) -> None:
-    if instance.digest != run.digest:
-        was, now = f"{run.image} {run.digest[:12]}", f"{instance.image} {instance.digest[:12]}"
-        raise Conflict(
-            f"{run.id} ran on the image {was}, and {instance.name} stands on {now}",
-            hint=f"an instance on the same image: bay launch {run.digest[:12]} --name again",
-        )
+def _find_env(bay: Bay, run: Run, instance: Instance) -> str:
+    """Name the instance's environment that is of the image in which the run began. Raises Conflict when none is."""
+    there = environments(instance.root, image_of(bay, instance))
+    for environment in there:
+        if environment.image.digest == run.digest:
+            return environment.image.name
+    now = ", ".join(f"{item.image.name} {item.image.digest[:12]}" for item in there)
+    raise Conflict(
+        f"{run.id} ran on the image {run.image} {run.digest[:12]}, and {instance.name} stands on {now}",
+        hint=f"an instance on the same image: bay launch {run.digest[:12]} --name again",
+    )
 
 
 def _refuse_if_changed(run: Run) -> None:
@@ -110,7 +115,7 @@ def _tell_what_is_left(bay: Bay, run: Run) -> None:
         bay.reporter.note(f"no checkpoint was left by {before}: it starts from the beginning")
 
 
-def _start(bay: Bay, instance: Instance, run: Run, timeout_s: float | None) -> Run:
+def _start(bay: Bay, instance: Instance, run: Run, env: str, timeout_s: float | None) -> Run:
     number = run.attempt + 1
 
     def prepare(draft: Path) -> None:
@@ -125,6 +130,7 @@ def _start(bay: Bay, instance: Instance, run: Run, timeout_s: float | None) -> R
         script=script,
         args=run.args,
         timeout_s=timeout_s,
+        env=env,
         since=run.created_at,
     )
     return start_attempt(bay, instance, start, prepare, {"script": run.script, "attempt": number})

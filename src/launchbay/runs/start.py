@@ -50,7 +50,7 @@ def held(bay: Bay, instance: Instance) -> Iterator[Instance]:
 class Start:
     """What is to be started: `attempt` is the folder that its supervisor writes into, of the first attempt the run's own.
 
-    `since` (seconds since 1970) is when the run began: what changed later, some attempt of it made.
+    `env` names the environment, where the instance has several. `since` (seconds since 1970) is when the run began: what changed later, some attempt of it made.
     """
 
     run: Path
@@ -58,6 +58,7 @@ class Start:
     script: str
     args: Sequence[str]
     timeout_s: float | None
+    env: str | None = None
     since: float | None = None
 
 
@@ -65,7 +66,7 @@ def start_attempt(
     bay: Bay, instance: Instance, start: Start, prepare: Callable[[Path], None], wish: Mapping[str, Any]
 ) -> Run:
     """Let `prepare` fill a draft, make it the attempt's folder, start the script there; return once it runs."""
-    transport = connect(bay, instance)
+    transport, python = connect(bay, instance, start.env), python_of(bay, instance, start.env)
     identity = start.run.name
     folder = start.attempt
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
@@ -80,8 +81,8 @@ def start_attempt(
                 draft.rename(folder)
             with journal.step(operation, "start") as result:
                 done = transport.start(
-                    [python_of(instance), str(install_onboard(bay.home)), "supervise"],
-                    data=json.dumps(_request(start, python_of(instance))).encode(),
+                    [python, str(install_onboard(bay.home)), "supervise"],
+                    data=json.dumps(_request(start, python)).encode(),
                     errors=str(folder / "supervisor.log"),
                     variables={RUN_MARK: identity},
                 )

@@ -13,9 +13,11 @@ from typing import Any
 
 from launchbay.errors import NotFound, UsageError
 from launchbay.home import new_id
-from launchbay.lifecycle.bay import Bay
+from launchbay.images.image import Image
+from launchbay.lifecycle.bay import Bay, image_of
 from launchbay.onboard.process import identify
 from launchbay.planning.fleet import Instance
+from launchbay.providers.environment import find_environment
 from launchbay.runs.data import as_text, describe_data
 from launchbay.runs.end import stop_run
 from launchbay.runs.start import Start, check_time_limit, held, start_attempt
@@ -31,12 +33,16 @@ _EARLY_LOOKS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """What to run: a script, the folder it finds as ``data/``, its arguments, and seconds after which it is stopped."""
+    """What to run: a script, the folder it finds as ``data/``, its arguments, and seconds after which it is stopped.
+
+    `env` names the environment, where an instance has several.
+    """
 
     script: Path
     data: Path | None = None
     args: Sequence[str] = ()
     timeout_s: float | None = None
+    env: str | None = None
 
 
 def submit_run(bay: Bay, instance: Instance, spec: RunSpec) -> Run:
@@ -51,13 +57,16 @@ def submit_run(bay: Bay, instance: Instance, spec: RunSpec) -> Run:
 
 def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
     folder = bay.home.runs / new_id("run", bay.clock.now())
+    image = find_environment(instance.root, image_of(bay, instance), spec.env).image
 
     def prepare(draft: Path) -> None:
         copy_work(script, draft / "work", data=spec.data, home=bay.home.root)
         (draft / "checkpoints").mkdir()
-        write_run(draft, _record(bay, instance, spec, script))
+        write_run(draft, _record(bay, instance, image, spec, script))
 
-    start = Start(run=folder, attempt=folder, script=script.name, args=spec.args, timeout_s=spec.timeout_s)
+    start = Start(
+        run=folder, attempt=folder, script=script.name, args=spec.args, timeout_s=spec.timeout_s, env=spec.env
+    )
     return start_attempt(bay, instance, start, prepare, {"script": str(script)})
 
 
@@ -82,14 +91,14 @@ def _is_stream(script: Path) -> bool:
     return any(place.startswith("/proc/") for place in places)
 
 
-def _record(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> dict[str, Any]:
+def _record(bay: Bay, instance: Instance, image: Image, spec: RunSpec, script: Path) -> dict[str, Any]:
     return {
         "version": 1,
         "instance": instance.name,
         "instance_id": instance.id,
         "fleet": instance.fleet,
-        "image": instance.image,
-        "digest": instance.digest,
+        "image": image.name,
+        "digest": image.digest,
         "script": as_text(script),
         "args": [as_text(item) for item in spec.args],
         "data": as_text(spec.data.expanduser().resolve()) if spec.data else None,
