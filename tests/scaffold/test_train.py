@@ -96,7 +96,9 @@ def test_checkpoints_of_another_training_are_refused(tmp_path: Path, python: Cal
     assert run(python("tensorflow"), "tensorflow", tmp_path, "killed.py", *settings).returncode == -9
     done = run(python("tensorflow"), "tensorflow", tmp_path, "train.py", *settings, "--seed", "1")
     assert done.returncode == 1
-    assert "checkpoints is of another training (640 rows in batches of 200, seed 42, learning rate 0.001)" in done.stderr
+    assert (
+        "checkpoints is of another training (640 rows in batches of 200, seed 42, learning rate 0.001)" in done.stderr
+    )
     done = run(python("tensorflow"), "tensorflow", tmp_path, "train.py", *settings)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "going on from checkpoints/epoch-000002.npz" in done.stdout.splitlines()

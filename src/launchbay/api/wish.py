@@ -76,7 +76,9 @@ def complete_resumption(names: Sequence[str], *, own: Sequence[str] = ()) -> str
     scripts = [name for name in names if name.endswith(".py")] or names[1:]
     if refused := [*scripts, *own]:
         what = f"a resumed run has its own script, data and arguments: it does not take {', '.join(refused)}"
-        raise UsageError(what, hint="bay train --resume RUN; or a new run: bay train INSTANCE SCRIPT --data DIR -- ARGS")
+        raise UsageError(
+            what, hint="bay train --resume RUN; or a new run: bay train INSTANCE SCRIPT --data DIR -- ARGS"
+        )
     return names[0] if names else None
 
 

@@ -50,7 +50,8 @@ def held(bay: Bay, instance: Instance) -> Iterator[Instance]:
 class Start:
     """What is to be started: `attempt` is the folder that its supervisor writes into, of the first attempt the run's own.
 
-    `env` names the environment, where the instance has several. `since` (seconds since 1970) is when the run began: what changed later, some attempt of it made.
+    `env` names the environment, where the instance has several. `since` (seconds since 1970) is when the run began: what
+    changed later, some attempt of it made.
     """
 
     run: Path
