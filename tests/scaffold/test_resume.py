@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from launchbay.runs.events import Scalar, read_scalars
 from launchbay.scaffold import write_project
 
 HERE = Path(__file__).parent
@@ -32,7 +33,16 @@ def kill_and_resume(python: Path, backend: str, folder: Path, *, epochs: int, ex
     assert value["killed"] == value["whole"], value
     assert value["kills"]["ends"] + value["kills"]["within"] >= epochs
     assert value["left"] == [], "a training that is done begins anew the next time"
+    curves = {name: curves_of(folder / name / "logs") for name in ("whole", "killed")}
+    assert set(curves["whole"]) == {"loss", "val_loss"}
+    assert all(series.steps == tuple(range(epochs)) for series in curves["killed"].values())
+    assert curves["killed"] == curves["whole"]
     return value
+
+
+def curves_of(folder: Path) -> dict[str, Scalar]:
+    """Return the curves, whenever they were written."""
+    return {item.tag: Scalar(steps=item.steps, values=item.values) for item in read_scalars(folder)}
 
 
 @pytest.mark.image("tensorflow")
