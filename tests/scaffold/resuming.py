@@ -65,7 +65,8 @@ def attempt(folder: Path, script: Path, epochs: int, crossed: Callable[[str], No
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.environ["LAUNCHBAY_CHECKPOINT_DIR"] = str(folder / "kept")
-        sys.argv = [script.name, "--epochs", str(epochs), "--checkpoint-every", "1"]
+        # steps so long that the best epoch is not the last: what is remembered of it must survive, too
+        sys.argv = [script.name, "--epochs", str(epochs), "--checkpoint-every", "1", "--learning-rate", "0.03"]
         cross(crossed)
         runpy.run_path(str(script), run_name="__main__")
         Path("modules").write_text("\n".join(sys.modules))
