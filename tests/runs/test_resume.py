@@ -271,9 +271,9 @@ def settled(bay: Bay, run: Run) -> Run:
     until = time.monotonic() + 30
     while time.monotonic() < until:
         now = read_run(run.folder)
-        if now.state == "done":
+        if now.state == "done" and not run_processes(run.id):
             return now
-        if now.is_over and not run_processes(run.id):
+        if now.is_over and now.state != "done" and not run_processes(run.id):
             resume(bay, run.id)
         time.sleep(0.02)
     raise AssertionError(read_run(run.folder))

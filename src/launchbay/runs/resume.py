@@ -17,10 +17,13 @@ from launchbay.providers.processes import run_processes
 from launchbay.runs.data import changed_data, describe_data
 from launchbay.runs.end import settle_run
 from launchbay.runs.start import Start, check_time_limit, held, start_attempt
-from launchbay.store.records import Run, find_run, write_run
+from launchbay.store.records import Run, find_run, process_alive, write_run
 from launchbay.units import count_of, format_bytes
 
 __all__ = ["resume_run"]
+
+_POLL_S = 0.1
+_SUPERVISOR_POLLS = 50
 
 
 def resume_run(bay: Bay, reference: str, *, instance: str | None = None, timeout_s: float | None = None) -> Run:
@@ -33,7 +36,7 @@ def resume_run(bay: Bay, reference: str, *, instance: str | None = None, timeout
     check_time_limit(timeout_s)
     with locked(bay.home.lock("resume")):  # whoever comes second finds it running
         run = find_run(bay.home, reference)
-        _refuse_unless_over(run)
+        _refuse_unless_over(bay, run)
         run = settle_run(run)
         chosen = _choose(bay, run, instance)
         _refuse_if_changed(run)
@@ -43,7 +46,11 @@ def resume_run(bay: Bay, reference: str, *, instance: str | None = None, timeout
             return _start(bay, now, run, env, timeout_s)
 
 
-def _refuse_unless_over(run: Run) -> None:
+def _refuse_unless_over(bay: Bay, run: Run) -> None:
+    for _ in range(_SUPERVISOR_POLLS):  # a run is over a moment before its supervisor is
+        if not (run.is_over and process_alive(run.supervisor)):
+            break
+        bay.clock.sleep(_POLL_S)
     if not run.is_over:
         raise Conflict(f"{run.id} still goes on", hint=f"bay logs {run.id} -f, or first: bay stop {run.id}")
     if run_processes(run.id):
