@@ -20,11 +20,12 @@ from launchbay.planning.fleet import Instance
 from launchbay.providers.environment import find_environment
 from launchbay.runs.data import as_text, describe_data
 from launchbay.runs.end import stop_run
+from launchbay.runs.preview import preview, refuse_in
 from launchbay.runs.start import Start, check_time_limit, held, start_attempt
 from launchbay.runs.work import copy_work
 from launchbay.store.records import Run, process_alive, read_run, write_run
 
-__all__ = ["RunSpec", "follow_run", "submit_run"]
+__all__ = ["RunSpec", "find_script", "follow_run", "submit_run"]
 
 _POLL_S = 0.2
 _LATER_POLL_S = 1.0  # as `tail -f` does: each look costs what waking up costs, and hours have many
@@ -43,26 +44,34 @@ class RunSpec:
     args: Sequence[str] = ()
     timeout_s: float | None = None
     env: str | None = None
+    force: bool = False
+    """Run it also where it is certain to fail."""
 
 
 def submit_run(bay: Bay, instance: Instance, spec: RunSpec) -> Run:
     """Start a script in an instance and return once it runs; it goes on whatever happens to us.
 
-    Raises NotFound (no script, no data), UsageError (a folder too large to copy), Conflict (the instance is stopped).
+    Raises NotFound (no script, no data), UsageError (a folder too large to copy), Conflict (the instance is stopped),
+    WillFail (what it does is certain to fail there).
     """
     script = _check(spec)
+    foreseen = preview(bay, instance, script, env=spec.env)
+    if any(problem.is_sure for problem in foreseen) and not spec.force:
+        raise refuse_in(bay, instance, script.name, foreseen, env=spec.env)
+    for problem in foreseen:
+        bay.reporter.note(f"{problem}\n  Try: {problem.hint}")
     with held(bay, instance) as now:
-        return _submit(bay, now, spec, script)
+        return _submit(bay, now, spec, script, [str(problem) for problem in foreseen])
 
 
-def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
+def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path, foreseen: Sequence[str]) -> Run:
     folder = bay.home.runs / new_id("run", bay.clock.now())
     image = find_environment(instance.root, image_of(bay, instance), spec.env).image
 
     def prepare(draft: Path) -> None:
         copy_work(script, draft / "work", data=spec.data, home=bay.home.root)
         (draft / "checkpoints").mkdir()
-        write_run(draft, _record(bay, instance, image, spec, script))
+        write_run(draft, _record(bay, instance, image, spec, script) | {"foreseen": foreseen})
 
     start = Start(
         run=folder, attempt=folder, script=script.name, args=spec.args, timeout_s=spec.timeout_s, env=spec.env
@@ -70,15 +79,21 @@ def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
     return start_attempt(bay, instance, start, prepare, {"script": str(script)})
 
 
-def _check(spec: RunSpec) -> Path:
-    script = spec.script.expanduser().absolute()
+def find_script(path: Path) -> Path:
+    """Return the absolute path of a script. Raises NotFound or UsageError when it is none that could be run."""
+    script = path.expanduser().absolute()
     if script.is_dir():
-        raise UsageError(f"a script must be a file, got the folder {spec.script}", hint=f"{spec.script}/train.py")
+        raise UsageError(f"a script must be a file, got the folder {path}", hint=f"{path}/train.py")
     if not script.exists():
         near = sorted(path.name for path in script.parent.glob("*.py"))[:5] if script.parent.is_dir() else []
-        raise NotFound(f"there is no script {spec.script}", hint=", ".join(near) or "a path from the current folder")
+        raise NotFound(f"there is no script {path}", hint=", ".join(near) or "a path from the current folder")
     if not script.is_file() or _is_stream(script):
-        raise UsageError(f"a script must be a regular file, got {spec.script}", hint="write it to a file: train.py")
+        raise UsageError(f"a script must be a regular file, got {path}", hint="write it to a file: train.py")
+    return script
+
+
+def _check(spec: RunSpec) -> Path:
+    script = find_script(spec.script)
     check_time_limit(spec.timeout_s)
     if spec.data is not None and not spec.data.is_dir():
         raise NotFound(f"there is no data folder {spec.data}", hint="bay fetch URL -o DIR")

@@ -104,6 +104,8 @@ class Run:
     artifacts: Sequence[Artifact] = ()
     logdirs: Sequence[Path] = ()
     notes: Sequence[str] = ()
+    foreseen: Sequence[str] = ()
+    """What was expected to fail before it started."""
     has_stock: bool = False
     instance_id: str = ""
     earlier: Sequence[Attempt] = ()
@@ -203,7 +205,7 @@ _RESULT = {
 
 def read_run(folder: Path) -> Run:
     """Read a run as it stands now. Raises FileNotFoundError when there is none, StateError when damaged."""
-    record = _read(folder / "record.json", _RECORD | _CLIENT)
+    record = _read(folder / "record.json", _RECORD | _CLIENT | {"foreseen": optional(list_of(TEXT))})
     places = [folder, *(folder / "attempts" / str(number) for number in range(2, _last_attempt(folder) + 1))]
     last = places[-1]
     attempts = [record, *(_read(place / "record.json", _ATTEMPT) for place in places[1:])]
@@ -231,6 +233,7 @@ def read_run(folder: Path) -> Run:
         ),
         logdirs=tuple(work / item for item in outcome.get("logdirs") or ()),
         notes=tuple(outcome.get("notes") or ()),
+        foreseen=tuple(record.get("foreseen") or ()),
         timed_out=bool(outcome.get("timed_out")),
         has_stock=has_stock,
         earlier=tuple(_read_attempt(*item) for item in zip(places[:-1], attempts[:-1], strict=True)),
