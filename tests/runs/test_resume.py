@@ -111,7 +111,7 @@ def test_a_script_that_left_no_checkpoint_starts_from_the_beginning_and_that_is_
 
 
 def test_a_failed_attempt_is_explained_by_its_own_words(bay: Bay, instance: Instance, project: Project) -> None:
-    code = "import os, sys\nif os.path.exists('once'): sys.exit(3)\nopen('once', 'w')\nimport no_such_package\n"
+    code = "import os, sys\nif os.path.exists('once'): sys.exit(3)\nopen('once', 'w')\n__import__('no_such_package')\n"
     run, _ = run_it(bay, instance, project({"train.py": code}))
     assert "no_such_package" in explain(run)
     assert explain(resume(bay, run.id)) == ""
