@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.project import doctor, init
-    from launchbay.api.runs import explain, list_runs, logs, propose_image, train
-    from launchbay.api.wish import complete_launch, complete_training
+    from launchbay.api.runs import explain, list_runs, logs, propose_image, resume, train
+    from launchbay.api.wish import complete_launch, complete_resumption, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
     from launchbay.lifecycle.bay import Bay, open_bay
@@ -64,12 +64,12 @@ _NAMES = {
         "update",
         "verify",
     ),
-    "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "train"),
+    "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "resume", "train"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
     "launchbay.api.project": ("doctor", "init"),
-    "launchbay.api.wish": ("complete_launch", "complete_training"),
+    "launchbay.api.wish": ("complete_launch", "complete_resumption", "complete_training"),
     "launchbay.experiment": ("demo",),
 }
 _MODULES = ("errors", "testing")
@@ -80,6 +80,7 @@ __all__ = [
     "__version__",
     "build_image",
     "complete_launch",
+    "complete_resumption",
     "complete_training",
     "copy",
     "curves",
@@ -104,6 +105,7 @@ __all__ = [
     "ps",
     "reboot",
     "remove_image",
+    "resume",
     "shell",
     "show_image",
     "show_model_card",

@@ -24,7 +24,7 @@ from launchbay.models.card import Evaluation, Finding, Layer, ModelCard, Optimiz
 from launchbay.planning.fleet import Instance
 from launchbay.runs.propose import Choice, Proposal
 from launchbay.store.fetch import Fetched
-from launchbay.store.records import Artifact, Run
+from launchbay.store.records import Artifact, Attempt, Run
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -375,6 +375,21 @@ def test_how_a_run_ended(run: Run, first: str) -> None:
     lines = render.run_text(run).splitlines()
     assert lines[0] == first
     assert "None" not in "\n".join(lines)
+
+
+def test_a_resumed_run_shows_its_earlier_attempts_and_not_too_many() -> None:
+    lost = Attempt(instance="exp-1", created_at=1.0, state="lost")
+    killed = replace(lost, state="failed", signal="SIGKILL", seconds=3.0)
+    late = replace(lost, state="failed", exit_code=143, timed_out=True, instance="exp-2", seconds=60.0)
+    lines = render.run_text(replace(DONE, earlier=(lost, killed, late))).splitlines()
+    assert lines[0].startswith("r-1: done in attempt 4 after 65.2 s")
+    assert lines[1:4] == [
+        "  before  attempt 1: lost, in exp-1",
+        "  before  attempt 2: killed by SIGKILL after 3.0 s, in exp-1",
+        "  before  attempt 3: stopped at its time limit after 60.0 s, in exp-2",
+    ]
+    many = render.run_text(replace(DONE, earlier=(lost,) * 9))
+    assert [line.split()[2] for line in many.splitlines() if "before" in line] == ["5:", "6:", "7:", "8:", "9:"]
 
 
 def test_what_comes_next_after_a_run() -> None:

@@ -272,29 +272,32 @@ def _fetch(context: _Context) -> int:
 
 def _train(context: _Context) -> int:
     given = context.arguments
-    wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
     timeout = parse_duration(given.timeout) if given.timeout else None
     started = []
 
     def tell(run: Any) -> None:
         started.append(run.id)
-        context.reporter.note(f"{run.id} runs {wish.script} in {run.instance}; it goes on if this terminal closes")
+        attempt = f", attempt {run.attempt}" if run.earlier else ""
+        says = f"{run.id} runs {run.script} in {run.instance}{attempt}; it goes on if this terminal closes"
+        context.reporter.note(says)
 
+    following: dict[str, Any] = {
+        "timeout_s": timeout,
+        "write": context.output,
+        "on_interrupt": _ask_about_run,
+        "detach": given.detach,
+        "on_start": tell,
+    }
     try:
-        run = launchbay.train(
-            context.bay,
-            wish.instance or _launch_for(context, wish),
-            wish.script,
-            data=wish.data,
-            args=wish.args,
-            timeout_s=timeout,
-            env=given.env,
-            write=context.output,
-            on_interrupt=_ask_about_run,
-            detach=given.detach,
-            on_start=tell,
-            force=given.force,
-        )
+        if given.resume is not None:
+            own = {"--data": given.data, "--env": given.env, "arguments after --": given.args}
+            instance = launchbay.complete_resumption(given.names, own=[name for name, value in own.items() if value])
+            run = launchbay.resume(context.bay, given.resume, instance=instance, **following)
+        else:
+            wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
+            place = {"data": wish.data, "args": wish.args, "env": given.env, "force": given.force}
+            instance = wish.instance or _launch_for(context, wish)
+            run = launchbay.train(context.bay, instance, wish.script, **place, **following)
     except ReaderLeft:
         return _leave(context, started[0])
     except WillFail as refusal:

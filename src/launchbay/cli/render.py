@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from launchbay.models.card import Evaluation, ModelCard, Predictions, Tensor
     from launchbay.runs.propose import Proposal
     from launchbay.store.fetch import Fetched
-    from launchbay.store.records import Run
+    from launchbay.store.records import Attempt, Run
 
 __all__ = [
     "checks_text",
@@ -283,22 +283,31 @@ def fetched_text(fetched: Fetched) -> str:
     return "\n".join([*lines, *(f"  note    {note}" for note in fetched.notes)])
 
 
+_EARLIER_SHOWN = 5
+
+
+def _how_ended(run: Run | Attempt) -> str:
+    if run.timed_out:
+        return "stopped at its time limit"
+    if run.state == "failed":
+        return f"killed by {run.signal}" if run.signal else f"failed with exit code {run.exit_code}"
+    return run.state
+
+
+def _attempt_text(attempt: Attempt) -> str:
+    took = "" if attempt.seconds is None else f" after {format_duration(attempt.seconds)}"
+    return f"{_how_ended(attempt)}{took}, in {attempt.instance}"
+
+
 def run_text(run: Run, hint: str = "") -> str:
     """Say how a run ended and what it made."""
-    how = {
-        "done": "done",
-        "failed": f"failed with exit code {run.exit_code}",
-        "stopped": "stopped",
-        "lost": "lost",
-    }.get(run.state, run.state)
-    if run.timed_out:
-        how = "stopped at its time limit"
-    elif run.signal and run.state == "failed":
-        how = f"killed by {run.signal}"
-    lines = [f"{run.id}: {how}"]
+    how = _how_ended(run)
+    lines = [f"{run.id}: {how}{f' in attempt {run.attempt}' if run.earlier else ''}"]
     if run.seconds is not None and run.cpu_seconds is not None:
         memory = f", peak memory {format_bytes(run.peak_memory_bytes)}" if run.peak_memory_bytes else ""
         lines[0] += f" after {format_duration(run.seconds)} ({format_duration(run.cpu_seconds)} CPU{memory})"
+    earlier = [f"  before  attempt {number}: {_attempt_text(item)}" for number, item in enumerate(run.earlier, 1)]
+    lines += earlier[-_EARLIER_SHOWN:]
     lines += [f"  gpu {gpu}    {_gpu_use(use)}" for gpu, use in enumerate((run.gpu or {}).get("gpus", []))]
     models = [item for item in run.artifacts if item.is_model]
     lines += [f"  model   {item.path} ({item.format}, {format_bytes(item.bytes)})" for item in models[:1]]
@@ -309,6 +318,9 @@ def run_text(run: Run, hint: str = "") -> str:
         lines.append(f"  files   {run.work} ({count_of(len(run.artifacts), 'file')}: {', '.join(first)}{more})")
     lines += [f"  logs    {folder}" for folder in run.logdirs][:5]
     lines += [f"  note    {note}" for note in run.notes]
+    kept = run.checkpoint_sizes if run.is_over else []
+    if kept:
+        lines.append(f"  kept    {run.checkpoints} ({count_of(len(kept), 'file')}, {format_bytes(sum(kept))})")
     if hint:
         lines.append(f"  hint    {hint}")
     if run.state == "done":
@@ -316,7 +328,7 @@ def run_text(run: Run, hint: str = "") -> str:
         steps += [f"bay evaluate {run.id} --data CSV"] if any(item.is_model for item in run.artifacts) else []
         lines += ["  next    " + "    ".join(steps)] if steps else []
     elif run.is_over:
-        lines.append(f"  next    bay logs {run.id}")
+        lines.append(f"  next    bay logs {run.id}" + (f"    bay train --resume {run.id}" if kept else ""))
     else:
         lines.append(f"  next    bay logs {run.id} -f    bay stop {run.id}")
     return "\n".join(lines)
@@ -341,7 +353,7 @@ def runs_text(runs: Sequence[Run], now: float, width: int | None = None) -> str:
         [
             (
                 run.id,
-                run.state,
+                run.state + (f", attempt {run.attempt}" if run.earlier else ""),
                 run.instance,
                 run.script.rpartition("/")[2],
                 run.image,

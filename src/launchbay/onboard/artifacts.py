@@ -27,13 +27,19 @@ _HASHED_MODELS = 4 << 30  # bytes: a few seconds, for which the end of the run i
 _HASHED_FILES = 256 << 20
 
 
-def snapshot(folder: str) -> dict[str, tuple[int, int]]:
-    """Return size and change time of every file, so that what the script makes can be told from what it brought."""
+def snapshot(folder: str, *, until: float | None = None) -> dict[str, tuple[int, int]]:
+    """Return size and change time of every file, so that what the script makes can be told from what it brought.
+
+    With `until` (seconds since 1970), only of those that have not changed since: what an earlier attempt made is not
+    brought.
+    """
     found = {}
     for path in _walk(folder):
         with contextlib.suppress(OSError):  # gone meanwhile
             status = os.lstat(path)
-            if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):  # opening a pipe would wait for ever
+            is_meant = until is None or status.st_mtime_ns < until * 1e9
+            # opening a pipe would wait for ever
+            if is_meant and (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
                 found[path] = (status.st_size, status.st_mtime_ns)
     return found
 
