@@ -17,7 +17,7 @@ from launchbay.providers.local import LocalProvider
 from launchbay.transport.base import Transport
 from launchbay.transport.local import LocalTransport
 
-__all__ = ["Bay", "connect", "fleet_names", "image_of", "image_transport", "open_bay", "python_of"]
+__all__ = ["Bay", "connect", "fleet_names", "image_mark", "image_of", "image_transport", "open_bay", "python_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +64,16 @@ def connect(bay: Bay, instance: Instance) -> Transport:
 
 def image_transport(bay: Bay, image: Image, *, folder: str) -> Transport:
     """Return a way to run onboard commands with an image's own Python, without an instance."""
-    environment = instance_environment(
-        image.folder, image, outer=bay.environ, name="", identity=f"image {image.digest}"
-    )
+    environment = instance_environment(image.folder, image, outer=bay.environ, name="", identity=image_mark(image))
     # the image is sealed, also against the root user whom permissions do not stop: nothing may be compiled into it
     own = {"HOME": folder, "TMPDIR": folder, "VIRTUAL_ENV": str(image.environment)}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", **own}
     return LocalTransport(environment=environment, folder=folder)
+
+
+def image_mark(image: Image) -> str:
+    """Return what stands for an instance's id where an image's own Python runs."""
+    return f"image {image.digest}"
 
 
 def python_of(instance: Instance) -> str:
