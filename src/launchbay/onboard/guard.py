@@ -105,7 +105,8 @@ def _form_token(environ: _Environ) -> bytes:
         return b""
     if not 0 < length <= _LONGEST_FORM:
         return b""
-    form = urllib.parse.parse_qs(environ["wsgi.input"].read(length).decode("latin-1"))
+    body: bytes = environ["wsgi.input"].read(length)
+    form = urllib.parse.parse_qs(body.decode("latin-1"))
     return form.get("token", [""])[0].strip().encode("latin-1", "replace")
 
 
