@@ -12,6 +12,7 @@ from launchbay.planning.fleet import Instance
 from launchbay.providers.processes import end_marked, instance_processes
 from launchbay.services.standing import MARK
 from launchbay.store.service import drop_sockets, list_services
+from tests.runs.conftest import project as project  # noqa: PLC0414 - a fixture
 from tests.runs.running import make_instance
 
 
