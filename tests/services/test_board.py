@@ -75,8 +75,8 @@ def test_runs_of_terminated_instances_behind_a_token(bay: Bay, tensorflow: Image
     assert all("epoch_loss" in found for found in tags.value.values())
 
 
-def test_signing_in_with_the_page_that_a_browser_is_given(bay: Bay, tensorflow: Image) -> None:
-    assert tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_signing_in_with_the_page_that_a_browser_is_given(bay: Bay) -> None:
     service = launchbay.board(bay)
     page = service.door.read_text(encoding="utf-8")
     action = re.search(r'action="http://127\.0\.0\.1:(\d+)(/[^"]*)"', page)
@@ -128,10 +128,10 @@ def test_a_fleet_that_is_gone(bay: Bay, tensorflow: Image) -> None:
         launchbay.board(bay, ["mime"])
 
 
+@pytest.mark.usefixtures("tensorflow")
 def test_an_instance_has_a_board_of_its_own_that_ends_with_it(
-    bay: Bay, tensorflow: Image, with_image: Callable[[str], Image], project: Project
+    bay: Bay, with_image: Callable[[str], Image], project: Project
 ) -> None:
-    assert tensorflow
     instance = make_instance(bay, with_image("tiny"))
     make_run(bay)
     script = project({"train.py": SCRIPT})
@@ -149,7 +149,6 @@ def test_an_instance_has_a_board_of_its_own_that_ends_with_it(
 
 
 def test_ending_it(bay: Bay, tensorflow: Image) -> None:
-    assert tensorflow
     with pytest.raises(NotFound, match="no board"):
         launchbay.end_board(bay)
     service = launchbay.board(bay)
@@ -161,8 +160,8 @@ def test_ending_it(bay: Bay, tensorflow: Image) -> None:
     assert launchbay.board(bay).token == service.token
 
 
-def test_ps_says_that_it_stands(bay: Bay, tensorflow: Image, reporter: RecordingReporter) -> None:
-    assert tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_ps_says_that_it_stands(bay: Bay, reporter: RecordingReporter) -> None:
     service = launchbay.board(bay)
     launchbay.ps(bay)
     assert any(service.url in note and "MB" in note for note in reporter.notes)

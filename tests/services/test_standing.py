@@ -223,7 +223,7 @@ def test_an_answer_of_somebody_else_is_not_taken_for_its_own(bay: Bay, instance:
 
 
 def test_one_that_does_not_come_up_says_why(bay: Bay, instance: Instance) -> None:
-    with pytest.raises(UserError, match="the notebook of .* ended at once: NameError") as caught:
+    with pytest.raises(UserError, match=r"the notebook of .* ended at once: NameError") as caught:
         stand(bay, instance, "a\n")
     assert Path(caught.value.where).read_text(encoding="utf-8").startswith("Traceback")
     assert not left_running(instance)
