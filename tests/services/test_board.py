@@ -174,6 +174,30 @@ def test_without_an_image_that_has_tensorboard(bay: Bay, with_image: Callable[[s
     assert caught.value.hint == "bay image build tensorflow"
 
 
+def break_record(path: Path, number: int) -> None:
+    """Make a record of an event file one that nobody can read; its length stays right."""
+    data, at = bytearray(path.read_bytes()), 0
+    for _ in range(number):
+        at += 16 + int.from_bytes(data[at : at + 8], "little")
+    size = int.from_bytes(data[at : at + 8], "little")
+    data[at + 12 : at + 12 + size] = b"\xff" * size
+    path.write_bytes(data)
+
+
+def test_a_damaged_record_hides_what_is_behind_it_and_nothing_else(bay: Bay, tensorflow: Image) -> None:
+    broken, whole = make_run(bay, tensorflow.digest), make_run(bay, tensorflow.digest)
+    (events,) = (bay.home.runs / broken / "work" / "logs" / "train").iterdir()
+    break_record(events, 30)
+    service = launchbay.board(bay)
+    runs_shown(service, until={broken, whole}.issubset)
+    known = {"Authorization": f"Bearer {service.token}"}
+    counts = {}
+    for name in (broken, whole):
+        path = f"/data/plugin/scalars/scalars?run={name}/logs/train&tag=epoch_loss"
+        counts[name] = len(ask(service, path, **known).value)
+    assert 0 < counts[broken] < counts[whole]
+
+
 def test_the_image_of_the_run_comes_first(bay: Bay, tensorflow: Image, instance: Instance) -> None:
     """An image without TensorBoard is passed over."""
     make_run(bay, tensorflow.digest)
