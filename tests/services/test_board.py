@@ -196,6 +196,8 @@ def test_a_damaged_record_hides_what_is_behind_it_and_nothing_else(bay: Bay, ten
         path = f"/data/plugin/scalars/scalars?run={name}/logs/train&tag=epoch_loss"
         counts[name] = len(ask(service, path, **known).value)
     assert 0 < counts[broken] < counts[whole]
+    later = make_run(bay, tensorflow.digest)
+    runs_shown(service, until=lambda found: later in found)
 
 
 def test_the_image_of_the_run_comes_first(bay: Bay, tensorflow: Image, instance: Instance) -> None:
