@@ -22,7 +22,11 @@ pytest_plugins = ["tests._noskip"]
 
 ROOT = Path(__file__).parent.parent
 STORE = ROOT / "build" / "test-home"
-TINY = "description: the smallest image that is one\npackages: [six==1.17.0]\n"
+RECIPES = {
+    "tiny": "description: the smallest image that is one\npackages: [six==1.17.0]\n",
+    "older": "description: another as small\npackages: [six==1.16.0]\nenv: {FLAVOUR: older}\n",
+    "pair": "description: two side by side\nimages: [./tiny.yaml, ./older.yaml]\n",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -74,16 +78,16 @@ def bay(home: Home, reporter: RecordingReporter) -> Bay:
 def image_store() -> Callable[[str], Image]:
     """Return a function that builds an image once, in a store that is kept between runs of the tests.
 
-    Names are those of the built-in recipes, and "tiny".
+    Names are those of the built-in recipes, and of RECIPES.
     """
     store = open_bay(environ={**os.environ, "LAUNCHBAY_HOME": str(STORE)})
     STORE.mkdir(parents=True, exist_ok=True)
-    recipe = STORE / "tiny.yaml"
-    if not recipe.exists():
-        recipe.write_text(TINY, encoding="utf-8")
+    for name, text in RECIPES.items():
+        if not (STORE / f"{name}.yaml").exists():
+            (STORE / f"{name}.yaml").write_text(text, encoding="utf-8")
 
     def build(name: str) -> Image:
-        return ensure_image(store, str(recipe) if name == "tiny" else name)[0]
+        return ensure_image(store, str(STORE / f"{name}.yaml") if name in RECIPES else name)[0]
 
     return build
 
@@ -92,17 +96,18 @@ def image_store() -> Callable[[str], Image]:
 def with_image(bay: Bay, image_store: Callable[[str], Image]) -> Callable[[str], Image]:
     """Return a function that puts a built image into this test's home (by a link) and returns it.
 
-    For "tiny" the recipe stands beside the home as `tiny.yaml`, with its lock, so `bay launch tiny.yaml` needs no network.
+    A recipe of RECIPES stands beside the home as `NAME.yaml`, with its lock, so `bay launch tiny.yaml` needs no network.
     """
 
     def provide(name: str) -> Image:
         image = image_store(name)
         bay.home.images.mkdir(parents=True, exist_ok=True)
-        link = bay.home.images / image.digest
-        if not link.exists():
-            link.symlink_to(image.folder)
-        if name == "tiny":
-            for path in STORE.glob("tiny*"):
+        for part in (image, *image.members):
+            link = bay.home.images / part.digest
+            if not link.exists():
+                link.symlink_to(part.folder)
+        for mine in RECIPES if name == "pair" else RECIPES.keys() & {name}:
+            for path in STORE.glob(f"{mine}*"):
                 (bay.home.root.parent / path.name).write_bytes(path.read_bytes())
         return image
 

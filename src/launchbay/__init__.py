@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         stop,
         terminate,
         terminate_plan,
+        update,
         verify,
     )
     from launchbay.api.images import build_image, list_images, remove_image, show_image, verify_built
@@ -53,6 +54,7 @@ _NAMES = {
         "stop",
         "terminate",
         "terminate_plan",
+        "update",
         "verify",
     ),
     "launchbay.api.runs": ("explain", "list_runs", "logs", "train"),
@@ -108,6 +110,7 @@ __all__ = [
     "testing",
     "to_json",
     "train",
+    "update",
     "verify",
     "verify_built",
 ]

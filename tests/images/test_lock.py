@@ -42,7 +42,7 @@ def shipped(name: str) -> Lock:
 
 def test_the_digest_is_known_and_stays() -> None:
     """A change of it orphans every image that was ever built: raise LAYOUT on purpose, not by accident."""
-    assert LOCK.digest == "c715cf9bc896b49736b96f926082a7012f70d673ec0577cc192de31e9d296fb9"
+    assert LOCK.digest == "daa37cedd8f423f3080e23f8f087a8a7477c8f820d16d7b758b214c0c7387f0e"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,9 @@ def test_this_machine_is_a_target(monkeypatch: pytest.MonkeyPatch, system: str, 
 
 
 def test_every_built_in_recipe_has_its_lock() -> None:
-    assert {name.split(".py3")[0] for name in SHIPPED} == set(builtin_names())
+    assert {name.split(".py3")[0] for name in SHIPPED} == {
+        name for name in builtin_names() if not find_recipe(name).images
+    }
 
 
 @pytest.mark.parametrize("name", SHIPPED)

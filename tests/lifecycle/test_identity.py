@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launchbay.lifecycle.identity import Difference, find_differences
+from launchbay.lifecycle.identity import Base, Difference, find_differences
 
 SITE = "lib/python3.11/site-packages"
 PRISTINE = {"pyvenv.cfg": "sha256:1", f"{SITE}/_launchbay.pth": "sha256:2", "bin/python": "link:/usr/bin/python3"}
@@ -32,7 +32,7 @@ def layer(**files: str) -> dict[str, str]:
 
 
 def compare(prints: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    found = find_differences(prints, pristine=PRISTINE, packages={"six": "1.17.0"}, modules=["six", "numpy"])
+    found = find_differences(prints, pristine=PRISTINE, bases={"": Base({"six": "1.17.0"}, ("six", "numpy"))})
     assert all(isinstance(item, Difference) for item in found)
     return [(item.instance, item.kind, item.what) for item in found]
 

@@ -75,11 +75,11 @@ class Witness:
 
 
 def with_layer(bay: Bay, layer: PthLayer) -> Bay:
-    return replace(bay, provider=LocalProvider(bay.home, layer, bay.clock))
+    return replace(bay, provider=LocalProvider(bay.home, bay.clock, layers=lambda _: layer))
 
 
 def witness(bay: Bay) -> Witness:
-    return Witness(LocalProvider(bay.home, PthLayer(), bay.clock))
+    return Witness(LocalProvider(bay.home, bay.clock))
 
 
 def names(bay: Bay) -> list[str]:
@@ -485,7 +485,7 @@ def test_a_disk_that_is_really_full(
         small = Home(disk / "bay")
         small.images.mkdir(parents=True)
         (small.images / image.digest).symlink_to(image.folder.resolve())
-        outside = replace(bay, home=small, provider=LocalProvider(small, PthLayer(), bay.clock))
+        outside = replace(bay, home=small, provider=LocalProvider(small, bay.clock))
         free = shutil.disk_usage(disk).free - free_kb * 1024
         (disk / "ballast").write_bytes(bytes(free))
         with pytest.raises(LaunchbayError, match=r"disk is full|journal cannot be"):

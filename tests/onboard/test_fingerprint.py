@@ -36,7 +36,7 @@ def take(bay: Bay, instance: Instance) -> Callable[[], dict[str, Any]]:
     def ask_it() -> dict[str, Any]:
         folder = (bay.home.images / instance.digest) / "env"
         request = {"root": str(instance.root), "image": str(folder)}
-        return ask(connect(bay, instance), python_of(instance), install_onboard(bay.home), "fingerprint", request)
+        return ask(connect(bay, instance), python_of(bay, instance), install_onboard(bay.home), "fingerprint", request)
 
     return ask_it
 
@@ -77,7 +77,7 @@ def test_two_instances_say_the_same(bay: Bay, image: Image) -> None:
     first, second = make_instances(bay, image, 2)
     program = install_onboard(bay.home)
     said = [
-        ask(connect(bay, item), python_of(item), program, "fingerprint", {"root": str(item.root), "image": "/x"})
+        ask(connect(bay, item), python_of(bay, item), program, "fingerprint", {"root": str(item.root), "image": "/x"})
         for item in (first, second)
     ]
     assert said[0] == said[1]

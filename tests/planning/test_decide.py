@@ -40,7 +40,7 @@ def fleet_of(fleet: str, count: int, digest: str, have: Sequence[str], state: st
             digest=digest,
             token="token",
             provider="local",
-            layer="pth",
+            layer="layer",
             state=state,
             created_at=1_800_000_000.0,
             root=Path("/nowhere") / name,

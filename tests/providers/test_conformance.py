@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -13,10 +13,10 @@ import pytest
 from launchbay.errors import UserError
 from launchbay.home import Home
 from launchbay.images.image import Image
-from launchbay.planning.fleet import Instance
+from launchbay.planning.fleet import Instance, InstanceSpec
 from launchbay.ports import SystemClock
 from launchbay.providers.base import CanStop, Provider
-from launchbay.providers.layer import PthLayer
+from launchbay.providers.layer import OverlayLayer, PthLayer
 from launchbay.providers.local import LocalProvider
 from launchbay.testing import FakeProvider
 from tests.providers.specs import make_specs
@@ -26,17 +26,28 @@ class Whole(Provider, CanStop, Protocol):
     """A provider that can do everything."""
 
 
-class BreakingLayer(PthLayer):
+class _FullAt:
     """Finds the disk full at the k-th instance, when half of it is written."""
 
     def __init__(self, at: int) -> None:
         self.left = at
 
-    def create(self, root: Path, image: Image) -> None:
-        super().create(root, image)
+    def count(self, root: Path) -> None:
         self.left -= 1
         if self.left == 0:
             raise OSError(errno.ENOSPC, "No space left on device", str(root / "env" / "pyvenv.cfg"))
+
+
+class _Breaking(_FullAt, PthLayer):
+    def create(self, root: Path, image: Image) -> None:
+        super().create(root, image)
+        self.count(root)
+
+
+class _BreakingOverlay(_FullAt, OverlayLayer):
+    def create(self, root: Path, image: Image) -> None:
+        super().create(root, image)
+        self.count(root)
 
 
 @dataclass
@@ -47,26 +58,36 @@ class Case:
     other: Whole
     breaking: Callable[[int], Whole]
     image: Image
+    layer: str
+
+    def specs(self, count: int) -> list[InstanceSpec]:
+        """Return what a launch of `count` would hand to it."""
+        return [replace(spec, layer=self.layer) for spec in make_specs(self.image, count)]
 
 
-@pytest.fixture(params=["local", "fake"])
-def case(request: pytest.FixtureRequest, home: Home, with_image: Callable[[str], Image]) -> Case:
+@pytest.fixture(params=["local", "overlay", "fake"])
+def case(request: pytest.FixtureRequest, home: Home, with_image: Callable[[str], Image]) -> Iterator[Case]:
     image = with_image("tiny")
-    if request.param == "local":
+    if request.param != "fake":
         clock = SystemClock()
-        return Case(
-            LocalProvider(home, PthLayer(), clock),
-            LocalProvider(home, PthLayer(), clock),
-            lambda at: LocalProvider(home, BreakingLayer(at), clock),
+        layer, breaking_layer = ("layer", _Breaking) if request.param == "local" else ("overlay", _BreakingOverlay)
+        provider = LocalProvider(home, clock)
+        yield Case(
+            provider,
+            LocalProvider(home, clock),
+            lambda at: LocalProvider(home, clock, layers={layer: breaking_layer(at)}.__getitem__),
             image,
+            layer,
         )
+        provider.delete(provider.observe())
+        return
     fake = FakeProvider()
 
     def breaking(at: int) -> FakeProvider:
         fake.fail_at = at
         return fake
 
-    return Case(fake, fake, breaking, image)
+    yield Case(fake, fake, breaking, image, "layer")
 
 
 def names(provider: Provider) -> list[str]:
@@ -75,7 +96,7 @@ def names(provider: Provider) -> list[str]:
 
 def make(case: Case, count: int) -> list[Instance]:
     made: list[Instance] = []
-    case.provider.create(make_specs(case.image, count), case.image, made=made.append)
+    case.provider.create(case.specs(count), case.image, made=made.append)
     return made
 
 
@@ -83,7 +104,7 @@ def test_what_is_made_is_observed_as_it_was_meant(case: Case) -> None:
     made = make(case, 3)
     assert [item.name for item in made] == ["exp-1", "exp-2", "exp-3"]
     assert list(case.provider.observe()) == made
-    for spec, instance in zip(make_specs(case.image, 3), made, strict=True):
+    for spec, instance in zip(case.specs(3), made, strict=True):
         assert all(getattr(instance, key) == getattr(spec, key) for key in spec.__dataclass_fields__)
         assert instance.provider == case.provider.name
         assert instance.state == "running"
@@ -119,7 +140,7 @@ def test_a_failure_in_the_middle_leaves_the_earlier_ones_and_raises(case: Case) 
     provider = case.breaking(2)
     made: list[Instance] = []
     with pytest.raises(UserError, match="exp-2"):
-        provider.create(make_specs(case.image, 3), case.image, made=made.append)
+        provider.create(case.specs(3), case.image, made=made.append)
     assert [item.name for item in made] == ["exp-1"]
     assert list(case.other.observe()) == made
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,8 @@ from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay, connect
 from launchbay.lifecycle.verify import verify_image
 from launchbay.planning.fleet import Instance
-from launchbay.providers.layer import PthLayer, find_layer, instance_environment
+from launchbay.providers.environment import Environment, instance_environment
+from launchbay.providers.layer import PthLayer, find_layer
 from launchbay.transport.base import Completed
 from tests.providers.specs import make_instances
 from tests.providers.wheels import make_wheel
@@ -268,6 +270,10 @@ def test_nothing_of_the_persons_python_leaks_in(
     assert sorted(path.name for path in foreign.iterdir()) == ["sitecustomize.py", "six.py"]
 
 
+def inside(root: Path, image: Image, **given: Any) -> dict[str, str]:
+    return instance_environment(Environment(root / "env", image), person=root / "home", **given)
+
+
 def test_what_reaches_the_index_comes_through_and_the_rest_does_not(image: Image, tmp_path: Path) -> None:
     outer = {
         "HOME": str(tmp_path),
@@ -284,7 +290,7 @@ def test_what_reaches_the_index_comes_through_and_the_rest_does_not(image: Image
     }
     foreign = {"PIP_REQUIRE_HASHES": "1", "UV_LINK_MODE": "hardlink", "UV_PYTHON": "3.12", "VIRTUAL_ENV_PROMPT": "(x)"}
     root = tmp_path / "i-1"
-    inner = instance_environment(root, image, outer=outer | foreign, name="exp-1", identity="i-1")
+    inner = inside(root, image, outer=outer | foreign, name="exp-1", identity="i-1")
     for name in outer.keys() - {"HOME", "PATH"}:
         assert inner[name] == outer[name]
     assert not foreign.keys() & inner.keys()
@@ -296,7 +302,7 @@ def test_what_reaches_the_index_comes_through_and_the_rest_does_not(image: Image
 
 def test_the_callers_own_environment_is_not_on_the_path(image: Image, tmp_path: Path) -> None:
     outer = {"PATH": f"/mine/.venv/bin:/usr/bin:{tmp_path}/b:/bin", "VIRTUAL_ENV": "/mine/.venv"}
-    inner = instance_environment(tmp_path / "i", image, outer=outer, name="", identity="")
+    inner = inside(tmp_path / "i", image, outer=outer, name="", identity="")
     assert inner["PATH"] == f"{tmp_path}/i/env/bin:/usr/bin:{tmp_path}/b:/bin"
 
 
@@ -305,7 +311,7 @@ def test_no_recipe_can_set_what_we_set(image: Image, tmp_path: Path) -> None:
         (tmp_path / ".config" / path).parent.mkdir(parents=True)
         (tmp_path / ".config" / path).touch()
     plain = replace(image, env={})
-    inner = instance_environment(tmp_path, plain, outer={"HOME": str(tmp_path)}, name="", identity="")
+    inner = inside(tmp_path, plain, outer={"HOME": str(tmp_path)}, name="", identity="")
     assert "PIP_CONFIG_FILE" in inner
     assert [name for name in inner if not is_reserved(name)] == []
 
@@ -318,13 +324,13 @@ def test_the_persons_own_index_configuration_is_found_from_another_home(image: I
     for path in configs.values():
         path.parent.mkdir(parents=True)
         path.write_text("", encoding="utf-8")
-    inner = instance_environment(tmp_path, image, outer={"HOME": str(tmp_path)}, name="", identity="")
+    inner = inside(tmp_path, image, outer={"HOME": str(tmp_path)}, name="", identity="")
     assert {key: inner[key] for key in configs} == {key: str(path) for key, path in configs.items()}
 
 
 def test_a_recipes_variables_are_in_the_instance(image: Image, tmp_path: Path) -> None:
     named = replace(image, env={"KERAS_BACKEND": "jax"})
-    inner = instance_environment(tmp_path, named, outer={"KERAS_BACKEND": "torch"}, name="", identity="")
+    inner = inside(tmp_path, named, outer={"KERAS_BACKEND": "torch"}, name="", identity="")
     assert inner["KERAS_BACKEND"] == "jax"
 
 
@@ -344,5 +350,5 @@ def test_a_layer_is_what_it_says_it_is(image: Image, tmp_path: Path) -> None:
 
 
 def test_a_layer_of_a_later_version_is_refused() -> None:
-    with pytest.raises(StateError, match="'overlay' layers need a newer Launchbay"):
-        find_layer("overlay")
+    with pytest.raises(StateError, match="'onion' layers need a newer Launchbay"):
+        find_layer("onion")

@@ -84,7 +84,7 @@ def execute(bay: Bay, instance: Instance) -> list[dict[str, Any]]:
     assert len(own) == 3
     launchbay.end_notebook(bay, instance.name)
     folder = instance.root / "work"
-    done = connect(bay, instance).run(["env", *own, python_of(instance), *EXECUTE.split()[1:]], timeout=300)
+    done = connect(bay, instance).run(["env", *own, python_of(bay, instance), *EXECUTE.split()[1:]], timeout=300)
     assert done.code == 0, done.stderr.decode()
     cells = json.loads((folder / "out.ipynb").read_text(encoding="utf-8"))["cells"]
     assert all(cell.get("execution_count") for cell in cells if cell["cell_type"] == "code")

@@ -46,8 +46,8 @@ while True: server.accept()[0].close()
 def make_program(bay: Bay, instance: Instance, service: Service, code: str = ANSWERS) -> Program:
     return Program(
         transport=connect(bay, instance),
-        python=python_of(instance),
-        argv=[python_of(instance), "-c", code],
+        python=python_of(bay, instance),
+        argv=[python_of(bay, instance), "-c", code],
         variables={},
         files={"port": str(service.port)},
     )

@@ -11,6 +11,7 @@ from launchbay.errors import NotFound, UsageError
 from launchbay.lifecycle.bay import Bay, connect, image_of
 from launchbay.lifecycle.end import Ended, change_power, plan_end, terminate
 from launchbay.lifecycle.launch import Launch, launch_fleet
+from launchbay.lifecycle.update import Update, update_fleet
 from launchbay.lifecycle.verify import Verification, verify_instances
 from launchbay.planning.decide import select, select_one
 from launchbay.planning.fleet import Instance, Plan
@@ -32,13 +33,23 @@ __all__ = [
     "stop",
     "terminate",
     "terminate_plan",
+    "update",
     "verify",
 ]
 
 
-def launch(bay: Bay, image: str, *, count: int = 1, name: str | None = None) -> Launch:
-    """Launch `count` identical instances, building the image if it is missing; all of them or none."""
-    return launch_fleet(bay, image, count=count, name=name)
+def launch(bay: Bay, image: str, *, count: int = 1, name: str | None = None, overlay: bool = False) -> Launch:
+    """Launch `count` identical instances, building the image if it is missing; all of them or none.
+
+    With `overlay` each sees a whole environment of its own, from which it can also remove packages of the image; that
+    needs Linux and the right to mount (Conflict without).
+    """
+    return launch_fleet(bay, image, count=count, name=name, layer="overlay" if overlay else "layer")
+
+
+def update(bay: Bay, fleet: str, image: str) -> Update:
+    """Move a standing fleet to another image, all of it or nothing; homes, working folders and runs stay."""
+    return update_fleet(bay, fleet, image)
 
 
 def verify(bay: Bay, name: str) -> Verification:
@@ -61,28 +72,33 @@ def verify(bay: Bay, name: str) -> Verification:
     return proof
 
 
-def execute(bay: Bay, name: str, command: Sequence[str], *, capture: bool = False) -> tuple[int, bytes]:
-    """Run a command in an instance, on the caller's terminal or capturing what it prints; return (its code, its output)."""
+def execute(
+    bay: Bay, name: str, command: Sequence[str], *, capture: bool = False, env: str | None = None
+) -> tuple[int, bytes]:
+    """Run a command in an instance, on the caller's terminal or capturing what it prints; return (its code, its output).
+
+    `env` names the environment, where it has several.
+    """
     if not command:
         raise UsageError("exec needs a command", hint=f"bay exec {name} -- python -V")
-    with _inside(bay, name) as transport:
+    with _inside(bay, name, env) as transport:
         if not capture:
             return transport.attach(command), b""
         done = transport.run(command)
         return (128 - done.code if done.code < 0 else done.code), done.stdout + done.stderr
 
 
-def shell(bay: Bay, name: str) -> int:
+def shell(bay: Bay, name: str, *, env: str | None = None) -> int:
     """Open a shell in an instance, in its working folder."""
-    with _inside(bay, name) as transport:
+    with _inside(bay, name, env) as transport:
         return transport.attach([bay.environ.get("SHELL") or "/bin/sh"])
 
 
 @contextlib.contextmanager
-def _inside(bay: Bay, name: str) -> Iterator[Transport]:
+def _inside(bay: Bay, name: str, env: str | None) -> Iterator[Transport]:
     """Lend the way into an instance; what a package removed there takes of the image's commands is given back."""
     instance = select_one(bay.provider.observe(), name)
-    transport, layer, image = connect(bay, instance), find_layer(instance.layer), image_of(bay, instance)
+    transport, layer, image = connect(bay, instance, env), find_layer(instance.layer), image_of(bay, instance)
     layer.restore(instance.root, image)
     try:
         yield transport

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launchbay.images.image import Image
+from launchbay.images.recipe import find_recipe
 from launchbay.jsonable import to_json
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.build import ensure_image
@@ -28,8 +29,23 @@ def show_image(bay: Bay, reference: str) -> Mapping[str, Any]:
     """Describe an image or recipe with all its packages."""
     image, lock = find_any(bay, reference)
     if image is not None:
-        return {**to_json(image), "packages": dict(image.packages)}
-    assert lock is not None
+        packages = {
+            f"{part.name}/{name}" if image.members else name: version
+            for part in image.parts
+            for name, version in part.packages.items()
+        }
+        return {**to_json(image), "packages": packages}
+    if lock is None:
+        recipe = find_recipe(reference)
+        members = {find_recipe(item).name: None for item in recipe.images}
+        return {
+            "name": recipe.name,
+            "description": recipe.description,
+            "members": members,
+            "packages": {},
+            "built": None,
+            "size_bytes": None,
+        }
     return {
         "name": lock.recipe,
         "digest": lock.digest,

@@ -23,13 +23,19 @@ def train(
     data: str | Path | None = None,
     args: Sequence[str] = (),
     timeout_s: float | None = None,
+    env: str | None = None,
     write: Callable[[bytes], None] | None = None,
     on_interrupt: Callable[[], str] = lambda: "stop",
     on_start: Callable[[Run], None] | None = None,
     detach: bool = False,
 ) -> Run:
-    """Run a script as it is in an instance, and (unless `detach`) pass on what it prints until it ends."""
-    spec = RunSpec(script=Path(script), data=Path(data) if data else None, args=tuple(args), timeout_s=timeout_s)
+    """Run a script as it is in an instance, and (unless `detach`) pass on what it prints until it ends.
+
+    `env` names the environment, where the instance has several.
+    """
+    spec = RunSpec(
+        script=Path(script), data=Path(data) if data else None, args=tuple(args), timeout_s=timeout_s, env=env
+    )
     run = submit_run(bay, select_one(bay.provider.observe(), instance), spec)
     if on_start is not None:
         on_start(run)

@@ -173,10 +173,16 @@ def _image_remove(context: _Context) -> int:
 def _launch(context: _Context) -> int:
     given = context.arguments
     image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
-    launched = launchbay.launch(context.bay, image, count=count, name=name)
+    launched = launchbay.launch(context.bay, image, count=count, name=name, overlay=given.overlay)
     as_in_project = given.image is None and given.name is None
     context.show(launched, lambda: render.launch_text(launched, has_project=as_in_project))
     return 0 if launched.identical else 1
+
+
+def _update(context: _Context) -> int:
+    updated = launchbay.update(context.bay, context.arguments.fleet, context.arguments.image)
+    context.show(updated, lambda: render.update_text(updated))
+    return 0
 
 
 def _ps(context: _Context) -> int:
@@ -193,7 +199,7 @@ def _verify(context: _Context) -> int:
 
 def _exec(context: _Context) -> int:
     given = context.arguments
-    code, output = launchbay.execute(context.bay, given.name, given.command, capture=given.json)
+    code, output = launchbay.execute(context.bay, given.name, given.command, capture=given.json, env=given.env)
     if given.json:
         context.output(output)
         context.show({"instance": given.name, "exit_code": code}, str)
@@ -201,7 +207,7 @@ def _exec(context: _Context) -> int:
 
 
 def _shell(context: _Context) -> int:
-    return launchbay.shell(context.bay, context.arguments.name)
+    return launchbay.shell(context.bay, context.arguments.name, env=context.arguments.env)
 
 
 def _cp(context: _Context) -> int:
@@ -261,6 +267,7 @@ def _train(context: _Context) -> int:
             data=wish.data,
             args=wish.args,
             timeout_s=timeout,
+            env=given.env,
             write=context.output,
             on_interrupt=_ask_about_run,
             detach=given.detach,
@@ -409,6 +416,7 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "image verify": _image_verify,
     "image remove": _image_remove,
     "launch": _launch,
+    "update": _update,
     "ps": _ps,
     "verify": _verify,
     "exec": _exec,

@@ -27,6 +27,7 @@ instances
   launch IMAGE -n N       launch N identical instances, all or none
   ps                      what there is, and what it costs
   verify FLEET            prove that instances are identical
+  update FLEET IMAGE      another image under standing instances
   exec, shell, cp         work in one
   stop, start, reboot     end what runs in them, keep their files
   terminate               end them for good; runs and models stay
@@ -224,6 +225,12 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
         )
 
 
+def _add_env(verb: _Parser) -> None:
+    verb.add_argument(
+        "--env", metavar="NAME", help="which environment, where an instance has several (default: the first)"
+    )
+
+
 def _add_instances(verbs: _Verbs[_Parser]) -> None:
     launch = _verb(
         verbs,
@@ -239,6 +246,11 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
     launch.add_argument(
         "--name", metavar="FLEET", help="the fleet's name; instances are FLEET-1 to FLEET-N (default: the image's)"
     )
+    launch.add_argument(
+        "--overlay",
+        action="store_true",
+        help="a whole environment each, where packages of the image can be removed too (Linux, and the right to mount)",
+    )
     _verb(verbs, "ps", "List the instances there are, what runs in them and what they cost.", "bay ps --json")
     verify = _verb(
         verbs,
@@ -248,6 +260,15 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
         "bay verify exp",
     )
     verify.add_argument("name", metavar="NAME", help="a fleet or an instance")
+    update = _verb(
+        verbs,
+        "update",
+        "Move a standing fleet to another image, all of it or nothing. Homes, working folders and runs stay; packages that "
+        "people had installed are installed again under the new image's constraints, and those that cannot be are named.",
+        "bay update class multi",
+    )
+    update.add_argument("fleet", metavar="FLEET", help="a fleet")
+    update.add_argument("image", metavar="IMAGE", help="a name from `bay images`, or a recipe or requirements file")
     exec_ = _verb(
         verbs,
         "exec",
@@ -255,9 +276,11 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
         "bay exec exp-1 -- pip install seaborn",
     )
     exec_.add_argument("name", metavar="INSTANCE", help="an instance; a fleet of one answers to its fleet name")
+    _add_env(exec_)
     exec_.add_argument("command", nargs="*", metavar="-- CMD", help="the command and its arguments")
     shell = _verb(verbs, "shell", "Open a shell in an instance.", "bay shell exp-1")
     shell.add_argument("name", metavar="INSTANCE", help="an instance")
+    _add_env(shell)
     copy = _verb(
         verbs,
         "cp",
@@ -303,6 +326,7 @@ def _add_runs(verbs: _Verbs[_Parser]) -> None:
     )
     train.add_argument("names", nargs="*", metavar="INSTANCE SCRIPT", help="default: what bay.yaml says")
     train.add_argument("--data", metavar="DIR", help="the folder that the script finds as data/")
+    _add_env(train)
     train.add_argument("--timeout", metavar="TIME", help="stop it after that long (90s, 15m, 8h)")
     train.add_argument("--detach", action="store_true", help="return once it runs; `bay logs -f` follows it")
     train.set_defaults(args=None)

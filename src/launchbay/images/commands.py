@@ -50,6 +50,8 @@ _SHELL = """\
 here=${{0%/*}}
 export VIRTUAL_ENV="${{here%/bin}}"
 {exports}
+beside="${{VIRTUAL_ENV%/*}}/share/jupyter"  # the kernels of all, where several environments lie side by side
+[ -d "$beside/kernels" ] && export JUPYTER_PATH="$beside:$JUPYTER_PATH"
 case ${{0##*/}} in
   uv|uvx) exec {environment}/bin/"${{0##*/}}" "$@" ;;
   *) exec "$here/python" {folder}/command.py "$here" "${{0##*/}}" "$@" ;;

@@ -11,6 +11,7 @@ import json
 import platform
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -20,9 +21,9 @@ from launchbay.files import write_atomic
 from launchbay.images.recipe import Recipe, check_wanted
 from launchbay.images.uv import Uv
 
-__all__ = ["LAYOUT", "Lock", "Pin", "Target", "current_target", "lock_recipe", "parse_lock"]
+__all__ = ["LAYOUT", "Lock", "Pin", "Target", "compose_digest", "current_target", "lock_recipe", "parse_lock"]
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the image folder's layout; part of the digest, so that an old image is never taken for a new one."""
 
 _PIN = re.compile(
@@ -105,6 +106,12 @@ class Lock:
             *(f"# env: {key}={value}" for key, value in self.env),
         ]
         return "\n".join(head) + "\n" + self.requirements()
+
+
+def compose_digest(members: Sequence[tuple[str, str]]) -> str:
+    """Return the digest of images side by side, from (name, digest) of each, in order: the first is the default."""
+    canonical = {"layout": LAYOUT, "images": [list(member) for member in members]}
+    return hashlib.sha256(json.dumps(canonical, separators=(",", ":")).encode()).hexdigest()
 
 
 def current_target(python: str) -> Target:

@@ -19,6 +19,7 @@ RECIPE_FIELDS: dict[str, str] = {
     "description": "one line for people",
     "extends": "a built-in recipe to start from; packages and env are added to its own",
     "python": 'the Python minor version, in quotes ("3.11")',
+    "images": "images side by side under one name, instead of packages: an environment and a notebook kernel each",
     "packages": "what to install, in the words of pip (`numpy`, `pandas>=2`)",
     "requirements": "an existing requirements file, instead of or beside packages",
     "system": "system packages that must be there; they are checked and named, not installed",
@@ -48,6 +49,7 @@ class Recipe:
     origin: Path | None
     description: str = ""
     python: str = "3.11"
+    images: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     requirements: tuple[Path, ...] = ()
     system: tuple[str, ...] = ()
@@ -113,8 +115,9 @@ def read_recipe(path: Path) -> Recipe:
         return Recipe(name=name, origin=path, description=f"from {path.name}", requirements=(path,))
     document = read_document(path)
     recipe = _parse(document, name=name, origin=path)
-    if not recipe.packages and not recipe.requirements:
-        raise UsageError("a recipe needs packages, requirements or extends", where=str(path), hint="packages: [numpy]")
+    if not recipe.packages and not recipe.requirements and not recipe.images:
+        what = "a recipe needs packages, requirements, extends or images"
+        raise UsageError(what, where=str(path), hint="packages: [numpy]")
     return recipe
 
 
@@ -140,6 +143,7 @@ def _parse(document: Document, *, name: str, origin: Path | None) -> Recipe:
         origin=origin,
         description=document.text("description", parent.description),
         python=document.text("python", parent.python),
+        images=tuple(_member(item, folder) for item in document.texts("images")) or parent.images,
         packages=(*parent.packages, *document.texts("packages")),
         requirements=(*parent.requirements, *(folder / item for item in document.texts("requirements"))),
         system=(*parent.system, *document.texts("system")),
@@ -154,7 +158,14 @@ def _parse(document: Document, *, name: str, origin: Path | None) -> Recipe:
     return recipe
 
 
+def _member(reference: str, folder: Path) -> str:
+    """Return what an image of `images` is found by: its name, or its recipe's path."""
+    return str(folder / reference) if is_recipe_path(reference) else reference
+
+
 def _check(recipe: Recipe, document: Document) -> None:
+    if recipe.images:
+        _check_members(recipe, document)
     if not _PYTHON.match(recipe.python):
         raise UsageError(
             f'python must be a minor version such as "3.11", got {recipe.python!r}', where=document.where("python")
@@ -175,6 +186,19 @@ def _check(recipe: Recipe, document: Document) -> None:
                 f"env cannot hold {key}: Launchbay sets it itself, or it would loosen the lock",
                 where=document.where("env"),
             )
+
+
+def _check_members(recipe: Recipe, document: Document) -> None:
+    """Refuse a recipe of images that cannot stand side by side, or that asks for packages besides."""
+    where = document.where("images")
+    if recipe.packages or recipe.requirements or recipe.env:
+        what = "images stand side by side as they are: packages, requirements and env belong into their recipes"
+        raise UsageError(what, where=where, hint="a recipe file each, named in images")
+    names = [suggest_name(Path(item).name.split(".")[0]) if is_recipe_path(item) else item for item in recipe.images]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"images must have a name each, and {twice!r} stands twice", where=where)
+    if len(names) < 2:
+        raise UsageError(f"images must name two or more, got {', '.join(names)}", where=where)
 
 
 def check_wanted(recipe: Recipe) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from launchbay.errors import Conflict, StateError
 from launchbay.home import Home, find_home
@@ -12,7 +13,8 @@ from launchbay.images.image import Image, find_image
 from launchbay.planning.fleet import Instance
 from launchbay.ports import Clock, Reporter, SilentReporter, SystemClock
 from launchbay.providers.base import Provider
-from launchbay.providers.layer import PthLayer, instance_environment
+from launchbay.providers.environment import Environment, find_environment, instance_environment
+from launchbay.providers.layer import find_layer
 from launchbay.providers.local import LocalProvider
 from launchbay.transport.base import Transport
 from launchbay.transport.local import LocalTransport
@@ -36,7 +38,7 @@ def open_bay(*, reporter: Reporter | None = None, environ: Mapping[str, str] | N
     environ = os.environ if environ is None else environ
     home, clock = find_home(environ), SystemClock()
     reporter = reporter or SilentReporter()
-    provider = LocalProvider(home, PthLayer(), clock, reporter)
+    provider = LocalProvider(home, clock, reporter)
     return Bay(home=home, clock=clock, reporter=reporter, provider=provider, environ=environ)
 
 
@@ -52,23 +54,37 @@ def image_of(bay: Bay, instance: Instance) -> Image:
     return image
 
 
-def connect(bay: Bay, instance: Instance) -> Transport:
-    """Return the way to a running instance. Raises Conflict when it is stopped."""
+def connect(bay: Bay, instance: Instance, env: str | None = None) -> Transport:
+    """Return the way into one environment of a running instance, its default one unless `env` names another.
+
+    Raises Conflict when it is stopped, NotFound when it has no such environment.
+    """
     if instance.state != "running":
         raise Conflict(f"{instance.name} is {instance.state}", hint=f"bay start {instance.name}")
-    environment = instance_environment(
-        instance.root, image_of(bay, instance), outer=bay.environ, name=instance.name, identity=instance.id
+    image = image_of(bay, instance)
+    variables = instance_environment(
+        find_environment(instance.root, image, env),
+        person=instance.root / "home",
+        outer=bay.environ,
+        name=instance.name,
+        identity=instance.id,
     )
-    return LocalTransport(environment=environment, folder=str(instance.root / "work"))
+    door = find_layer(instance.layer).door(instance, image)
+    return LocalTransport(environment=variables, folder=str(instance.root / "work"), door=door.words, view=door.view)
 
 
 def image_transport(bay: Bay, image: Image, *, folder: str) -> Transport:
     """Return a way to run onboard commands with an image's own Python, without an instance."""
-    environment = instance_environment(image.folder, image, outer=bay.environ, name="", identity=image_mark(image))
+    variables = instance_environment(
+        Environment(image.environment, image),
+        person=Path(folder),
+        outer=bay.environ,
+        name="",
+        identity=image_mark(image),
+    )
     # the image is sealed, also against the root user whom permissions do not stop: nothing may be compiled into it
-    own = {"HOME": folder, "TMPDIR": folder, "VIRTUAL_ENV": str(image.environment)}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", **own}
-    return LocalTransport(environment=environment, folder=folder)
+    variables |= {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": folder}
+    return LocalTransport(environment=variables, folder=folder)
 
 
 def image_mark(image: Image) -> str:
@@ -76,9 +92,9 @@ def image_mark(image: Image) -> str:
     return f"image {image.digest}"
 
 
-def python_of(instance: Instance) -> str:
-    """Return the path of an instance's Python."""
-    return str(instance.root / "env" / "bin" / "python")
+def python_of(bay: Bay, instance: Instance, env: str | None = None) -> str:
+    """Return the path of the Python in one environment of an instance."""
+    return str(find_environment(instance.root, image_of(bay, instance), env).python)
 
 
 def fleet_names(instances: Sequence[Instance]) -> Sequence[str]:

@@ -8,17 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from launchbay.errors import BuildError, Conflict, LaunchbayError, StateError
-from launchbay.files import discard, explain_os_error, locked, remove_tree
+from launchbay.errors import BuildError, Conflict, LaunchbayError, StateError, UsageError
+from launchbay.files import discard, explain_os_error, locked, remove_tree, write_json
 from launchbay.home import Home
 from launchbay.images import build
 from launchbay.images.image import Image, find_image, image_folder, list_images
-from launchbay.images.lock import Lock, lock_recipe
+from launchbay.images.lock import Lock, compose_digest, lock_recipe
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe, is_recipe_path
 from launchbay.images.uv import Uv, find_uv
 from launchbay.jsonable import fields_of
@@ -29,7 +29,7 @@ from launchbay.onboard.prints import list_packages
 from launchbay.ports import Event
 from launchbay.store.journal import Journal, Operation, open_journal
 
-__all__ = ["FRAMEWORKS", "ensure_image", "find_built", "image_lock", "image_lock_path", "resolve_lock"]
+__all__ = ["FRAMEWORKS", "ensure_image", "find_built", "image_lock", "image_lock_path", "images_held", "resolve_lock"]
 
 FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
 """Packages whose first import is what a person waits for; each is the name of its module too."""
@@ -59,6 +59,41 @@ def ensure_image(bay: Bay, reference: str) -> tuple[Image, bool]:
     if is_name and (image := find_built(bay, reference)):
         return image, False
     recipe = find_recipe(reference)
+    return _ensure_members(bay, recipe) if recipe.images else _ensure_built(bay, recipe)
+
+
+def _ensure_members(bay: Bay, recipe: Recipe) -> tuple[Image, bool]:
+    """Make sure of every image of `images`, and write down that they stand side by side."""
+    made = [ensure_image(bay, reference) for reference in recipe.images]
+    members = [(find_recipe(reference).name, image) for reference, (image, _) in zip(recipe.images, made, strict=True)]
+    if nested := next((name for name, image in members if image.members), None):
+        raise UsageError(f"images cannot hold {nested!r}, which is several itself", where=str(recipe.origin or ""))
+    digest = compose_digest([(name, image.digest) for name, image in members])
+    folder = image_folder(bay.home, digest)
+    is_new = not (folder / "record.json").exists()
+    if is_new:
+        write_json(
+            folder / "record.json",
+            {
+                "name": recipe.name,
+                "digest": digest,
+                "description": recipe.description,
+                "built": _date(bay),
+                "members": [{"name": name, "digest": image.digest} for name, image in members],
+            },
+            durable=True,
+        )
+    image = find_image(bay.home, digest)
+    if image is None:
+        raise Conflict(f"an image of {recipe.name} was removed meanwhile", hint="the same command again")
+    return image, is_new or any(built for _, built in made)
+
+
+def _date(bay: Bay) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(bay.clock.now()))
+
+
+def _ensure_built(bay: Bay, recipe: Recipe) -> tuple[Image, bool]:
     lock = resolve_lock(bay, recipe)
     image = _find_whole(bay, lock)
     if image is not None:
@@ -84,6 +119,15 @@ def _find_whole(bay: Bay, lock: Lock) -> Image | None:
 def image_lock_path(home: Home, digest: str) -> Path:
     """Return the lock that builders and removers of an image hold alone, and launches on it together."""
     return home.lock(f"image-{digest[:32]}")
+
+
+@contextmanager
+def images_held(bay: Bay, image: Image) -> Iterator[None]:
+    """Let nobody remove an image, or one of several side by side, while instances are made on it."""
+    with ExitStack() as stack:
+        for digest in sorted({image.digest, *(part.digest for part in image.parts)}):
+            stack.enter_context(locked(image_lock_path(bay.home, digest), shared=True))
+        yield
 
 
 @contextmanager
@@ -152,9 +196,9 @@ class _Building:
             probed = self._probe(image)
             result.update(probed)
         with self._step("publish", "seal"):
-            built = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.bay.clock.now()))
-            image = replace(image, first_import_s=probed["seconds"], build_seconds=self.seconds, built=built)
-            build.seal(stage, {name: value for name, value in fields_of(image).items() if name != "folder"})
+            image = replace(image, first_import_s=probed["seconds"], build_seconds=self.seconds, built=_date(self.bay))
+            record = {name: value for name, value in fields_of(image).items() if name not in ("folder", "members")}
+            build.seal(stage, record)
             if stage.final.exists():  # without its record; only now, since instances may stand on it
                 self.bay.reporter.note(f"The image {self.recipe.name} had lost its record; it was built again.")
                 discard(stage.final, self.bay.home.trash)

@@ -32,7 +32,7 @@ def prove_gpus(
     """
     proven: bool | None = None
     differences: list[Difference] = []
-    for digest, image in images.items():
+    for digest, image in [(digest, part) for digest, whole in images.items() for part in whole.parts]:
         members = [item for item in instances if item.digest == digest and prints[item.name].get("gpus")]
         modules = [name for name in image.frameworks if name != "keras"]
         if not members or not modules:

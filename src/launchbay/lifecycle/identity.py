@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Difference", "find_differences"]
+__all__ = ["Base", "Difference", "find_differences"]
 
+_REMOVED = "special:c"  # how an overlay marks what it hides: a character device
 _OWN_PACKAGE_FILE = (".dist-info/", ".egg-info/")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What lies below an environment: the image's packages, name -> version, and its top-level modules."""
+
+    packages: Mapping[str, str]
+    modules: Collection[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,20 +34,29 @@ def find_differences(
     fingerprints: Mapping[str, Mapping[str, Any]],
     *,
     pristine: Mapping[str, str],
-    packages: Mapping[str, str],
-    modules: Sequence[str],
+    bases: Mapping[str, Base],
 ) -> Sequence[Difference]:
     """Return what sets each instance apart from its untouched layer, and from the others.
 
-    `fingerprints` by instance name; `pristine` is the untouched layer, `packages` name -> version and `modules` the
-    top-level names of the image below it.
+    `fingerprints` by instance name; `pristine` is the untouched layer; `bases` say what lies below each environment, by
+    the folder that it has among several, "" for one alone.
     """
     found: list[Difference] = []
     for name, print_ in fingerprints.items():
-        found += (
-            Difference(instance=name, kind=kind, what=what)
-            for kind, what in _own(print_, pristine, packages, set(modules))
-        )
+        if "broken" in print_:
+            what = f"its Python does not run: {print_['broken']}"
+            found.append(Difference(instance=name, kind="python", what=what))
+            continue
+        for part in [""] if "" in bases else sorted({*bases, *(path.split("/")[0] for path in print_["layer"])}):
+            own = _own(
+                _inside(part, print_["layer"]),
+                _inside(part, pristine),
+                _inside(part, print_["packages"]),
+                bases.get(part, Base({}, ())),
+            )
+            found += (
+                Difference(instance=name, kind=kind, what=f"{what} (in {part})" if part else what) for kind, what in own
+            )
     for key, kind in (
         ("python", "python"),
         ("path", "path"),
@@ -51,22 +69,30 @@ def find_differences(
     return found
 
 
+def _inside(folder: str, values: Mapping[str, str]) -> dict[str, str]:
+    """Return what lies in a folder, by what is left of its name; everything for ""."""
+    prefix = f"{folder}/" if folder else ""
+    return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
+
+
 def _own(
-    print_: Mapping[str, Any], pristine: Mapping[str, str], packages: Mapping[str, str], modules: set[str]
+    layer: Mapping[str, str], pristine: Mapping[str, str], added: Mapping[str, str], base: Base
 ) -> list[tuple[str, str]]:
-    if "broken" in print_:
-        return [("python", f"its Python does not run: {print_['broken']}")]
-    added = print_["packages"]
-    found = []
+    """Return what one environment holds that an untouched one does not, and the other way round."""
+    packages, modules = base.packages, set(base.modules)
+    removed = _removed_packages(layer, packages) - added.keys()
+    found = [("package", f"package {name} {packages[name]} of the image was removed") for name in sorted(removed)]
     for name, version in sorted(added.items()):
         if name in packages:
             found.append(("package", f"package {name} {version} in its layer shadows {packages[name]} of the image"))
         else:
             found.append(("package", f"package {name} {version} was added"))
-    owned = {_module_name(name) for name in added}
-    layer = print_["layer"]
+    owned = {_module_name(name) for name in [*added, *removed]}
     for path in sorted(set(layer) | set(pristine)):
-        if path not in layer:
+        if layer.get(path) == _REMOVED:
+            if not path.endswith(".dist-info") and not _belongs_to_package(path, owned, any_package=bool(owned)):
+                found.append(("file", f"{path} of the image was removed"))
+        elif path not in layer:
             found.append(("file", f"{path} is missing from its layer"))
         elif path in pristine and layer[path] != pristine[path]:
             kind = "python" if path.startswith("bin/python") else "file"
@@ -79,6 +105,13 @@ def _own(
                 ("file", f"{path} was added to its layer" + (" and shadows a module of the image" if shadowed else ""))
             )
     return found
+
+
+def _removed_packages(layer: Mapping[str, str], packages: Mapping[str, str]) -> set[str]:
+    """Return the image's packages whose own records an overlay hides."""
+    hidden = [path.rpartition("/")[2] for path, value in layer.items() if value == _REMOVED]
+    records = [name.removesuffix(".dist-info") for name in hidden if name.endswith(".dist-info")]
+    return {name.rpartition("-")[0].replace("_", "-").lower() for name in records} & packages.keys()
 
 
 def _belongs_to_package(path: str, owned: set[str], *, any_package: bool) -> bool:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from launchbay.errors import Conflict, NotFound
 from launchbay.files import discard
 from launchbay.images.image import Image, list_images
-from launchbay.images.lock import Lock
+from launchbay.images.lock import Lock, compose_digest
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe
 from launchbay.lifecycle.bay import Bay, image_mark
 from launchbay.lifecycle.build import find_built, image_lock, resolve_lock
-from launchbay.lifecycle.verify import verify_image
+from launchbay.lifecycle.verify import verify_whole
 from launchbay.planning.fleet import Instance
 from launchbay.providers.processes import instance_processes
 from launchbay.spec.names import nearest
@@ -102,7 +102,8 @@ def _recipe_row(recipe: Recipe) -> ImageRow:
 def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:
     """Return the built image that a name, recipe file or digest stands for, and its lock. Raises NotFound.
 
-    For a recipe that is not built the image is None; the lock says what building would install.
+    For a recipe that is not built the image is None; the lock says what building would install. Several images side
+    by side have no lock of their own.
     """
     try:
         recipe = find_recipe(reference)
@@ -114,6 +115,9 @@ def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:
                 reference, known, kind="image", hint="`bay images` lists them; or give a recipe file (./ml.yaml)"
             ) from None
         return image, None
+    if recipe.images:
+        members = [find_recipe(item) for item in recipe.images]
+        return find_built(bay, compose_digest([(item.name, resolve_lock(bay, item).digest) for item in members])), None
     lock = resolve_lock(bay, recipe)
     return find_built(bay, lock.digest), lock
 
@@ -121,7 +125,7 @@ def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:
 def verify_built(bay: Bay, reference: str) -> ImageCheck:
     """Hash every file of a built image; seconds."""
     image = _must_be_built(bay, reference)
-    found = verify_image(image)
+    found = verify_whole(image)
     return ImageCheck(
         name=image.name,
         digest=image.digest,
@@ -133,8 +137,14 @@ def verify_built(bay: Bay, reference: str) -> ImageCheck:
 
 
 def standing_on(bay: Bay, image: Image) -> Sequence[Instance]:
-    """Return the instances that need an image."""
-    return [item for item in bay.provider.observe() if item.digest == image.digest]
+    """Return the instances that need an image, be it as one of several side by side."""
+    needing = {image.digest, *(item.digest for item in _composed_of(bay, image))}
+    return [item for item in bay.provider.observe() if needing & {item.digest, item.previous}]
+
+
+def _composed_of(bay: Bay, image: Image) -> Sequence[Image]:
+    """Return the images that this one stands in beside others."""
+    return [item for item in list_images(bay.home) if image.digest in [member.digest for member in item.members]]
 
 
 def remove_image(bay: Bay, reference: str) -> Image:
@@ -150,6 +160,11 @@ def remove_image(bay: Bay, reference: str) -> Image:
             )
         if instance_processes([image_mark(image)]):
             raise Conflict(f"a board, or another command, runs on {image.name}", hint="bay board --stop")
+        if whole := _composed_of(bay, image):
+            raise Conflict(
+                f"{image.name} is part of {whole[0].name}",
+                hint=f"bay image remove {whole[0].name}, which keeps its parts",
+            )
         with open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=True) as journal:
             operation = journal.begin("image remove", image.digest, {"name": image.name})
             with journal.step(operation, "remove"):

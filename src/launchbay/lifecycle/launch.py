@@ -13,7 +13,7 @@ from launchbay.home import new_ids, random_letters
 from launchbay.images.image import Image
 from launchbay.jsonable import fields_of
 from launchbay.lifecycle.bay import Bay
-from launchbay.lifecycle.build import ensure_image, image_lock_path
+from launchbay.lifecycle.build import ensure_image, images_held
 from launchbay.lifecycle.verify import Verification, verify_instances
 from launchbay.planning.decide import plan_launch, token_for
 from launchbay.planning.fleet import Action, FleetWish, Instance, Plan, look
@@ -21,7 +21,7 @@ from launchbay.ports import Event
 from launchbay.spec.names import check_count, check_fleet_name, instance_names
 from launchbay.store.journal import Journal, Operation, open_journal
 
-__all__ = ["Launch", "launch_fleet"]
+__all__ = ["Launch", "Stopwatch", "launch_fleet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +43,20 @@ class Launch:
 
 
 @dataclass(slots=True)
-class _Stopwatch:
+class Stopwatch:
+    """Seconds by stage, since it was made."""
+
     laps: dict[str, float | None] = field(default_factory=dict)
     last: float = field(default_factory=time.monotonic)
 
     def lap(self, name: str) -> None:
+        """Write down how long the stage that ends now has taken."""
         now = time.monotonic()
         self.laps[name], self.last = round(now - self.last, 3), now
 
 
-def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None = None) -> Launch:
-    """Launch `count` identical instances of an image, building the image if it is missing.
+def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None = None, layer: str = "layer") -> Launch:
+    """Launch `count` identical instances of an image, on layers of a kind, building the image if it is missing.
 
     The same command again finds what stands and makes what is missing. Raises UsageError, NotFound, Conflict (the name
     is taken), BuildError; after any failure nothing of this launch is left.
@@ -61,17 +64,17 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
     check_count(count)
     if name is not None:
         check_fleet_name(name, count=count)
-    watch = _Stopwatch()
+    watch = Stopwatch()
     image, built = ensure_image(bay, reference)
     if built:
         watch.lap("image")
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         busy: set[str] = set()
         while True:
-            fleet = name or _find_name(bay, journal, image, count, busy)
+            fleet = name or _find_name(bay, journal, image, (count, layer), busy)
             with locked(bay.home.lock(f"fleet-{fleet}"), wait=False) as free:
                 if free:
-                    wish = FleetWish(fleet=fleet, count=count, image=image.name, digest=image.digest)
+                    wish = FleetWish(fleet=fleet, count=count, image=image.name, digest=image.digest, layer=layer)
                     launching = _Launching(bay, journal, wish, image, watch)
                     instances, created, proof = launching.converge(unnamed=name is None)
                     break
@@ -94,18 +97,21 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
     )
 
 
-def _find_name(bay: Bay, journal: Journal, image: Image, count: int, busy: Collection[str]) -> str:
+def _find_name(bay: Bay, journal: Journal, image: Image, how: tuple[int, str], busy: Collection[str]) -> str:
     """Continue an unnamed launch that was killed; else take the image's name, or with four letters when it is taken."""
     for operation in journal.unfinished("launch"):
         is_free = operation.wish.get("unnamed") and operation.subject not in busy
-        if is_free and (operation.wish["digest"], operation.wish["count"]) == (
-            image.digest,
-            count,
-        ):
+        if is_free and _meant(operation) == (image.digest, *how):
             return operation.subject
     taken = {word for item in bay.provider.observe() for word in (item.fleet, item.name)} | set(busy)
-    names = {image.name, *instance_names(image.name, count)}
+    names = {image.name, *instance_names(image.name, how[0])}
     return image.name if not names & taken else f"{image.name}-{random_letters(4)}"
+
+
+def _meant(operation: Operation) -> tuple[str, int, str]:
+    """Return (digest, count, layer) of a launch that was written down."""
+    wish = operation.wish
+    return wish["digest"], wish["count"], wish.get("layer", "layer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ class _Launching:
     journal: Journal
     wish: FleetWish
     image: Image
-    watch: _Stopwatch
+    watch: Stopwatch
 
     def converge(self, *, unnamed: bool) -> tuple[Sequence[Instance], Sequence[str], Verification]:
         """Make what is missing and prove it; return (instances, names made now, proof). A failure undoes it."""
@@ -152,7 +158,7 @@ class _Launching:
         """Return the launch of this name that was killed. Raises Conflict when it meant something else."""
         unfinished = self.journal.unfinished("launch", self.wish.fleet)
         for operation in unfinished:
-            if (operation.wish["digest"], operation.wish["count"]) != (self.wish.digest, self.wish.count):
+            if _meant(operation) != (self.wish.digest, self.wish.count, self.wish.layer):
                 raise Conflict(
                     f"a launch of {self.wish.fleet!r} as {operation.wish['count']} x {operation.wish['image']} was cut off",
                     hint=f"launch it again the same way, or `bay terminate {self.wish.fleet}`",
@@ -165,6 +171,7 @@ class _Launching:
         names = instance_names(wish.fleet, wish.count)
         ids = dict(zip(names, new_ids("i", self.bay.clock.now(), wish.count), strict=True))
         meant = {"count": wish.count, "image": wish.image, "digest": wish.digest, "ids": ids, "unnamed": unnamed}
+        meant["layer"] = wish.layer
         with locked(self.bay.home.lock("names")):  # a fleet's own lock does not keep `exp` and `exp-1` apart
             plan_launch(wish, self.bay.provider.observe(), ids=ids, token="")
             for other in self.journal.unfinished("launch"):
@@ -194,12 +201,12 @@ class _Launching:
         home = self.bay.home
         with (
             locked(home.lock("create"), shared=True),
-            locked(image_lock_path(home, self.image.digest), shared=True),
+            images_held(self.bay, self.image),
             self.journal.step(operation, "create", names=list(action.names), token=action.specs[0].token) as result,
         ):
             if look(self._standing()) != plan.saw:
                 raise Conflict(f"{self.wish.fleet!r} changed while it was being planned", hint="the same command again")
-            if not self.image.environment.exists():
+            if not all(part.environment.exists() for part in self.image.parts):
                 raise Conflict(f"the image {self.image.name} was removed meanwhile", hint="the same command again")
             self.bay.provider.create(action.specs, self.image, made=tell)
             result["created"] = made

@@ -33,6 +33,7 @@ def ask_image(bay: Bay, image: Image, command: str, request: Mapping[str, Any]) 
 
     Blocks for as long as it takes. Raises UserError with its refusal, LaunchbayError when it broke.
     """
+    image = image.parts[0]
     with scratch(bay) as folder:
         transport = image_transport(bay, image, folder=str(folder))
         return ask(transport, str(image.python_path), install_onboard(bay.home), command, request)

@@ -16,13 +16,13 @@ from launchbay.files import read_json
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay, connect, image_of, python_of
 from launchbay.lifecycle.gpus import prove_gpus
-from launchbay.lifecycle.identity import Difference, find_differences
+from launchbay.lifecycle.identity import Base, Difference, find_differences
 from launchbay.onboard import content
 from launchbay.planning.fleet import Instance
 from launchbay.providers.layer import find_layer
 from launchbay.transport.onboard import ask, install_onboard
 
-__all__ = ["Verification", "verify_image", "verify_instances"]
+__all__ = ["Verification", "verify_image", "verify_instances", "verify_whole"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,21 +54,23 @@ def verify_instances(
         for digest in dict.fromkeys(item.digest for item in instances)
     }
     prints = _take_fingerprints(bay, instances, images, told)
+    for item in instances:
+        if item.state != "running":
+            find_layer(item.layer).shut([item])  # it was opened for its fingerprint alone
     printed = time.monotonic()
     differences: list[Difference] = []
     problems: list[str] = []
     for digest, image in images.items():
         members = [item for item in instances if item.digest == digest]
         try:
-            pristine, modules = find_layer(members[0].layer).pristine(image), _modules(image)
+            pristine, bases = find_layer(members[0].layer).pristine(image), _bases(image)
         except (OSError, ValueError) as error:  # there is nothing left to compare with: that is the finding
             problems.append(f"{image.name} cannot be compared with: {error}")
             continue
         differences += find_differences(
             {item.name: prints[item.name] for item in members},
             pristine=pristine,
-            packages=image.packages,
-            modules=modules,
+            bases=bases,
         )
     if len(images) > 1:
         usual = instances[0].digest
@@ -78,7 +80,7 @@ def verify_instances(
             if item.digest != usual
         )
     for image in images.values() if full else ():
-        problems += verify_image(image).problems
+        problems += verify_whole(image).problems
     hashed = time.monotonic()
     identical = not differences and not problems
     gpu, gpu_differences = prove_gpus(bay, instances, images, prints, afresh=full)
@@ -125,15 +127,42 @@ def _fingerprint(
     bay: Bay, instance: Instance, image: Image, program: Path, gpus: list[str] | None
 ) -> Mapping[str, Any]:
     transport = connect(bay, replace(instance, state="running"))  # a stopped one has a fingerprint too
-    request = {"root": str(instance.root), "image": str(image.environment), "gpus": gpus}
+    request = {
+        "root": str(instance.root),
+        "folders": {prefix: str(path) for prefix, path in find_layer(instance.layer).written(instance.root).items()},
+        "environments": [member.name for member in image.members],
+        "image": str(image.parts[0].environment),
+        "gpus": gpus,
+    }
     try:
-        return ask(transport, python_of(instance), program, "fingerprint", request, timeout=60)
+        return ask(transport, python_of(bay, instance), program, "fingerprint", request, timeout=60)
     except LaunchbayError as error:  # a broken Python is a finding, not a reason to stop looking at the others
         return {"broken": error.what}
 
 
+def _bases(image: Image) -> Mapping[str, Base]:
+    """Return what lies below each environment, by the folder that it has among several."""
+    if not image.members:
+        return {"": Base(image.packages, frozenset(_modules(image)))}
+    return {member.name: Base(member.packages, frozenset(_modules(member))) for member in image.members}
+
+
 def _modules(image: Image) -> Sequence[str]:
     return [name.split(".")[0] for name in os.listdir(image.site_packages) if not name.endswith((".dist-info", ".pth"))]
+
+
+def verify_whole(image: Image) -> content.Content:
+    """Hash an image, or each of several side by side; then problems say of which they are."""
+    if not image.members:
+        return verify_image(image)
+    found = [(member, verify_image(member)) for member in image.members]
+    return content.Content(
+        content=image.content,
+        files=sum(each.files for _, each in found),
+        size_bytes=sum(each.size_bytes for _, each in found),
+        packages={},
+        problems=[f"{member.name}: {problem}" for member, each in found for problem in each.problems],
+    )
 
 
 def verify_image(image: Image) -> content.Content:

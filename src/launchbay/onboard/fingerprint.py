@@ -15,15 +15,18 @@ TYPE_CHECKING = False  # `typing` itself would cost a tenth of a fingerprint
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["run"]
+__all__ = ["list_added", "list_files", "run"]
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the fingerprint. The request names the layer's root folder and the image's environment.
+    """Return the fingerprint.
 
-    It may say which GPUs the driver shows, where the same driver has been asked a moment ago: that takes long.
+    The request names the instance's root folder, the folders with what it has written, by where they lie in its
+    environments, the names of those (none for one alone), and the environment of the image. It may say which GPUs the
+    driver shows, where the same driver has been asked a moment ago: that takes long.
     """
     root, image = request["root"], request.get("image", "")
+    folders = request.get("folders") or {"": os.path.join(root, "env")}
     swap = [(os.path.realpath(root), "<instance>"), (root, "<instance>"), (image, "<image>")]
     return {
         "python": {
@@ -33,8 +36,12 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             "executable": os.path.realpath(sys.executable),
         },
         "path": [_swap(entry, swap) for entry in sys.path if not entry.endswith(".pyz")],
-        "layer": _layer(os.path.join(root, "env")),
-        "packages": _packages(root),
+        "layer": {
+            os.path.join(prefix, path): value
+            for prefix, folder in folders.items()
+            for path, value in list_files(folder).items()
+        },
+        "packages": list_added(folders[""], request.get("environments") or [""]),
         "kernel": "{0.sysname} {0.release} {0.machine}".format(os.uname()),
         "driver": _first_line("/proc/driver/nvidia/version"),
         "gpus": _gpus() if request.get("gpus") is None else request["gpus"],
@@ -49,7 +56,7 @@ def _swap(text: str, pairs: list[tuple[str, str]]) -> str:
     return text
 
 
-def _layer(environment: str) -> dict[str, str]:
+def list_files(environment: str) -> dict[str, str]:
     """Every file of the layer by hash; compiled modules left out, Python makes those by itself."""
     entries = {}
     for parent, folders, files in os.walk(environment):
@@ -57,18 +64,23 @@ def _layer(environment: str) -> dict[str, str]:
         if parent == environment and ".lock" in files:
             files.remove(".lock")  # uv leaves it behind; it holds nothing
         for name in files + [name for name in folders if os.path.islink(os.path.join(parent, name))]:
+            if name == "__pycache__":
+                continue  # a mark of an overlay's, that those of the image are gone
             path = os.path.join(parent, name)
             entries[os.path.relpath(path, environment)] = fingerprint_path(path)
     return entries
 
 
-def _packages(root: str) -> dict[str, str]:
-    lib = os.path.join(root, "env", "lib")
-    found = {}
-    for name in os.listdir(lib) if os.path.isdir(lib) else []:
-        site_packages = os.path.join(lib, name, "site-packages")
-        if os.path.isdir(site_packages):
-            found.update(list_packages(site_packages))
+def list_added(folder: str, environments: list[str]) -> dict[str, str]:
+    """Name -> version of what was installed; among several environments the name begins with the folder of its own."""
+    found: dict[str, str] = {}
+    for environment in environments:
+        lib = os.path.join(folder, environment, "lib")
+        for name in os.listdir(lib) if os.path.isdir(lib) else []:
+            site_packages = os.path.join(lib, name, "site-packages")
+            if os.path.isdir(site_packages):
+                own = list_packages(site_packages).items()
+                found.update((os.path.join(environment, package), version) for package, version in own)
     return found
 
 

@@ -13,7 +13,7 @@ def list_packages(site_packages: str) -> dict[str, str]:
     """Return name -> version of the packages in a folder, from the names of their dist-info folders."""
     found = {}
     for name in sorted(os.listdir(site_packages)):
-        if name.endswith(".dist-info"):
+        if name.endswith(".dist-info") and os.path.isdir(os.path.join(site_packages, name)):  # no mark of a removal
             package, _, version = name[: -len(".dist-info")].rpartition("-")
             found[package.replace("_", "-").lower()] = version
     return found

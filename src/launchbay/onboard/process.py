@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False  # `typing` would cost a tenth of what a supervisor does
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["identify"]
+__all__ = ["identify", "process_alive"]
 
 
 def identify(pid: int) -> dict[str, Any]:
@@ -20,3 +23,27 @@ def identify(pid: int) -> dict[str, Any]:
     except OSError:
         pass  # no /proc on this system; the pid alone has to do
     return {"pid": pid, "start": start, "boot": boot}
+
+
+def process_alive(process: Mapping[str, Any] | None) -> bool:
+    """Say whether the recorded process (pid, start time, boot id) still runs; a reused pid is not taken for it."""
+    if process is None:
+        return False
+    try:
+        with open("/proc/{}/stat".format(process["pid"]), encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between opening and reading
+        return False if os.path.isdir("/proc/self") else _signalable(int(process["pid"]))
+    return fields[0] not in "ZX" and fields[19] == str(process["start"]) and boot == process["boot"]
+
+
+def _signalable(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -14,12 +14,13 @@ __all__ = ["Action", "FleetWish", "Instance", "InstanceSpec", "Plan", "look", "m
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetWish:
-    """What somebody wants to stand: `count` instances of one image under one name."""
+    """What somebody wants to stand: `count` instances of one image under one name, on one kind of layer."""
 
     fleet: str
     count: int
     image: str
     digest: str
+    layer: str = "layer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +34,15 @@ class InstanceSpec:
     image: str
     digest: str
     token: str
+    layer: str = "layer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """An instance as observed. `count` is how many its fleet was meant to have; `token` says which launch made it."""
+    """An instance as observed. `count` is how many its fleet was meant to have; `token` says which launch made it.
+
+    `previous` is the digest of the image that it stood on before an update which is not settled yet.
+    """
 
     id: str
     name: str
@@ -53,16 +58,16 @@ class Instance:
     root: Path
     cloud_id: str | None = None
     usd_per_hour: str | None = None
+    previous: str | None = None
 
 
 def made_from(
-    spec: InstanceSpec, *, provider: str, layer: str, created_at: float, root: Path, usd_per_hour: str | None = None
+    spec: InstanceSpec, *, provider: str, created_at: float, root: Path, usd_per_hour: str | None = None
 ) -> Instance:
     """Return the running instance that a spec has become."""
     return Instance(
         **fields_of(spec),
         provider=provider,
-        layer=layer,
         state="running",
         created_at=created_at,
         root=root,
@@ -100,5 +105,7 @@ class Plan:
 
 def look(instances: Sequence[Instance]) -> str:
     """Return a mark that changes whenever the observed instances do."""
-    lines = sorted(f"{instance.id} {instance.name} {instance.state} {instance.token}" for instance in instances)
+    lines = sorted(
+        f"{instance.id} {instance.name} {instance.state} {instance.token} {instance.digest}" for instance in instances
+    )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

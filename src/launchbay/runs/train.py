@@ -15,10 +15,12 @@ from typing import Any
 from launchbay.errors import Conflict, LaunchbayError, NotFound, UsageError
 from launchbay.files import explain_os_error, locked, remove_tree, sha256_file, write_json
 from launchbay.home import new_id
-from launchbay.lifecycle.bay import Bay, connect, python_of
+from launchbay.images.image import Image
+from launchbay.lifecycle.bay import Bay, connect, image_of
 from launchbay.onboard.process import identify
 from launchbay.onboard.result import free_room
 from launchbay.planning.fleet import Instance
+from launchbay.providers.environment import find_environment
 from launchbay.providers.processes import RUN_MARK
 from launchbay.runs.end import end_run_processes, stop_run
 from launchbay.runs.work import copy_work
@@ -37,12 +39,16 @@ _EARLY_LOOKS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """What to run: a script, the folder it finds as ``data/``, its arguments, and seconds after which it is stopped."""
+    """What to run: a script, the folder it finds as ``data/``, its arguments, and seconds after which it is stopped.
+
+    `env` names the environment, where an instance has several.
+    """
 
     script: Path
     data: Path | None = None
     args: Sequence[str] = ()
     timeout_s: float | None = None
+    env: str | None = None
 
 
 def submit_run(bay: Bay, instance: Instance, spec: RunSpec) -> Run:
@@ -64,7 +70,8 @@ def _look_again(bay: Bay, instance: Instance) -> Instance:
 
 
 def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
-    transport = connect(bay, instance)
+    environment = find_environment(instance.root, image_of(bay, instance), spec.env)
+    transport, python = connect(bay, instance, spec.env), str(environment.python)
     identity = new_id("run", bay.clock.now())
     draft, final = bay.home.tmp / f"new-{identity}", bay.home.runs / identity
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
@@ -73,13 +80,13 @@ def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
             # the lock tells every sweep that drafts are not left over, but being made
             with journal.step(operation, "prepare"), locked(bay.home.lock("create"), shared=True):
                 copy_work(script, draft / "work", data=spec.data, home=bay.home.root)
-                write_run(draft, _record(bay, instance, spec, script))
+                write_run(draft, _record(bay, instance, environment.image, spec, script))
                 bay.home.runs.mkdir(parents=True, exist_ok=True)
                 draft.rename(final)
             with journal.step(operation, "start") as result:
-                request = _request(final, python_of(instance), spec, script)
+                request = _request(final, python, spec, script)
                 done = transport.start(
-                    [python_of(instance), str(install_onboard(bay.home)), "supervise"],
+                    [python, str(install_onboard(bay.home)), "supervise"],
                     data=json.dumps(request).encode(),
                     errors=str(final / "supervisor.log"),
                     variables={RUN_MARK: identity},
@@ -152,14 +159,14 @@ def _is_stream(script: Path) -> bool:
     return any(place.startswith("/proc/") for place in places)
 
 
-def _record(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> dict[str, Any]:
+def _record(bay: Bay, instance: Instance, image: Image, spec: RunSpec, script: Path) -> dict[str, Any]:
     return {
         "version": 1,
         "instance": instance.name,
         "instance_id": instance.id,
         "fleet": instance.fleet,
-        "image": instance.image,
-        "digest": instance.digest,
+        "image": image.name,
+        "digest": image.digest,
         "script": _text(script),
         "args": [_text(item) for item in spec.args],
         "data": _text(spec.data.expanduser().resolve()) if spec.data else None,

@@ -21,6 +21,7 @@ from launchbay.fields import FLAG, INTEGER, MAPPING, NUMBER, TEXT, Kind, check_f
 from launchbay.files import read_json, sha256_file, write_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
+from launchbay.onboard.process import process_alive
 
 __all__ = [
     "Artifact",
@@ -110,29 +111,6 @@ class Run:
             "log": self.log,
             "work": self.work,
         }
-
-
-def process_alive(process: Mapping[str, Any] | None) -> bool:
-    """Say whether the recorded process (pid, start time, boot id) still runs; a reused pid is not taken for it."""
-    if process is None:
-        return False
-    try:
-        text = Path(f"/proc/{process['pid']}/stat").read_text(encoding="utf-8", errors="replace")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between opening and reading
-        return False if os.path.isdir("/proc/self") else _signalable(int(process["pid"]))
-    fields = text.rpartition(")")[2].split()
-    return fields[0] not in "ZX" and fields[19] == str(process["start"]) and boot == process["boot"]
-
-
-def _signalable(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def write_run(folder: Path, record: Mapping[str, Any]) -> None:

@@ -42,7 +42,7 @@ class FakeProvider:
             if number == self.fail_at:
                 raise UserError(f"no capacity for {spec.name}", hint="another zone")
             root = Path("/nowhere") / spec.id
-            instance = made_from(spec, provider=self.name, layer="fake", created_at=self.clock.now(), root=root)
+            instance = made_from(spec, provider=self.name, created_at=self.clock.now(), root=root)
             self.instances[spec.id] = instance
             made(instance)
 

@@ -24,10 +24,16 @@ _PATIENCE_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalTransport:
-    """Runs commands with the instance's variables, in its working folder."""
+    """Runs commands with the instance's variables, in its working folder.
+
+    Where the instance sees files that we do not (its own mounts), `door` are the words that take a command inside, and
+    `view` is where its root is seen from here.
+    """
 
     environment: Mapping[str, str]
     folder: str
+    door: Sequence[str] = ()
+    view: str = ""
 
     def run(self, argv: Sequence[str], *, data: bytes = b"", timeout: float | None = None) -> Completed:
         """Run a command to its end."""
@@ -45,7 +51,7 @@ class LocalTransport:
         except subprocess.TimeoutExpired as error:
             raise UserError(f"{argv[0]} gave no answer within {timeout:.0f} s", where=self.folder) from error
         except OSError as error:
-            raise self._explain(error, argv[0], command[0]) from error
+            raise self._explain(error, argv[0], command) from error
         return Completed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
     def attach(self, argv: Sequence[str]) -> int:
@@ -55,7 +61,7 @@ class LocalTransport:
             try:
                 process = subprocess.Popen(command, env=dict(self.environment), cwd=self.folder)
             except OSError as error:
-                raise self._explain(error, argv[0], command[0]) from error
+                raise self._explain(error, argv[0], command) from error
             with process:
                 code = process.wait()
         return 128 - code if code < 0 else code
@@ -75,7 +81,7 @@ class LocalTransport:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise self._explain(error, argv[0], command[0]) from error
+                raise self._explain(error, argv[0], command) from error
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -103,9 +109,9 @@ class LocalTransport:
         """Do nothing: there is no connection."""
 
     def _resolve(self, argv: Sequence[str]) -> list[str]:
-        """Find the program on the instance's PATH or from its working folder, not on ours."""
+        """Find the program on the instance's PATH or from its working folder, not on ours; say how to start it."""
         wanted = os.path.join(self.folder, argv[0]) if os.sep in argv[0] else argv[0]
-        program = shutil.which(wanted, path=self.environment.get("PATH", os.defpath))
+        program = self._find(wanted)
         own = os.path.join(self.environment.get("VIRTUAL_ENV", ""), "bin")
         if program is None:
             self._check_folder()
@@ -117,7 +123,16 @@ class LocalTransport:
         if re.fullmatch(r"python[0-9.]*", argv[0]) and own != "bin" and os.path.dirname(program) != own:
             # the machine's own Python would answer in its place, with other packages, and nobody would notice
             raise self._lost(argv[0], own)
-        return [program, *argv[1:]]
+        return [*self.door, program, *argv[1:]]
+
+    def _find(self, wanted: str) -> str | None:
+        """Look a program up as the instance sees it."""
+        path = self.environment.get("PATH", os.defpath)
+        if self.view:
+            path = os.pathsep.join(self.view + folder for folder in path.split(os.pathsep) if os.path.isabs(folder))
+            wanted = self.view + wanted if os.path.isabs(wanted) else wanted
+        program = shutil.which(wanted, path=path)
+        return program.removeprefix(self.view) if program else None
 
     def _lost(self, program: str, own: str) -> NotFound:
         what = f"the instance's own {os.path.basename(program)} is gone"
@@ -127,10 +142,15 @@ class LocalTransport:
         if not os.path.isdir(self.folder):
             hint = f"mkdir {self.folder}; or terminate the instance, launch it again"
             raise NotFound("the instance's working folder is gone", where=self.folder, hint=hint)
+        if self.view and not os.path.isdir(self.view):
+            raise UserError("what holds the instance's mounts has just ended", hint="the same command again")
 
-    def _explain(self, error: OSError, name: str, program: str) -> UserError:
+    def _explain(self, error: OSError, name: str, command: Sequence[str]) -> UserError:
         """Say why a program that is there could not be started."""
         self._check_folder()
+        program = command[len(self.door)]
+        if self.door and error.errno == errno.ENOENT:
+            return UserError(f"{self.door[0]} is not on this machine, and no command gets inside without it")
         if error.errno == errno.ENOEXEC:
             what = "it is no program of this machine, and no script that names its interpreter in a first line #!"
             return UserError(f"{name} cannot be executed: {what}", where=program)
@@ -151,7 +171,8 @@ class LocalTransport:
                 hint="a path there starts in its working folder, or with ~/ in its home",
             )
         self._check_folder()
-        return place + "/" * path.endswith("/")
+        view = self.view if f"{place}/".startswith(f"{layer}/") else ""
+        return view + place + "/" * path.endswith("/")
 
     def _copy(self, source: str, target: str) -> None:
         try:
@@ -179,6 +200,7 @@ class LocalTransport:
         name = self.environment.get("LAUNCHBAY_INSTANCE_NAME")
         if not name:
             return text
+        text = text.replace(f"{self.view}/", "/") if self.view else text
         return text.replace(f"{self.folder}/", f"{name}:").replace(f"{self.environment['HOME']}/", f"{name}:~/")
 
 
