@@ -205,6 +205,7 @@ def test_an_answer_of_somebody_else_is_not_taken_for_its_own(bay: Bay, instance:
     """Whoever takes the port while it starts would be given the token by the person's browser."""
     service = reserve(bay, "notebook", instance)
     squatter = socket.socket()
+    squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     looks: list[int] = []
 
     def squat() -> None:
