@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.project import doctor, init
-    from launchbay.api.runs import explain, list_runs, logs, train
+    from launchbay.api.runs import explain, list_runs, logs, propose_image, train
     from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
     from launchbay.api.wish import complete_launch, complete_training
     from launchbay.experiment import demo
@@ -57,7 +57,7 @@ _NAMES = {
         "update",
         "verify",
     ),
-    "launchbay.api.runs": ("explain", "list_runs", "logs", "train"),
+    "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "train"),
     "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
@@ -97,6 +97,7 @@ __all__ = [
     "open_bay",
     "open_in_browser",
     "predict",
+    "propose_image",
     "ps",
     "reboot",
     "remove_image",

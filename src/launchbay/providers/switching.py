@@ -36,8 +36,12 @@ def stage(instance: Instance, image: Image, layer: Layer, home: Home) -> None:
     draft = home.tmp / f"new-next-{instance.id}"
     remove_tree(draft)
     draft.mkdir(parents=True)
-    layer.create(draft, image)
-    write_atomic(draft / "digest", image.digest.encode())
+    try:
+        layer.create(draft, image)
+        write_atomic(draft / "digest", image.digest.encode())
+    except BaseException:
+        remove_tree(draft)
+        raise
     discard(place, home.trash)  # of an update that meant another image
     draft.rename(place)
 
