@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.project import doctor, init
     from launchbay.api.runs import explain, list_runs, logs, propose_image, resume, train
+    from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
     from launchbay.api.wish import complete_launch, complete_resumption, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
@@ -65,6 +66,7 @@ _NAMES = {
         "verify",
     ),
     "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "resume", "train"),
+    "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
@@ -78,6 +80,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [
     "Bay",
     "__version__",
+    "board",
     "build_image",
     "complete_launch",
     "complete_resumption",
@@ -87,6 +90,8 @@ __all__ = [
     "demo",
     "doctor",
     "draw_curves",
+    "end_board",
+    "end_notebook",
     "errors",
     "evaluate",
     "execute",
@@ -99,7 +104,9 @@ __all__ = [
     "list_images",
     "list_runs",
     "logs",
+    "notebook",
     "open_bay",
+    "open_in_browser",
     "predict",
     "propose_image",
     "ps",

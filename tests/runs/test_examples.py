@@ -70,7 +70,7 @@ ALL = [
     Example(
         folder="gluon",
         image="mxnet",
-        model="model-symbol.json",
+        model="model-0000.params",
         format="mxnet",
         args=["--epochs", "100"],
         made=["model-0000.params"],
