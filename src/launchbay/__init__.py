@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         terminate_plan,
         verify,
     )
-    from launchbay.api.images import build_image, list_images, remove_image, show_image, verify_built
+    from launchbay.api.images import bake, build_image, list_images, remove_image, show_image, verify_built
     from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.project import doctor, init
@@ -41,7 +41,7 @@ _NAMES = {
     "launchbay.lifecycle.bay": ("Bay", "open_bay"),
     "launchbay.jsonable": ("to_json",),
     "launchbay.api.listing": ("ps",),
-    "launchbay.api.images": ("build_image", "list_images", "remove_image", "show_image", "verify_built"),
+    "launchbay.api.images": ("bake", "build_image", "list_images", "remove_image", "show_image", "verify_built"),
     "launchbay.api.fleet": (
         "copy",
         "execute",
@@ -68,6 +68,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [
     "Bay",
     "__version__",
+    "bake",
     "build_image",
     "complete_launch",
     "complete_training",

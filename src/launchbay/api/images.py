@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from launchbay.images.image import Image
 from launchbay.images.recipe import find_recipe
 from launchbay.jsonable import to_json
+from launchbay.lifecycle.bake import Baked, bake_instance
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.build import ensure_image
 from launchbay.lifecycle.images import ImageCheck, ImageRow, find_any, image_rows, remove_image, verify_built
 
-__all__ = ["ImageCheck", "ImageRow", "build_image", "list_images", "remove_image", "show_image", "verify_built"]
+__all__ = [
+    "Baked",
+    "ImageCheck",
+    "ImageRow",
+    "bake",
+    "build_image",
+    "list_images",
+    "remove_image",
+    "show_image",
+    "verify_built",
+]
 
 
 def list_images(bay: Bay, query: str = "") -> Sequence[ImageRow]:
@@ -23,6 +35,17 @@ def list_images(bay: Bay, query: str = "") -> Sequence[ImageRow]:
 def build_image(bay: Bay, reference: str) -> Image:
     """Build the image of a recipe's name, a recipe file or a requirements file, if it is not there."""
     return ensure_image(bay, reference)[0]
+
+
+def bake(
+    bay: Bay, instance: str, *, name: str | None = None, env: str | None = None, output: str | Path | None = None
+) -> Baked:
+    """Make a recipe, its lock and an image of what was built up in an instance, and prove them the same.
+
+    They are called `name` (default: INSTANCE-baked) and written to the folder `output` (default: here); `env` names the
+    environment where an instance has several.
+    """
+    return bake_instance(bay, instance, image_name=name, env=env, output=None if output is None else Path(output))
 
 
 def show_image(bay: Bay, reference: str) -> Mapping[str, Any]:

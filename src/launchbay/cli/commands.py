@@ -160,6 +160,13 @@ def _image_verify(context: _Context) -> int:
     return 0 if check.ok else 1
 
 
+def _image_bake(context: _Context) -> int:
+    given = context.arguments
+    baked = launchbay.bake(context.bay, given.instance, name=given.name, env=given.env, output=given.output)
+    context.show(baked, lambda: render.baked_text(baked))
+    return 0 if baked.same else 1
+
+
 def _image_remove(context: _Context) -> int:
     context.agree(f"Removing the image {context.arguments.image}")
     image = launchbay.remove_image(context.bay, context.arguments.image)
@@ -383,6 +390,7 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "image build": _image_build,
     "image show": _image_show,
     "image verify": _image_verify,
+    "image bake": _image_bake,
     "image remove": _image_remove,
     "launch": _launch,
     "ps": _ps,

@@ -22,6 +22,7 @@ getting started
 images
   images [QUERY]          built images, and recipes that could be built
   image build NAME        build one; `image show`, `image verify`, `image remove`
+  image bake INSTANCE     a recipe and an image of what you built up in one
 
 instances
   launch IMAGE -n N       launch N identical instances, all or none
@@ -201,8 +202,8 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
     images.add_argument(
         "query", nargs="*", metavar="QUERY", help="words that name, description or packages must contain"
     )
-    image = _verb(verbs, "image", "Build, show, verify or remove an image.", "bay image build tensorflow")
-    actions = image.add_subparsers(dest="action", required=True, metavar="build|show|verify|remove")
+    image = _verb(verbs, "image", "Build, bake, show, verify or remove an image.", "bay image build tensorflow")
+    actions = image.add_subparsers(dest="action", required=True, metavar="build|bake|show|verify|remove")
     for name, says in (
         (
             "build",
@@ -219,6 +220,19 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
         action.add_argument(
             "image", metavar="IMAGE", help="a name from `bay images`, a file, or a digest (8 letters or more)"
         )
+
+    bake = _verb(
+        actions,
+        "bake",
+        "Make a recipe, its lock and an image of what was built up in an instance: packages pinned as they are, other "
+        "files of its environment beside them. Then compare the image with the instance; exit code 1 if it is not the "
+        "same. Home and work folder are not taken.",
+        "bay image bake exp-1 --name course\nbay launch ./course.yaml -n 20",
+    )
+    bake.add_argument("instance", metavar="INSTANCE", help="an instance; a fleet of one answers to its fleet name")
+    bake.add_argument("--name", metavar="NAME", help="what recipe and image are called (default: INSTANCE-baked)")
+    _add_env(bake)
+    bake.add_argument("-o", "--output", metavar="DIR", help="where the recipe is written (default: here)")
 
 
 def _add_env(verb: _Parser) -> None:

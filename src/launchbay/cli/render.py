@@ -9,7 +9,7 @@ from launchbay.cli.table import table
 from launchbay.units import count_of, format_bytes, format_duration, format_number
 
 if TYPE_CHECKING:
-    from launchbay.api.images import ImageCheck, ImageRow
+    from launchbay.api.images import Baked, ImageCheck, ImageRow
     from launchbay.api.listing import Row
     from launchbay.api.project import Check
     from launchbay.lifecycle.end import Ended
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from launchbay.store.records import Run
 
 __all__ = [
+    "baked_text",
     "checks_text",
     "clock_text",
     "ended_text",
@@ -97,6 +98,45 @@ def image_check_text(check: ImageCheck) -> str:
     return "\n".join(
         [f"{check.name} {check.digest[:12]}: {count_of(len(check.problems), 'problem')}", *_few(check.problems)]
     )
+
+
+def baked_text(baked: Baked) -> str:
+    """Say what was baked of an instance, and whether the image is the same."""
+    image, count = baked.image, count_of(baked.packages, "package")
+    proof = f"the same as {baked.instance}: {count}, {count_of(baked.compared, 'file')} compared"
+    if not baked.same:
+        proof = f"NOT the same as {baked.instance}"
+    added = [f"{name} {version}" + _instead(baked.replaced.get(name)) for name, version in sorted(baked.added.items())]
+    as_files = [f"{name} {version} (not from an index)" for name, version in baked.as_files.items()]
+    groups = {
+        "added": added,
+        "removed": [f"{name} {version}" for name, version in baked.removed.items()],
+        "as files": as_files,
+        "files": baked.files,
+        "system": baked.system,
+        "left": [f"{path} {why}" for path, why in baked.left.items()],
+        "differs": baked.differences,
+    }
+    lines = [
+        f"{baked.name}: {proof}",
+        f"  image     {image.name} {image.digest[:12]}" + (f", extends {baked.extends}" if baked.extends else ""),
+        f"  recipe    {baked.recipe}",
+        f"  lock      {baked.lock}",
+    ]
+    for name, items in groups.items():
+        shown = _few(items, 10)
+        lines += [f"  {name if index == 0 else '':9} {item.strip()}" for index, item in enumerate(shown)]
+    return "\n".join(
+        [
+            *lines,
+            f"  not taken {baked.instance}'s home and work folder (`bay cp` copies them)",
+            f"  next      bay launch {baked.recipe}",
+        ]
+    )
+
+
+def _instead(version: str | None) -> str:
+    return f" (instead of {version})" if version else ""
 
 
 def clock_text(clock: Mapping[str, float | None]) -> str:

@@ -49,6 +49,7 @@ class Image:
     description: str = ""
     support_ends: str | None = None
     retired: str = ""
+    system: Sequence[str] = ()
     members: tuple[Image, ...] = ()
 
     @property
@@ -165,6 +166,7 @@ _RECORD = {
     "first_import_s": nullable(NUMBER),
     **dict.fromkeys(("description", "retired"), dataclasses.replace(TEXT, may_lack=True)),
     "support_ends": optional(TEXT),
+    "system": dataclasses.replace(list_of(TEXT), may_lack=True),
 }
 
 

@@ -177,6 +177,7 @@ class _Building:
         with self._step("install", "install") as result:
             downloaded = build.install_packages(stage, uv=Uv(find_uv()), reporter=self.bay.reporter)
             result["downloaded_bytes"] = downloaded
+            build.carry_files(stage, self.recipe.files)
         with self._step("compile", "compile"):
             build.compile_bytecode(stage)
         with self._step("verify", "verify") as result:
@@ -244,6 +245,7 @@ class _Building:
             first_import_s=None,
             description=self.recipe.description,
             retired=self.recipe.retired,
+            system=self.recipe.system,
         )
 
 
