@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from launchbay.cli.main import main
 from launchbay.errors import BuildError, Conflict, NotFound, UsageError
 from launchbay.images.image import Image, find_image
 from launchbay.images.lock import parse_lock
@@ -61,7 +65,7 @@ class Site:
 
 
 @pytest.fixture
-def site(index: Index, bay: Bay, recipe: Recipe, tmp_path: Path) -> Iterator[Site]:
+def site(index: Index, bay: Bay, tmp_path: Path) -> Iterator[Site]:
     assert index.url
     (tmp_path / "out").mkdir()
     site = Site(bay, tmp_path / "out")
@@ -269,7 +273,7 @@ def test_a_recipe_that_was_edited_since_is_somebodys_own(site: Site, recipe: Rec
     site.write(f"{PACKAGES}/mine.py", "x = 1\n")
     baked = site.bake()
     baked.recipe.write_text(baked.recipe.read_text() + "# my own\n")
-    with pytest.raises(Conflict, match="exp-1-baked.yaml is there already"):
+    with pytest.raises(Conflict, match=r"exp-1-baked\.yaml is there already"):
         site.bake()
 
 
@@ -301,9 +305,9 @@ def test_an_index_that_does_not_answer_leaves_nothing(
 def test_a_package_installed_in_place_is_refused(site: Site, recipe: Recipe) -> None:
     site.launch(recipe("alpha"))
     info = f"{PACKAGES}/local-1.0.dist-info"
-    site.write(f"{info}/RECORD", f"local-1.0.dist-info/RECORD,,\n")
+    site.write(f"{info}/RECORD", "local-1.0.dist-info/RECORD,,\n")
     site.write(f"{info}/direct_url.json", '{"url": "file:///home/me/local", "dir_info": {"editable": true}}')
-    with pytest.raises(Conflict, match="local 1.0 is installed in place from file:///home/me/local"):
+    with pytest.raises(Conflict, match=r"local 1\.0 is installed in place from file:///home/me/local"):
         site.bake()
 
 
@@ -312,7 +316,7 @@ def test_a_package_compiled_from_a_folder_is_refused(site: Site, recipe: Recipe)
     info = f"{PACKAGES}/local-1.0.dist-info"
     site.write(f"{info}/WHEEL", "Root-Is-Purelib: false\n")
     site.write(f"{info}/direct_url.json", '{"url": "file:///home/me/local", "dir_info": {}}')
-    with pytest.raises(Conflict, match="local 1.0 was compiled from file:///home/me/local"):
+    with pytest.raises(Conflict, match=r"local 1\.0 was compiled from file:///home/me/local"):
         site.bake()
 
 
@@ -403,11 +407,64 @@ def test_of_several_environments_one_is_chosen(site: Site, recipe: Recipe, tmp_p
     assert "alpha" not in baked.image.packages
 
 
+def test_what_extends_a_built_in_recipe_says_so_and_lists_what_was_added(
+    site: Site, index: Index, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own, files = tmp_path / "package", resources.files
+    (own / "recipes").mkdir(parents=True)
+    (own / "recipes" / "base.yaml").write_text("packages: [alpha]\nsystem: []\nenv: {FLAVOUR: base}\n")
+    monkeypatch.setattr(resources, "files", lambda name: own if name == "launchbay.images" else files(name))
+    site.launch("base")
+    index.add(make_wheel("beta", "1.9"), make_wheel("gamma"))
+    site.uv("install", "gamma")
+    baked = site.bake()
+    assert (baked.same, baked.extends) == (True, "base")
+    assert baked.recipe.read_text().splitlines()[2:] == ["extends: base", "packages:", '  - "gamma==1.0"']
+    assert (baked.image.packages["beta"], dict(baked.image.env)) == ("1.2", {"FLAVOUR": "base"})
+    site.bay.provider.delete([site.instance()])
+    (own / "recipes" / "base.yaml").write_text("packages: [alpha, 'beta>1.5']\n")
+    site.launch(f"{baked.image.digest}")
+    index.add(make_wheel("delta"))
+    site.uv("install", "delta")
+    assert site.bake(image_name="other").extends is None
+
+
+@pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="asks Debian's packages")
+def test_the_system_packages_of_a_recipe_go_along(site: Site, recipe: Recipe) -> None:
+    site.launch(recipe("alpha", more="system: [dpkg]\n"))
+    site.write(f"{PACKAGES}/mine.py", "x = 1\n")
+    baked = site.bake()
+    assert (baked.same, list(baked.system)) == (True, ["dpkg"])
+
+
 def test_a_stopped_instance_can_be_baked(site: Site, recipe: Recipe) -> None:
     site.launch(recipe("alpha"))
     site.write(f"{PACKAGES}/mine.py", "x = 1\n")
     site.bay.provider.stop(site.bay.provider.observe())  # type: ignore[attr-defined]
     assert site.bake().same
+
+
+def test_what_the_terminal_shows(site: Site, index: Index, recipe: Recipe, capfd: pytest.CaptureFixture[str]) -> None:
+    site.launch(recipe("alpha"))
+    index.add(make_wheel("gamma"))
+    site.uv("install", "gamma")
+    site.write(f"{PACKAGES}/mine.py", "x = 1\n")
+    capfd.readouterr()
+    assert main(["image", "bake", "exp", "--name", "mine", "-o", str(site.folder)]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith("mine: the same as exp-1: 5 packages, ")
+    assert "  added     gamma 1.0" in lines
+    assert f"  files     {PACKAGES}/mine.py" in lines
+    assert "  not taken exp-1's home and work folder (`bay cp` copies them)" in lines
+    assert lines[-1] == f"  next      bay launch {site.folder}/mine.yaml"
+    assert main(["image", "bake", "exp", "--name", "mine", "-o", str(site.folder), "--json"]) == 0
+    value = json.loads(capfd.readouterr().out)
+    assert (value["same"], value["added"], value["files"]) == (True, {"gamma": "1.0"}, [f"{PACKAGES}/mine.py"])
+    assert value["recipe"] == str(site.folder / "mine.yaml")
+    assert len(value["image"]["digest"]) == 64
+    (site.instance().root / "env" / "pip.conf").write_text("")
+    assert main(["image", "bake", "exp", "--name", "mine", "-o", str(site.folder)]) == 1
+    assert "  left      pip.conf belongs to the layer itself" in capfd.readouterr().out.splitlines()
 
 
 def test_killed_at_any_step_the_same_command_ends_in_the_same(site: Site, recipe: Recipe, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from launchbay.errors import Conflict
-from launchbay.files import remove_tree, write_atomic
+from launchbay.files import remove_tree
 from launchbay.images.carried import list_carried
 from launchbay.images.lock import Lock, lock_path
 from launchbay.planning.fleet import Instance
@@ -52,8 +52,10 @@ def place(draft: Path, target: Path, lock: Lock, instance: Instance) -> bool:
         remove_tree(files)
         if made.exists():
             os.rename(half, files)
-    write_atomic(locked_at, text)
-    write_atomic(target, draft.read_bytes())
+    for path, data in ((locked_at, text), (target, draft.read_bytes())):
+        half = path.with_name(f".{path.name}.tmp")  # of one name, so that nothing stays of one who was killed
+        half.write_bytes(data)
+        os.replace(half, path)
     return bool(others)
 
 
