@@ -49,7 +49,7 @@ class Image:
     description: str = ""
     support_ends: str | None = None
     retired: str = ""
-    system: Sequence[str] = ()
+    system: tuple[str, ...] = ()
     members: tuple[Image, ...] = ()
 
     @property
@@ -173,4 +173,5 @@ _RECORD = {
 def from_record(record: Mapping[str, Any], folder: Path) -> Image:
     """Make the value from its record; fields of later versions are ignored. Raises StateError when some cannot be used."""
     check_fields(record, _RECORD, where=folder / "record.json")
-    return Image(folder=folder, **{name: record[name] for name in _RECORD if name in record})
+    known = {name: record[name] for name in _RECORD if name in record}
+    return Image(folder=folder, **{**known, "system": tuple(record.get("system") or ())})
