@@ -27,6 +27,7 @@ from tests.images.index import Index, make_wheel
 
 Recipe = Callable[..., str]
 PACKAGES = "lib/python3.11/site-packages"
+LIBSSL = Path("/usr/lib/x86_64-linux-gnu/libssl.so.3")  # it links to a library of another name
 BOTH = pytest.mark.parametrize("layer", ["layer", "overlay"])
 
 
@@ -435,6 +436,19 @@ def test_the_system_packages_of_a_recipe_go_along(site: Site, recipe: Recipe) ->
     site.write(f"{PACKAGES}/mine.py", "x = 1\n")
     baked = site.bake()
     assert (baked.same, list(baked.system)) == (True, ["dpkg"])
+
+
+@pytest.mark.skipif(not LIBSSL.is_file() or shutil.which("dpkg-query") is None, reason="asks Debian's packages")
+@BOTH
+def test_what_a_compiled_package_links_to_is_named(site: Site, index: Index, recipe: Recipe, layer: str) -> None:
+    site.layer = layer
+    site.launch(recipe("alpha"))
+    index.add(make_wheel("gamma", files={"gamma/part.so": LIBSSL.read_bytes(), "gamma/other.so.1": b"no library"}))
+    site.uv("install", "gamma")
+    baked = site.bake()
+    owner = subprocess.run(["dpkg-query", "-S", "*/libcrypto.so.3"], capture_output=True, text=True, check=True).stdout
+    assert list(baked.system) == [owner.split(":")[0]]
+    assert baked.same
 
 
 def test_a_stopped_instance_can_be_baked(site: Site, recipe: Recipe) -> None:

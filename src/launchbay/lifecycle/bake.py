@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,11 +30,13 @@ from launchbay.lifecycle.build import ensure_image
 from launchbay.lifecycle.placing import place, sign
 from launchbay.lifecycle.scratch import scratch
 from launchbay.lifecycle.stock import Stock, stock_of_image, stock_of_instance
+from launchbay.lifecycle.system import find_system_packages
 from launchbay.planning.decide import select_one
 from launchbay.planning.fleet import Instance
 from launchbay.ports import Event
 from launchbay.providers.environment import Environment, find_environment
 from launchbay.spec.names import suggest_name
+from launchbay.transport.base import Transport
 
 __all__ = ["Baked", "bake_instance"]
 
@@ -158,7 +161,11 @@ def _bake(bay: Bay, subject: _Subject, target: Path) -> Baked:
         if not (baking.added or baking.removed or carried != below.files):
             raise _nothing(subject, left)
         extends = _extended(subject, baking)
-        draft.write_text(sign(_recipe(subject, baking, extends, target.stem if carried else ""), instance), "utf-8")
+        linked = _linked_system_packages(bay, subject, baking)
+        draft.write_text(
+            sign(_recipe(subject, baking, extends, linked, files=f"{target.stem}.files" if carried else ""), instance),
+            "utf-8",
+        )
         lock = _lock(bay, draft, subject, baking)
         try:
             if place(draft, target, lock, instance):
@@ -227,12 +234,16 @@ def _copy(bay: Bay, subject: _Subject, path: str, copy: Path) -> None:
     if subject.base.files.get(path) == subject.source.files[path]:
         shutil.copy2(environment.image.environment / path, copy)
     else:
-        transport = connect(bay, replace(instance, state="running"), environment.name)
-        transport.get(str(environment.path / path), str(copy))
+        _connect(bay, subject).get(str(environment.path / path), str(copy))
     copy.chmod(copy.stat().st_mode | stat.S_IWUSR)
     if f"sha256:{sha256_file(copy)}" != subject.source.files[path]:
         what = f"{path} was changed while {instance.name} was being baked"
         raise Conflict(what, hint="the same command again, when nobody works in it")
+
+
+def _connect(bay: Bay, subject: _Subject) -> Transport:
+    """Return the way into the instance, also a stopped one: nothing of it runs but what looks."""
+    return connect(bay, replace(subject.instance, state="running"), subject.environment.name)
 
 
 def _mend(path: Path, root: Path) -> bool:
@@ -259,7 +270,16 @@ def _extended(subject: _Subject, baking: Baking) -> str | None:
     return name if is_lock_of(below, find_recipe(name)) else None
 
 
-def _recipe(subject: _Subject, baking: Baking, extends: str | None, files: str) -> str:
+def _linked_system_packages(bay: Bay, subject: _Subject, baking: Baking) -> Sequence[str]:
+    """Return the packages of the machine that the added packages link to."""
+    environment, rows = subject.environment, subject.source.rows
+    added = [path for path, (package, _) in rows.items() if package in baking.added and path in subject.source.files]
+    libraries = [str(environment.path / path) for path in added if re.search(r"\.so(\.[\d.]+)?\Z", path)]
+    inside = (str(environment.path), str(environment.image.environment))
+    return find_system_packages(_connect(bay, subject), libraries, python=str(environment.python), inside=inside)
+
+
+def _recipe(subject: _Subject, baking: Baking, extends: str | None, linked: Sequence[str], *, files: str) -> str:
     """Write the recipe; where it extends nothing, it names every package."""
     image, below = subject.image, subject.below
     lines = [f"description: {_quote(f'what {subject.instance.name} held, on {image.name}')}"]
@@ -269,10 +289,14 @@ def _recipe(subject: _Subject, baking: Baking, extends: str | None, files: str) 
     else:
         packages = sorted([*packages, *(f"{pin.name}=={pin.version}" for pin in below.pins if pin.name in baking.kept)])
         lines += [f"python: {_quote(below.target.python)}", *_beyond_the_lock(image, below)]
+    known = find_recipe(extends).system if extends else ()
+    system = sorted({*(() if extends else image.system), *linked} - {*known})
     if packages:
         lines += ["packages:", *(f"  - {_quote(line)}" for line in packages)]
     if files:
-        lines.append(f"files: ./{files}.files")
+        lines.append(f"files: ./{files}")
+    if system:
+        lines += ["system:", *(f"  - {_quote(name)}" for name in system)]
     return "\n".join([*lines, ""])
 
 
@@ -284,7 +308,6 @@ def _beyond_the_lock(image: Image, below: Lock) -> list[str]:
         known = {"gpu_capability": recipe.gpu_capability, "gpu_driver": recipe.gpu_driver, "retired": recipe.retired}
     lines = [f"{name}: {_quote(value)}" for name, value in known.items() if value]
     lines += [f"accelerators: [{below.target.accelerator}]"] if below.target.accelerator != "cpu" else []
-    lines += ["system:", *(f"  - {_quote(name)}" for name in image.system)] if image.system else []
     return lines + (["env:", *(f"  {key}: {_quote(value)}" for key, value in below.env)] if below.env else [])
 
 
