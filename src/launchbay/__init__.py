@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         stop,
         terminate,
         terminate_plan,
+        update,
         verify,
     )
     from launchbay.api.images import bake, build_image, list_images, remove_image, show_image, verify_built
@@ -52,6 +53,7 @@ _NAMES = {
         "stop",
         "terminate",
         "terminate_plan",
+        "update",
         "verify",
     ),
     "launchbay.api.runs": ("explain", "list_runs", "logs", "train"),
@@ -102,6 +104,7 @@ __all__ = [
     "testing",
     "to_json",
     "train",
+    "update",
     "verify",
     "verify_built",
 ]

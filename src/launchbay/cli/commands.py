@@ -186,6 +186,12 @@ def _launch(context: _Context) -> int:
     return 0 if launched.identical else 1
 
 
+def _update(context: _Context) -> int:
+    updated = launchbay.update(context.bay, context.arguments.fleet, context.arguments.image)
+    context.show(updated, lambda: render.update_text(updated))
+    return 0
+
+
 def _ps(context: _Context) -> int:
     rows = launchbay.ps(context.bay)
     context.show(rows, lambda: render.ps_text(rows, _width()))
@@ -393,6 +399,7 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "image bake": _image_bake,
     "image remove": _image_remove,
     "launch": _launch,
+    "update": _update,
     "ps": _ps,
     "verify": _verify,
     "exec": _exec,

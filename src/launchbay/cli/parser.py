@@ -28,6 +28,7 @@ instances
   launch IMAGE -n N       launch N identical instances, all or none
   ps                      what there is, and what it costs
   verify FLEET            prove that instances are identical
+  update FLEET IMAGE      another image under standing instances
   exec, shell, cp         work in one
   stop, start, reboot     end what runs in them, keep their files
   terminate               end them for good; runs and models stay
@@ -270,6 +271,15 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
         "bay verify exp",
     )
     verify.add_argument("name", metavar="NAME", help="a fleet or an instance")
+    update = _verb(
+        verbs,
+        "update",
+        "Move a standing fleet to another image, all of it or nothing. Homes, working folders and runs stay; packages that "
+        "people had installed are installed again under the new image's constraints, and those that cannot be are named.",
+        "bay update class multi",
+    )
+    update.add_argument("fleet", metavar="FLEET", help="a fleet")
+    update.add_argument("image", metavar="IMAGE", help="a name from `bay images`, or a recipe or requirements file")
     exec_ = _verb(
         verbs,
         "exec",

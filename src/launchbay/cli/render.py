@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from launchbay.api.project import Check
     from launchbay.lifecycle.end import Ended
     from launchbay.lifecycle.launch import Launch
+    from launchbay.lifecycle.update import Update
     from launchbay.lifecycle.verify import Verification
     from launchbay.models.card import Evaluation, ModelCard, Predictions
     from launchbay.store.fetch import Fetched
@@ -35,6 +36,7 @@ __all__ = [
     "ps_text",
     "run_text",
     "runs_text",
+    "update_text",
     "verification_text",
 ]
 
@@ -141,7 +143,10 @@ def _instead(version: str | None) -> str:
 
 def clock_text(clock: Mapping[str, float | None]) -> str:
     """Say where a launch's time went."""
-    words = {"image": "image built", "plan": "plan", "create": "create", "verify": "verify"}
+    words = {
+        "image": "image built",
+        **{name: name for name in ("plan", "create", "stage", "switch", "replay", "verify")},
+    }
     parts = [
         f"{words[name]} {format_duration(seconds)}"
         for name, seconds in clock.items()
@@ -174,6 +179,33 @@ def launch_text(launch: Launch, *, has_project: bool = False) -> str:
             f"  next    {train}    bay shell {names[0]}    bay terminate {launch.fleet}",
         ]
     )
+
+
+def update_text(updated: Update) -> str:
+    """Say what an update brought, and what people have to install again themselves."""
+    image, names = updated.image, [item.name for item in updated.instances]
+    if not updated.updated:
+        return f"{updated.fleet} stands on {image.name} {image.digest[:12]} already: {_span(names)}; nothing to update."
+    lines = [
+        f"{len(updated.updated)} of {len(names)} moved: {_span(updated.updated)}; homes, working folders and runs stay",
+        f"  image   {image.name} {image.digest[:12]}",
+        f"  proof   {count_of(len(names), 'fingerprint')}, " + _sameness(updated),
+        f"  clock   {clock_text(updated.clock)}",
+    ]
+    for item in updated.replayed:
+        if item.packages:
+            lines.append(f"  {item.instance}: installed again: {', '.join(item.packages)}")
+        lines += [f"  {item.instance}: NOT installed again: {name}: {why}" for name, why in item.left.items()]
+    if updated.kept:
+        lines.append("  files that had been put into an environment were copied into the homes:")
+        lines += [f"    {path}" for path in updated.kept[:20]]
+    return "\n".join(lines)
+
+
+def _sameness(updated: Update) -> str:
+    if any(item.packages for item in updated.replayed):
+        return "identical but for what people had installed"
+    return "identical" if updated.identical else f"NOT identical; `bay verify {updated.fleet}` says what differs"
 
 
 def ps_text(rows: Sequence[Row], width: int | None = None) -> str:

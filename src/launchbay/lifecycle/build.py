@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from launchbay.onboard.prints import list_packages
 from launchbay.ports import Event
 from launchbay.store.journal import Journal, Operation, open_journal
 
-__all__ = ["FRAMEWORKS", "ensure_image", "find_built", "image_lock", "image_lock_path", "resolve_lock"]
+__all__ = ["FRAMEWORKS", "ensure_image", "find_built", "image_lock", "image_lock_path", "images_held", "resolve_lock"]
 
 FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
 """Packages whose first import is what a person waits for; each is the name of its module too."""
@@ -64,10 +64,11 @@ def ensure_image(bay: Bay, reference: str) -> tuple[Image, bool]:
 
 def _ensure_members(bay: Bay, recipe: Recipe) -> tuple[Image, bool]:
     """Make sure of every image of `images`, and write down that they stand side by side."""
-    made = [ensure_image(bay, reference) for reference in recipe.images]
-    members = [(find_recipe(reference).name, image) for reference, (image, _) in zip(recipe.images, made, strict=True)]
-    if nested := next((name for name, image in members if image.members), None):
+    parts = [find_recipe(reference) for reference in recipe.images]  # all, before minutes go by with the first
+    if nested := next((part.name for part in parts if part.images), None):
         raise UsageError(f"images cannot hold {nested!r}, which is several itself", where=str(recipe.origin or ""))
+    made = [_ensure_built(bay, part) for part in parts]
+    members = [(part.name, image) for part, (image, _) in zip(parts, made, strict=True)]
     digest = compose_digest([(name, image.digest) for name, image in members])
     folder = image_folder(bay.home, digest)
     is_new = not (folder / "record.json").exists()
@@ -119,6 +120,15 @@ def _find_whole(bay: Bay, lock: Lock) -> Image | None:
 def image_lock_path(home: Home, digest: str) -> Path:
     """Return the lock that builders and removers of an image hold alone, and launches on it together."""
     return home.lock(f"image-{digest[:32]}")
+
+
+@contextmanager
+def images_held(bay: Bay, image: Image) -> Iterator[None]:
+    """Let nobody remove an image, or one of several side by side, while instances are made on it."""
+    with ExitStack() as stack:
+        for digest in sorted({image.digest, *(part.digest for part in image.parts)}):
+            stack.enter_context(locked(image_lock_path(bay.home, digest), shared=True))
+        yield
 
 
 @contextmanager

@@ -90,7 +90,9 @@ def _journal(bay: Bay) -> Iterator[Check]:
         with open_journal(bay.home.journal, bay.clock, notes.append) as journal:
             yield from (Check(name="journal", state="warning", found=note) for note in notes)
             cut_off = [
-                f"{item.verb} {item.subject}" for verb in ("launch", "terminate") for item in journal.unfinished(verb)
+                f"{item.verb} {item.subject}"
+                for verb in ("launch", "terminate", "update")
+                for item in journal.unfinished(verb)
             ]
             yield Check(
                 name="journal",
