@@ -13,8 +13,8 @@ from launchbay.transport.base import Transport
 __all__ = ["find_system_packages"]
 
 _RESOLVED = re.compile(rb"=> (/\S+) \(0x")
-_EVERYWHERE = {"libc6", "libgcc-s1", "libstdc++6"}
-"""What everything compiled needs, and every Debian has."""
+_EVERYWHERE = {"libc6", "libgcc-s1", "libstdc++6", "zlib1g"}
+"""What every Debian has: dpkg itself needs them, or almost everything that is compiled."""
 _AT_ONCE = 200
 
 
@@ -30,6 +30,7 @@ def find_system_packages(
         return ()
     needed = _link_to(transport, libraries) - _link_to(transport, [python])
     outside = {path for path in needed if not any(path.startswith(f"{folder}/") for folder in inside)}
+    outside -= _link_to(transport, sorted(outside))  # what those need comes with them
     return sorted({name for path in outside if (name := _owner(path))} - _EVERYWHERE)
 
 
