@@ -259,6 +259,37 @@ def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lo
     )
 
 
+def _demanded_hashes(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for line in recipe.inputs():
+        if hashes := _HASH.findall(line):
+            found.setdefault(_normal(re.split(r"[\s\[(<>=!~;@]", line, maxsplit=1)[0]), set()).update(hashes)
+    return {name: tuple(sorted(hashes)) for name, hashes in found.items()}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _by_name(pin: Pin) -> str:
+    return pin.name
+
+
+def _hash_inputs(recipe: Recipe, target: Target) -> str:
+    lines = "\n".join([target.slug, *recipe.inputs(), *(f"{key}={value}" for key, value in recipe.env)])
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _parse_pin(line: str) -> Pin:
+    match = _PIN.match(line.strip())
+    if match is None:
+        raise BuildError(
+            f"a lock can hold only packages of an index, pinned with sha256; got {line.strip()[:80]!r}",
+            hint="publish it to your index, or install it in the instance with pip",
+        )
+    return Pin(_normal(match["name"]), match["version"], tuple(sorted(_HASH.findall(match["hashes"]))))
+
+
 def lock_as_installed(recipe: Recipe, base: Lock, *, kept: Collection[str], added: Mapping[str, str], uv: Uv) -> Lock:
     """Return a lock of packages that are installed: those kept as `base` pins them, the added ones as the index has them.
 
@@ -291,34 +322,3 @@ def lock_path(origin: Path, target: Target) -> Path:
 
 def _files(recipe: Recipe) -> tuple[tuple[str, str], ...]:
     return list_carried(recipe.files) if recipe.files else ()
-
-
-def _demanded_hashes(recipe: Recipe) -> dict[str, tuple[str, ...]]:
-    found: dict[str, set[str]] = {}
-    for line in recipe.inputs():
-        if hashes := _HASH.findall(line):
-            found.setdefault(_normal(re.split(r"[\s\[(<>=!~;@]", line, maxsplit=1)[0]), set()).update(hashes)
-    return {name: tuple(sorted(hashes)) for name, hashes in found.items()}
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _by_name(pin: Pin) -> str:
-    return pin.name
-
-
-def _hash_inputs(recipe: Recipe, target: Target) -> str:
-    lines = "\n".join([target.slug, *recipe.inputs(), *(f"{key}={value}" for key, value in recipe.env)])
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _parse_pin(line: str) -> Pin:
-    match = _PIN.match(line.strip())
-    if match is None:
-        raise BuildError(
-            f"a lock can hold only packages of an index, pinned with sha256; got {line.strip()[:80]!r}",
-            hint="publish it to your index, or install it in the instance with pip",
-        )
-    return Pin(_normal(match["name"]), match["version"], tuple(sorted(_HASH.findall(match["hashes"]))))

@@ -169,6 +169,8 @@ def _member(reference: str, folder: Path) -> str:
 def _check(recipe: Recipe, document: Document) -> None:
     if recipe.images:
         _check_members(recipe, document)
+    if recipe.files and not recipe.files.is_dir():
+        raise UsageError(f"there is no folder {recipe.files}", where=document.where("files"))
     if not _PYTHON.match(recipe.python):
         raise UsageError(
             f'python must be a minor version such as "3.11", got {recipe.python!r}', where=document.where("python")
@@ -176,8 +178,6 @@ def _check(recipe: Recipe, document: Document) -> None:
     for path in recipe.requirements:
         if not path.is_file():
             raise UsageError(f"there is no requirements file {path}", where=document.where("requirements"))
-    if recipe.files and not recipe.files.is_dir():
-        raise UsageError(f"there is no folder {recipe.files}", where=document.where("files"))
     if recipe.accelerators != ("cpu",):
         raise UsageError(
             f"accelerators must be [cpu] in this version, got {list(recipe.accelerators)}",
