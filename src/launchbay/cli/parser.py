@@ -205,6 +205,7 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
     )
     image = _verb(verbs, "image", "Build, bake, show, verify or remove an image.", "bay image build tensorflow")
     actions = image.add_subparsers(dest="action", required=True, metavar="build|bake|show|verify|remove")
+    _add_bake(actions)
     for name, says in (
         (
             "build",
@@ -222,6 +223,14 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
             "image", metavar="IMAGE", help="a name from `bay images`, a file, or a digest (8 letters or more)"
         )
 
+
+def _add_env(verb: _Parser) -> None:
+    verb.add_argument(
+        "--env", metavar="NAME", help="which environment, where an instance has several (default: the first)"
+    )
+
+
+def _add_bake(actions: _Verbs[_Parser]) -> None:
     bake = _verb(
         actions,
         "bake",
@@ -234,12 +243,6 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
     bake.add_argument("--name", metavar="NAME", help="what recipe and image are called (default: INSTANCE-baked)")
     _add_env(bake)
     bake.add_argument("-o", "--output", metavar="DIR", help="where the recipe is written (default: here)")
-
-
-def _add_env(verb: _Parser) -> None:
-    verb.add_argument(
-        "--env", metavar="NAME", help="which environment, where an instance has several (default: the first)"
-    )
 
 
 def _add_instances(verbs: _Verbs[_Parser]) -> None:
