@@ -91,17 +91,6 @@ def image_text(shown: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def image_check_text(check: ImageCheck) -> str:
-    """Say how an image's hashing came out."""
-    if check.ok:
-        return (
-            f"{check.name} {check.digest[:12]}: {check.files} files are what their packages say, and nothing was added."
-        )
-    return "\n".join(
-        [f"{check.name} {check.digest[:12]}: {count_of(len(check.problems), 'problem')}", *_few(check.problems)]
-    )
-
-
 def baked_text(baked: Baked) -> str:
     """Say what was baked of an instance, and whether the image is the same."""
     image, count = baked.image, count_of(baked.packages, "package")
@@ -137,8 +126,15 @@ def baked_text(baked: Baked) -> str:
     )
 
 
-def _instead(version: str | None) -> str:
-    return f" (instead of {version})" if version else ""
+def image_check_text(check: ImageCheck) -> str:
+    """Say how an image's hashing came out."""
+    if check.ok:
+        return (
+            f"{check.name} {check.digest[:12]}: {check.files} files are what their packages say, and nothing was added."
+        )
+    return "\n".join(
+        [f"{check.name} {check.digest[:12]}: {count_of(len(check.problems), 'problem')}", *_few(check.problems)]
+    )
 
 
 def clock_text(clock: Mapping[str, float | None]) -> str:
@@ -428,6 +424,10 @@ def _shape(shape: Any) -> str:
     if shape is None:
         return "unknown"
     return "(" + ", ".join("None" if size is None else str(size) for size in shape) + ")"
+
+
+def _instead(version: str | None) -> str:
+    return f" (instead of {version})" if version else ""
 
 
 def _few(items: Sequence[str], most: int = 20) -> list[str]:
