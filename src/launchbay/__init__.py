@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.project import doctor, init
-    from launchbay.api.runs import explain, list_runs, logs, train
+    from launchbay.api.runs import explain, list_runs, logs, propose_image, train
     from launchbay.api.wish import complete_launch, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
@@ -56,7 +56,7 @@ _NAMES = {
         "update",
         "verify",
     ),
-    "launchbay.api.runs": ("explain", "list_runs", "logs", "train"),
+    "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "train"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
@@ -91,6 +91,7 @@ __all__ = [
     "logs",
     "open_bay",
     "predict",
+    "propose_image",
     "ps",
     "reboot",
     "remove_image",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-import tests.cli.test_render
 from launchbay.api.listing import Row
 from launchbay.cli import render
 from launchbay.images.image import Image
-from launchbay.lifecycle.bake import Baked
 from launchbay.lifecycle.doctor import Check
 from launchbay.lifecycle.end import Ended
 from launchbay.lifecycle.identity import Difference
@@ -22,6 +19,7 @@ from launchbay.lifecycle.launch import Launch
 from launchbay.lifecycle.verify import Verification
 from launchbay.models.card import Evaluation, Finding, Layer, ModelCard, Optimizer, Predictions
 from launchbay.planning.fleet import Instance
+from launchbay.runs.propose import Choice, Proposal
 from launchbay.store.fetch import Fetched
 from launchbay.store.records import Artifact, Run
 
@@ -114,8 +112,8 @@ def instance(number: int) -> Instance:
 
 def test_every_text_is_tried_here() -> None:
     """A new function of `render` must come with a test of its own."""
-    tree = ast.parse(inspect.getsource(tests.cli.test_render))
-    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in Path(__file__).parent.glob("test_render*.py")]
+    used = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert set(render.__all__) <= used
 
 
@@ -405,46 +403,6 @@ def test_a_model() -> None:
     ]
 
 
-def test_what_was_baked() -> None:
-    baked = Baked(
-        name="mine",
-        instance="exp-1",
-        extends="tensorflow",
-        image=replace(IMAGE, name="mine"),
-        recipe=Path("/here/mine.yaml"),
-        lock=Path("/here/mine.lock"),
-        added={"seaborn": "0.13.2", "numpy": "2.4.7"},
-        replaced={"numpy": "2.4.6"},
-        removed={"keras": "3.15.0"},
-        as_files={"local": "1.0"},
-        files=["lib/a.py", "lib/b.py"],
-        system=["libgl1"],
-        left={},
-        differences=[],
-        same=True,
-        packages=1,
-        compared=2,
-    )
-    assert render.baked_text(baked).splitlines() == [
-        "mine: the same as exp-1: 1 package, 2 files compared",
-        "  image     mine 0123456789ab, extends tensorflow",
-        "  recipe    /here/mine.yaml",
-        "  lock      /here/mine.lock",
-        "  added     numpy 2.4.7 (instead of 2.4.6)",
-        "            seaborn 0.13.2",
-        "  removed   keras 3.15.0",
-        "  as files  local 1.0 (not from an index)",
-        "  files     lib/a.py",
-        "            lib/b.py",
-        "  system    libgl1",
-        "  not taken exp-1's home and work folder (`bay cp` copies them)",
-        "  next      bay launch /here/mine.yaml",
-    ]
-    lines = render.baked_text(replace(baked, same=False, left={"x": "is no file"}, differences=["y"])).splitlines()
-    assert lines[0] == "mine: NOT the same as exp-1"
-    assert lines[-4:-2] == ["  left      x is no file", "  differs   y"]
-
-
 def test_an_evaluation() -> None:
     result = Evaluation(rows=200, loss=None, mse=0.25, rmse=0.5, mae=0.4, r2=None, notes=("all targets are equal",))
     assert render.evaluation_text(result).splitlines() == [
@@ -488,3 +446,19 @@ def test_checks() -> None:
     text = render.checks_text(checks)
     assert [line.split()[0] for line in text.splitlines()] == ["ok", "warn", "->", "BROKEN", "->"]
     assert "-> chmod u+w" in text
+
+
+def test_a_proposal() -> None:
+    fits = Choice(image="pytorch", built=False, retired="", missing=(), problems=(), unneeded=())
+    proposal = Proposal(
+        script=Path("train.py"),
+        image="pytorch",
+        name="train",
+        why="train.py imports torch",
+        choices=(fits, replace(fits, image="keras", built=True), replace(fits, image="jax", missing=("torch",))),
+    )
+    assert render.proposal_text(proposal) == (
+        "train.py imports torch: image pytorch (not built yet)\n  keras would do as well"
+    )
+    old = replace(proposal, choices=(replace(fits, built=True, retired="it gets no fixes"),))
+    assert render.proposal_text(old) == "train.py imports torch: image pytorch (built; it gets no fixes)"

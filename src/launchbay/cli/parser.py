@@ -150,7 +150,11 @@ def _add_common(parser: argparse._ActionsContainer, *, defaults: bool) -> None:
         help="where instances are: local, ec2 or twin (default: local)",
     )
     parser.add_argument(
-        "-y", "--yes", action="store_true", default=false, help="do not ask before something is removed"
+        "-y",
+        "--yes",
+        action="store_true",
+        default=false,
+        help="do not ask before something is removed, or launched for a script",
     )
 
 
@@ -335,14 +339,19 @@ def _add_runs(verbs: _Verbs[_Parser]) -> None:
         verbs,
         "train",
         "Run a script as it is in an instance. Its folder is copied into the run, --data appears there as data/; "
-        "what it prints is shown and kept, and it goes on if this terminal closes. Ctrl-C asks whether to stop it.",
-        "bay train exp-1 train.py --data data -- --epochs 500",
+        "what it prints is shown and kept, and it goes on if this terminal closes. Ctrl-C asks whether to stop it. "
+        "What is certain to fail there is said before, and not started. With no instance standing, the script's imports "
+        "propose an image, and with your consent one is launched.",
+        "bay train exp-1 train.py --data data -- --epochs 500\nbay train train.py        # proposes an image first",
     )
     train.add_argument("names", nargs="*", metavar="INSTANCE SCRIPT", help="default: what bay.yaml says")
     train.add_argument("--data", metavar="DIR", help="the folder that the script finds as data/")
     _add_env(train)
     train.add_argument("--timeout", metavar="TIME", help="stop it after that long (90s, 15m, 8h)")
     train.add_argument("--detach", action="store_true", help="return once it runs; `bay logs -f` follows it")
+    train.add_argument(
+        "--force", action="store_true", help="run it also where reading it shows that it is certain to fail"
+    )
     train.set_defaults(args=None)
     _verb(verbs, "runs", "List all runs, those of terminated instances too.", "bay runs --json")
     logs = _verb(verbs, "logs", "Show what a run printed.", "bay logs latest -f")

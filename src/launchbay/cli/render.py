@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from launchbay.lifecycle.update import Update
     from launchbay.lifecycle.verify import Verification
     from launchbay.models.card import Evaluation, ModelCard, Predictions
+    from launchbay.runs.propose import Proposal
     from launchbay.store.fetch import Fetched
     from launchbay.store.records import Run
 
@@ -33,6 +34,7 @@ __all__ = [
     "launch_text",
     "model_text",
     "predictions_text",
+    "proposal_text",
     "ps_text",
     "run_text",
     "runs_text",
@@ -326,6 +328,16 @@ def run_text(run: Run, hint: str = "") -> str:
     else:
         lines.append(f"  next    bay logs {run.id} -f    bay stop {run.id}")
     return "\n".join(lines)
+
+
+def proposal_text(proposal: Proposal) -> str:
+    """Say which image a script asks for, and why."""
+    best = proposal.best
+    state = "built" if best.built else "not built yet"
+    retired = f"; {best.retired}" if best.retired else ""
+    others = [choice.image for choice in proposal.choices[1:] if not choice.missing and not choice.problems]
+    more = f"\n  {' and '.join(others)} would do as well" if others else ""
+    return f"{proposal.why}: image {best.image} ({state}{retired}){more}"
 
 
 def runs_text(runs: Sequence[Run], now: float, width: int | None = None) -> str:

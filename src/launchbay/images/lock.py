@@ -29,6 +29,7 @@ __all__ = [
     "Target",
     "compose_digest",
     "current_target",
+    "find_lock",
     "is_lock_of",
     "lock_as_installed",
     "lock_path",
@@ -201,37 +202,53 @@ def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv) -> Lock:
     A lock stands beside the recipe's file, with the package for a built-in recipe, else in `folder`.
     Raises BuildError with the resolver's reason when the packages cannot live together.
     """
+    lock = find_lock(recipe, folder=folder)
+    target = current_target(recipe.python)
+    beside = _lock_path(recipe, target, folder)
+    previous = _read_lock(beside) if beside.exists() else ""
+    if lock is None:
+        lock = resolve(recipe, target, uv=uv, previous=previous)
+    elif not previous or parse_lock(previous, where=str(beside)).files == lock.files:
+        return lock
+    try:
+        write_atomic(beside, lock.text().encode())
+    except OSError as error:
+        what = f"the lock of {recipe.name} cannot be written: {error.strerror}"
+        raise BuildError(what, where=str(beside), hint="copy the recipe to a folder of your own") from error
+    return lock
+
+
+def find_lock(recipe: Recipe, *, folder: Path) -> Lock | None:
+    """Return the recipe's lock for this machine where one stands and still fits; nothing is resolved."""
     target = current_target(recipe.python)
     inputs = _hash_inputs(recipe, target)
-    name = f"{recipe.name}.{target.slug}.txt"
     if recipe.origin is None:
+        name = f"{recipe.name}.{target.slug}.txt"
         shipped = resources.files("launchbay.images") / "locks" / name
         if shipped.is_file():
             lock = parse_lock(shipped.read_text(encoding="utf-8"), where=f"locks/{name}")
             if lock.inputs == inputs:
                 return lock
-    beside = lock_path(recipe.origin, target) if recipe.origin else folder / name
-    previous = ""
+    beside = _lock_path(recipe, target, folder)
     if beside.exists():
-        try:
-            previous = beside.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise StateError("lock is damaged: not a text file", where=str(beside), hint=_MADE_AGAIN) from None
-        lock = parse_lock(previous, where=str(beside))
+        lock = parse_lock(_read_lock(beside), where=str(beside))
         if lock.inputs == inputs and lock.env == recipe.env:
-            if lock.files == _files(recipe):
-                return lock
-            return _keep(replace(lock, files=_files(recipe)), beside)  # the packages stay as they are
-    return _keep(resolve(recipe, target, uv=uv, previous=previous), beside)
+            return replace(lock, files=_files(recipe))  # whatever files there are, the packages stay as they are locked
+    return None
 
 
-def _keep(lock: Lock, path: Path) -> Lock:
+def _lock_path(recipe: Recipe, target: Target, folder: Path) -> Path:
+    """Return where a lock is kept that is made here: beside the recipe's file, or in `folder`."""
+    if recipe.origin:
+        return lock_path(recipe.origin, target)
+    return folder / f"{recipe.name}.{target.slug}.txt"
+
+
+def _read_lock(path: Path) -> str:
     try:
-        write_atomic(path, lock.text().encode())
-    except OSError as error:
-        what = f"the lock of {lock.recipe} cannot be written: {error.strerror}"
-        raise BuildError(what, where=str(path), hint="copy the recipe to a folder of your own") from error
-    return lock
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise StateError("lock is damaged: not a text file", where=str(path), hint=_MADE_AGAIN) from None
 
 
 def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lock:

@@ -18,7 +18,7 @@ from launchbay.files import discard, explain_os_error, locked, remove_tree, writ
 from launchbay.home import Home
 from launchbay.images import build
 from launchbay.images.image import Image, find_image, image_folder, list_images
-from launchbay.images.lock import Lock, compose_digest, lock_recipe
+from launchbay.images.lock import Lock, compose_digest, find_lock, lock_recipe
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe, is_recipe_path
 from launchbay.images.uv import Uv, find_uv
 from launchbay.jsonable import fields_of
@@ -29,7 +29,16 @@ from launchbay.onboard.prints import list_packages
 from launchbay.ports import Event
 from launchbay.store.journal import Journal, Operation, open_journal
 
-__all__ = ["FRAMEWORKS", "ensure_image", "find_built", "image_lock", "image_lock_path", "images_held", "resolve_lock"]
+__all__ = [
+    "FRAMEWORKS",
+    "ensure_image",
+    "find_built",
+    "image_lock",
+    "image_lock_path",
+    "images_held",
+    "known_lock",
+    "resolve_lock",
+]
 
 FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
 """Packages whose first import is what a person waits for; each is the name of its module too."""
@@ -37,7 +46,16 @@ FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
 
 def resolve_lock(bay: Bay, recipe: Recipe) -> Lock:
     """Return a recipe's lock for this machine, resolving it when there is none that fits."""
-    return lock_recipe(recipe, folder=bay.home.root / "locks-of-recipes", uv=Uv(find_uv()))
+    return lock_recipe(recipe, folder=_own_locks(bay), uv=Uv(find_uv()))
+
+
+def known_lock(bay: Bay, recipe: Recipe) -> Lock | None:
+    """Return a recipe's lock for this machine where there is one; nothing is resolved, so no network is needed."""
+    return find_lock(recipe, folder=_own_locks(bay))
+
+
+def _own_locks(bay: Bay) -> Path:
+    return bay.home.root / "locks-of-recipes"
 
 
 def find_built(bay: Bay, reference: str) -> Image | None:
