@@ -187,7 +187,7 @@ def test_totals_hold_values_of_ours_and_are_read_again(totals: Path) -> None:
 
 def test_prove_runs_every_benchmark_without_arguments() -> None:
     names = set(prove.steps()) - {"campaigns"}
-    assert names == {"jax_against_tensorflow", "startup", "train_overhead", "twenty_instances"}
+    assert names == {"board", "jax_against_tensorflow", "startup", "train_overhead", "twenty_instances", "update"}
 
 
 def test_seeds_are_a_range() -> None:
@@ -242,6 +242,20 @@ def test_twenty_instances_runs_and_leaves_only_what_is_not_its_own(home: Home, t
 
 
 @pytest.mark.image("tiny")
+def test_update_moves_a_fleet_and_launches_another(
+    home: Home, tiny: str, with_image: Callable[[str], Image], totals: Path
+) -> None:
+    with_image("older")
+    other = str(Path(tiny).with_name("older.yaml"))
+    run_quick("update", home, "--before", tiny, "--after", other, "--count", "2")
+    assert names_of(home) == []
+    kept = json.loads((totals / "update.quick.json").read_text())
+    assert {name: len(found) for name, found in kept["samples"].items()} == {"bay update": 1, "bay launch, fresh": 1}
+    assert kept["ratio"]["median"] > 0
+    assert {"stage", "switch", "replay", "verify"} <= kept["clock"].keys()
+
+
+@pytest.mark.image("tiny")
 def test_startup_runs_with_twenty_instances_in_its_home(home: Home, tiny: str, totals: Path) -> None:
     printed = run_quick("startup", home, "--image", tiny)
     assert "listed 20 instances" in printed
@@ -292,3 +306,16 @@ def test_the_scaffold_trains_in_both_images(home: Home, with_image: Callable[[st
     run_quick("jax_against_tensorflow", home, "--seeds", "0:1")
     results = json.loads((totals / "jax_against_tensorflow.quick.json").read_text())["results"]
     assert [result["logged"] for result in results.values()] == [True, True]
+
+
+@pytest.mark.image("tensorflow-2.15")
+def test_a_board_is_timed_beside_tensorboard(home: Home, with_image: Callable[[str], Image], totals: Path) -> None:
+    with_image("tensorflow-2.15")
+    printed = run_quick("board", home)
+    assert names_of(home) == []
+    kept = json.loads((totals / "board.quick.json").read_text())
+    assert kept["sizes"]["with embeddings"][0] > kept["sizes"]["without"][0] + 5
+    assert len(kept["shown"]) == 4
+    for found in kept["shown"].values():
+        assert all(0 < one["page_s"] <= one["scalars_s"] for one in found)
+    assert "all scalars with embeddings" in printed

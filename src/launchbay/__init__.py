@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.project import doctor, init
-    from launchbay.api.runs import explain, list_runs, logs, propose_image, train
-    from launchbay.api.wish import complete_launch, complete_training
+    from launchbay.api.runs import explain, list_runs, logs, propose_image, resume, train
+    from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
+    from launchbay.api.wish import complete_launch, complete_resumption, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
     from launchbay.lifecycle.bay import Bay, open_bay
@@ -42,7 +43,16 @@ _NAMES = {
     "launchbay.lifecycle.bay": ("Bay", "open_bay"),
     "launchbay.jsonable": ("to_json",),
     "launchbay.api.listing": ("ps",),
-    "launchbay.api.images": ("bake", "build_image", "list_images", "remove_image", "show_image", "verify_built"),
+    "launchbay.api.images": (
+        "bake",
+        "build_image",
+        "export_image",
+        "import_image",
+        "list_images",
+        "remove_image",
+        "show_image",
+        "verify_built",
+    ),
     "launchbay.api.fleet": (
         "copy",
         "execute",
@@ -56,12 +66,13 @@ _NAMES = {
         "update",
         "verify",
     ),
-    "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "train"),
+    "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "resume", "train"),
+    "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
     "launchbay.api.project": ("doctor", "init"),
-    "launchbay.api.wish": ("complete_launch", "complete_training"),
+    "launchbay.api.wish": ("complete_launch", "complete_resumption", "complete_training"),
     "launchbay.experiment": ("demo",),
 }
 _MODULES = ("errors", "testing")
@@ -71,30 +82,39 @@ __all__ = [
     "Bay",
     "__version__",
     "bake",
+    "board",
     "build_image",
     "complete_launch",
+    "complete_resumption",
     "complete_training",
     "copy",
     "curves",
     "demo",
     "doctor",
     "draw_curves",
+    "end_board",
+    "end_notebook",
     "errors",
     "evaluate",
     "execute",
     "explain",
+    "export_image",
     "fetch",
+    "import_image",
     "init",
     "launch",
     "list_images",
     "list_runs",
     "logs",
+    "notebook",
     "open_bay",
+    "open_in_browser",
     "predict",
     "propose_image",
     "ps",
     "reboot",
     "remove_image",
+    "resume",
     "shell",
     "show_image",
     "show_model_card",

@@ -38,13 +38,17 @@ __all__ = [
 ]
 
 
-def launch(bay: Bay, image: str, *, count: int = 1, name: str | None = None, overlay: bool = False) -> Launch:
+def launch(
+    bay: Bay, image: str, *, count: int = 1, name: str | None = None, overlay: bool = False, accelerator: str = "auto"
+) -> Launch:
     """Launch `count` identical instances, building the image if it is missing; all of them or none.
 
     With `overlay` each sees a whole environment of its own, from which it can also remove packages of the image; that
-    needs Linux and the right to mount (Conflict without).
+    needs Linux and the right to mount (Conflict without). `accelerator` is ``cpu``, ``cuda``, or ``auto``: CUDA where the
+    machine has an NVIDIA GPU and the recipe a CUDA lock.
     """
-    return launch_fleet(bay, image, count=count, name=name, layer="overlay" if overlay else "layer")
+    layer = "overlay" if overlay else "layer"
+    return launch_fleet(bay, image, count=count, name=name, layer=layer, accelerator=accelerator)
 
 
 def update(bay: Bay, fleet: str, image: str) -> Update:

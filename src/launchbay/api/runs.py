@@ -10,11 +10,12 @@ from launchbay.planning.decide import select_one
 from launchbay.runs.hints import explain_failure
 from launchbay.runs.preview import choose_environment, refuse
 from launchbay.runs.propose import Proposal, propose
+from launchbay.runs.resume import resume_run
 from launchbay.runs.train import RunSpec, find_script, follow_run, submit_run
 from launchbay.store import records
 from launchbay.store.records import Run, find_run
 
-__all__ = ["explain", "list_runs", "logs", "propose_image", "train"]
+__all__ = ["explain", "list_runs", "logs", "propose_image", "resume", "train"]
 
 
 def train(
@@ -53,6 +54,29 @@ def train(
     if on_start is not None:
         on_start(run)
     return run if detach else follow_run(bay, run, write or _drop, on_interrupt=on_interrupt)
+
+
+def resume(
+    bay: Bay,
+    run: str,
+    *,
+    instance: str | None = None,
+    timeout_s: float | None = None,
+    write: Callable[[bytes], None] | None = None,
+    on_interrupt: Callable[[], str] = lambda: "stop",
+    on_start: Callable[[Run], None] | None = None,
+    detach: bool = False,
+) -> Run:
+    """Start another attempt of a run that was killed, stopped or failed, and follow it as `train` does.
+
+    Script, arguments and data are the run's own. Without `instance` it runs where it ran before.
+    """
+    resumed = resume_run(bay, run, instance=instance, timeout_s=timeout_s)
+    if on_start is not None:
+        on_start(resumed)
+    if detach:
+        return resumed
+    return follow_run(bay, resumed, write or _drop, on_interrupt=on_interrupt, skip=resumed.log_start)
 
 
 def _drop(_: bytes) -> None:
@@ -95,7 +119,7 @@ def explain(run: Run) -> str:
     tail = b""
     if run.log.exists():
         with run.log.open("rb") as log:
-            log.seek(max(0, run.log.stat().st_size - 8192))
+            log.seek(max(run.log_start, run.log.stat().st_size - 8192))
             tail = log.read()
     return explain_failure(
         tail.decode(errors="replace"),

@@ -148,7 +148,7 @@ def _images(context: _Context) -> int:
 
 
 def _image_build(context: _Context) -> int:
-    image = launchbay.build_image(context.bay, context.arguments.image)
+    image = launchbay.build_image(context.bay, context.arguments.image, accelerator=context.arguments.accelerator)
     shown = {**launchbay.to_json(image), "packages": dict(image.packages)}
     context.show(image, lambda: render.image_text(shown).split("\n\n")[0])
     return 0
@@ -173,6 +173,19 @@ def _image_bake(context: _Context) -> int:
     return 0 if baked.same else 1
 
 
+def _image_export(context: _Context) -> int:
+    exported = launchbay.export_image(context.bay, context.arguments.image, output=context.arguments.output)
+    context.show(exported, lambda: render.exported_text(exported))
+    return 0
+
+
+def _image_import(context: _Context) -> int:
+    given = context.arguments
+    imported = launchbay.import_image(context.bay, given.file, sha256=given.sha256)
+    context.show(imported, lambda: render.imported_text(imported))
+    return 0
+
+
 def _image_remove(context: _Context) -> int:
     context.agree(f"Removing the image {context.arguments.image}")
     image = launchbay.remove_image(context.bay, context.arguments.image)
@@ -186,7 +199,9 @@ def _image_remove(context: _Context) -> int:
 def _launch(context: _Context) -> int:
     given = context.arguments
     image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
-    launched = launchbay.launch(context.bay, image, count=count, name=name, overlay=given.overlay)
+    launched = launchbay.launch(
+        context.bay, image, count=count, name=name, overlay=given.overlay, accelerator=given.accelerator
+    )
     as_in_project = given.image is None and given.name is None
     context.show(launched, lambda: render.launch_text(launched, has_project=as_in_project))
     return 0 if launched.identical else 1
@@ -264,29 +279,32 @@ def _fetch(context: _Context) -> int:
 
 def _train(context: _Context) -> int:
     given = context.arguments
-    wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
     timeout = parse_duration(given.timeout) if given.timeout else None
     started = []
 
     def tell(run: Any) -> None:
         started.append(run.id)
-        context.reporter.note(f"{run.id} runs {wish.script} in {run.instance}; it goes on if this terminal closes")
+        attempt = f", attempt {run.attempt}" if run.earlier else ""
+        says = f"{run.id} runs {run.script} in {run.instance}{attempt}; it goes on if this terminal closes"
+        context.reporter.note(says)
 
+    following: dict[str, Any] = {
+        "timeout_s": timeout,
+        "write": context.output,
+        "on_interrupt": _ask_about_run,
+        "detach": given.detach,
+        "on_start": tell,
+    }
     try:
-        run = launchbay.train(
-            context.bay,
-            wish.instance or _launch_for(context, wish),
-            wish.script,
-            data=wish.data,
-            args=wish.args,
-            timeout_s=timeout,
-            env=given.env,
-            write=context.output,
-            on_interrupt=_ask_about_run,
-            detach=given.detach,
-            on_start=tell,
-            force=given.force,
-        )
+        if given.resume is not None:
+            own = {"--data": given.data, "--env": given.env, "arguments after --": given.args}
+            instance = launchbay.complete_resumption(given.names, own=[name for name, value in own.items() if value])
+            run = launchbay.resume(context.bay, given.resume, instance=instance, **following)
+        else:
+            wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
+            place = {"data": wish.data, "args": wish.args, "env": given.env, "force": given.force}
+            instance = wish.instance or _launch_for(context, wish)
+            run = launchbay.train(context.bay, instance, wish.script, **place, **following)
     except ReaderLeft:
         return _leave(context, started[0])
     except WillFail as refusal:
@@ -387,6 +405,31 @@ def _curves(context: _Context) -> int:
     return 0
 
 
+# --- services -------------------------------------------------------------------------------------------------------
+
+
+def _board(context: _Context) -> int:
+    given = context.arguments
+    if given.stop:
+        return _show_service(context, launchbay.end_board(context.bay, given.names))
+    return _show_service(context, launchbay.board(context.bay, given.names, port=given.port))
+
+
+def _notebook(context: _Context) -> int:
+    given = context.arguments
+    if given.stop:
+        return _show_service(context, launchbay.end_notebook(context.bay, given.name))
+    return _show_service(context, launchbay.notebook(context.bay, given.name, port=given.port))
+
+
+def _show_service(context: _Context, service: Any) -> int:
+    given = context.arguments
+    is_asked = service.is_running and not given.no_browser and not given.json and sys.stdout.isatty()
+    is_open = is_asked and launchbay.open_in_browser(context.bay, service)
+    context.show(service, lambda: render.service_text(service, is_open=is_open))
+    return 0
+
+
 # --- models ---------------------------------------------------------------------------------------------------------
 
 
@@ -400,7 +443,12 @@ def _evaluate(context: _Context) -> int:
     given = context.arguments
     with context.waiting(f"evaluate {given.model}"):
         result = launchbay.evaluate(
-            context.bay, given.model, given.data, target=given.target, batch_size=given.batch_size
+            context.bay,
+            given.model,
+            given.data,
+            target=given.target,
+            batch_size=given.batch_size,
+            trust=given.trust,
         )
     context.show(result, lambda: render.evaluation_text(result))
     return 0
@@ -409,7 +457,9 @@ def _evaluate(context: _Context) -> int:
 def _predict(context: _Context) -> int:
     given = context.arguments
     with context.waiting(f"predict with {given.model}"):
-        result = launchbay.predict(context.bay, given.model, given.data, rows=given.rows, target=given.target)
+        result = launchbay.predict(
+            context.bay, given.model, given.data, rows=given.rows, target=given.target, trust=given.trust
+        )
     context.show(result, lambda: render.predictions_text(result))
     return 0
 
@@ -423,6 +473,8 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "image show": _image_show,
     "image verify": _image_verify,
     "image bake": _image_bake,
+    "image export": _image_export,
+    "image import": _image_import,
     "image remove": _image_remove,
     "launch": _launch,
     "update": _update,
@@ -440,6 +492,8 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "runs": _runs,
     "logs": _logs,
     "curves": _curves,
+    "board": _board,
+    "notebook": _notebook,
     "model show": _model_show,
     "evaluate": _evaluate,
     "predict": _predict,

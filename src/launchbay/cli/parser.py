@@ -23,6 +23,7 @@ images
   images [QUERY]          built images, and recipes that could be built
   image build NAME        build one; `image show`, `image verify`, `image remove`
   image bake INSTANCE     a recipe and an image of what you built up in one
+  image export NAME       an image as one file; `image import FILE` takes it in
 
 instances
   launch IMAGE -n N       launch N identical instances, all or none
@@ -38,6 +39,8 @@ runs
   train INSTANCE SCRIPT   run a script as it is
   runs, logs RUN          follow and look back
   curves RUN...           learning curves, with a diagnosis
+  board [RUN...]          TensorBoard, behind a token on this machine alone
+  notebook INSTANCE       JupyterLab in an instance, likewise
 
 models
   model show MODEL        layers, shapes, parameters; runs nothing
@@ -131,6 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_images(verbs)
     _add_instances(verbs)
     _add_runs(verbs)
+    _add_services(verbs)
     _add_models(verbs)
     return parser
 
@@ -207,8 +211,8 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
     images.add_argument(
         "query", nargs="*", metavar="QUERY", help="words that name, description or packages must contain"
     )
-    image = _verb(verbs, "image", "Build, bake, show, verify or remove an image.", "bay image build tensorflow")
-    actions = image.add_subparsers(dest="action", required=True, metavar="build|bake|show|verify|remove")
+    image = _verb(verbs, "image", "Build, bake, show, verify, move or remove an image.", "bay image build tensorflow")
+    actions = image.add_subparsers(dest="action", required=True, metavar="build|bake|show|verify|export|import|remove")
     _add_bake(actions)
     for name, says in (
         (
@@ -220,12 +224,36 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
             "verify",
             "Hash every file of an image against what its packages say of themselves. Exit code 1 if one differs.",
         ),
+        ("export", "Write a built image as one file that another machine can take in. It is hashed first."),
         ("remove", "Remove a built image; refused while instances stand on it."),
     ):
         action = _verb(actions, name, says, f"bay image {name} tensorflow")
         action.add_argument(
             "image", metavar="IMAGE", help="a name from `bay images`, a file, or a digest (8 letters or more)"
         )
+        if name == "build":
+            _add_accelerator(action)
+        if name == "export":
+            action.add_argument("-o", "--output", metavar="FILE", help="where to (default: NAME-DIGEST.tar.gz, here)")
+    import_ = _verb(
+        actions,
+        "import",
+        "Take in an image from a file that `bay image export` wrote. Every file is checked before the image gets its "
+        "name. An image is a program: take in only what comes from somebody you trust.",
+        "bay image import tensorflow-b8c5d8ecebb4.tar.gz",
+    )
+    import_.add_argument("file", metavar="FILE", help="the file")
+    import_.add_argument("--sha256", metavar="HASH", help="what it must be; `bay image export` showed it")
+
+
+def _add_accelerator(parser: _Parser) -> None:
+    parser.add_argument(
+        "--accelerator",
+        choices=("auto", "cpu", "cuda"),
+        metavar="WHAT",
+        default="auto",
+        help="auto, cpu or cuda (default: auto, which is cuda where there is an NVIDIA GPU and a build for it)",
+    )
 
 
 def _add_env(verb: _Parser) -> None:
@@ -264,6 +292,7 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
     launch.add_argument(
         "--name", metavar="FLEET", help="the fleet's name; instances are FLEET-1 to FLEET-N (default: the image's)"
     )
+    _add_accelerator(launch)
     launch.add_argument(
         "--overlay",
         action="store_true",
@@ -341,13 +370,16 @@ def _add_runs(verbs: _Verbs[_Parser]) -> None:
         "Run a script as it is in an instance. Its folder is copied into the run, --data appears there as data/; "
         "what it prints is shown and kept, and it goes on if this terminal closes. Ctrl-C asks whether to stop it. "
         "What is certain to fail there is said before, and not started. With no instance standing, the script's imports "
-        "propose an image, and with your consent one is launched.",
-        "bay train exp-1 train.py --data data -- --epochs 500\nbay train train.py        # proposes an image first",
+        "propose an image, and with your consent one is launched. --resume starts a run again that was killed, stopped or "
+        "failed: its own script, arguments and data, and the checkpoints that it left.",
+        "bay train exp-1 train.py --data data -- --epochs 500\nbay train train.py        # proposes an image first\n"
+        "bay train --resume latest",
     )
     train.add_argument("names", nargs="*", metavar="INSTANCE SCRIPT", help="default: what bay.yaml says")
     train.add_argument("--data", metavar="DIR", help="the folder that the script finds as data/")
     _add_env(train)
     train.add_argument("--timeout", metavar="TIME", help="stop it after that long (90s, 15m, 8h)")
+    train.add_argument("--resume", metavar="RUN", help="start that run again where its checkpoints end")
     train.add_argument("--detach", action="store_true", help="return once it runs; `bay logs -f` follows it")
     train.add_argument(
         "--force", action="store_true", help="run it also where reading it shows that it is certain to fail"
@@ -367,13 +399,39 @@ def _add_runs(verbs: _Verbs[_Parser]) -> None:
     curves.add_argument("-o", "--output", metavar="FILE", help="write a .png, .svg or .html instead")
 
 
+def _add_services(verbs: _Verbs[_Parser]) -> None:
+    board = _verb(
+        verbs,
+        "board",
+        "Show runs in TensorBoard, those of terminated instances too. It answers on this machine alone, behind a token, "
+        "and goes on if this terminal closes. The same command again finds it, or starts it where it was.",
+        "bay board                # all runs, and those to come\nbay board RUN1 RUN2      # these\n"
+        "bay board exp-1          # those of an instance, on a board of its own\nbay board --stop",
+    )
+    board.add_argument(
+        "names", nargs="*", metavar="RUN", help="runs, or instances or fleets for all of theirs (default: all runs)"
+    )
+    notebook = _verb(
+        verbs,
+        "notebook",
+        "Open JupyterLab in an instance, with a notebook that lists devices, loads the newest model and plots it. "
+        "It answers on this machine alone, behind a token, and goes on if this terminal closes; it ends with the instance.",
+        "bay notebook exp-1\nbay notebook exp-1 --stop",
+    )
+    notebook.add_argument("name", metavar="INSTANCE", help="an instance; a fleet of one answers to its fleet name")
+    for parser in (board, notebook):
+        parser.add_argument("--port", type=int, metavar="N", help="the port (default: a free one, kept from then on)")
+        parser.add_argument("--no-browser", action="store_true", help="only say where it is")
+        parser.add_argument("--stop", action="store_true", help="end it; port and token stay")
+
+
 def _add_models(verbs: _Verbs[_Parser]) -> None:
     model = _verb(verbs, "model", "Look at a model file.", "bay model show latest")
     actions = model.add_subparsers(dest="action", required=True, metavar="show")
     show = _verb(
         actions,
         "show",
-        "Show a model's layers, shapes, parameters, loss and optimiser. Runs nothing of it.",
+        "Show a model's layers, shapes, parameters, loss, optimiser and sha256. Runs nothing of it.",
         "bay model show latest",
     )
     evaluate = _verb(
@@ -389,8 +447,13 @@ def _add_models(verbs: _Verbs[_Parser]) -> None:
         "bay predict latest --data data/test.csv --rows 0:5",
     )
     for parser in (show, evaluate, predict):
-        parser.add_argument("model", metavar="MODEL", help="a model file, or a run, whose best model it is")
+        parser.add_argument("model", metavar="MODEL", help="a model file or folder, or a run, whose best model it is")
     for parser in (evaluate, predict):
+        parser.add_argument(
+            "--trust",
+            metavar="SHA256",
+            help="load a model that no run of yours made, by the sha256 that `bay model show` says",
+        )
         parser.add_argument("--data", metavar="CSV", required=True, help="the data, with or without a header")
         parser.add_argument(
             "--target", default="first", help="the column to predict: first, last, a name or a number (default: first)"

@@ -147,7 +147,7 @@ def _bake(bay: Bay, subject: Subject, target: Path) -> Baked:
                 bay.reporter.note(f"{target.name} had been baked from {instance.name} before; it was written anew.")
         except OSError as error:
             raise explain_os_error(error, f"writing {target.name}") from error
-    built, _ = ensure_image(bay, str(target))
+    built, _ = ensure_image(bay, str(target), "cpu" if lock.target.accelerator == "cpu" else "cuda")
     with _telling(bay, f"compare {target.stem} with {instance.name}"):
         prints = {path: value.replace("program:", "sha256:") for path, value in carried}
         differences = find_baked_differences(subject.source, stock_of_image(built), carried=prints, left=left)

@@ -67,8 +67,20 @@ def _find(name: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
         from . import supervise
 
         return supervise.run
-    if name in ("inspect", "evaluate", "predict"):
+    if name == "board":
+        from . import board
+
+        return board.run
+    if name == "notebook":
+        from . import notebook
+
+        return notebook.run
+    if name == "inspect":
+        from . import inspecting
+
+        return inspecting.inspect
+    if name in ("evaluate", "predict"):
         from . import model
 
-        return {"inspect": model.inspect, "evaluate": model.evaluate, "predict": model.predict}[name]
+        return {"evaluate": model.evaluate, "predict": model.predict}[name]
     return None
