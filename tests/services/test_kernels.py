@@ -37,8 +37,14 @@ FRAMEWORKS = {
 def test_a_cell_runs_in_the_environment_of_its_kernel(bay: Bay, with_image: Callable[[str], Image]) -> None:
     image = with_image("multi")
     instance = make_instance(bay, image)
-    cell: dict[str, Any] = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "source": CODE}
-    cell["execution_count"] = None
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "a",
+        "metadata": {},
+        "outputs": [],
+        "source": CODE,
+    }
     notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     (instance.root / "work" / "in.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
     convert = ["jupyter", "nbconvert", "--to", "notebook", "--execute", "in.ipynb"]

@@ -166,6 +166,13 @@ def _image_verify(context: _Context) -> int:
     return 0 if check.ok else 1
 
 
+def _image_bake(context: _Context) -> int:
+    given = context.arguments
+    baked = launchbay.bake(context.bay, given.instance, name=given.name, env=given.env, output=given.output)
+    context.show(baked, lambda: render.baked_text(baked))
+    return 0 if baked.same else 1
+
+
 def _image_export(context: _Context) -> int:
     exported = launchbay.export_image(context.bay, context.arguments.image, output=context.arguments.output)
     context.show(exported, lambda: render.exported_text(exported))
@@ -465,6 +472,7 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "image build": _image_build,
     "image show": _image_show,
     "image verify": _image_verify,
+    "image bake": _image_bake,
     "image export": _image_export,
     "image import": _image_import,
     "image remove": _image_remove,

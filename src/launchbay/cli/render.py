@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from launchbay.cli.baked import baked_text
 from launchbay.cli.table import table
 from launchbay.units import count_of, format_bytes, format_duration, format_number
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from launchbay.store.service import Service
 
 __all__ = [
+    "baked_text",
     "checks_text",
     "clock_text",
     "ended_text",

@@ -14,7 +14,15 @@ from typing import Callable, Dict, List, NamedTuple, Optional, TypeVar
 
 from .prints import fingerprint_path, hash_file, list_packages
 
-__all__ = ["Content", "compare_seals", "seal_beside", "seal_unrecorded", "verify_environment", "verify_records"]
+__all__ = [
+    "Content",
+    "compare_seals",
+    "in_parallel",
+    "seal_beside",
+    "seal_unrecorded",
+    "verify_environment",
+    "verify_records",
+]
 
 
 _Item = TypeVar("_Item")
@@ -40,7 +48,7 @@ class _Row(NamedTuple):
 def verify_records(site_packages: str) -> Content:
     """Hash every file that a RECORD names. Reads all of it: seconds for gigabytes, on all cores."""
     rows = _read_rows(site_packages)
-    problems = [problem for problem in _in_parallel(lambda row: _check_row(site_packages, row), rows) if problem]
+    problems = [problem for problem in in_parallel(lambda row: _check_row(site_packages, row), rows) if problem]
     lines = sorted("{},{},{}".format(row.path, row.hash, row.size) for row in rows)
     total = sum(int(row.size) for row in rows if row.size.isdigit())
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -51,7 +59,7 @@ def seal_unrecorded(environment: str, site_packages: str) -> Dict[str, str]:
     """Return every file and link that no RECORD vouches for, relative path -> ``sha256:...`` or ``link:target``."""
     recorded = {os.path.normpath(os.path.join(site_packages, row.path)) for row in _read_rows(site_packages)}
     paths = [path for path in _walk(environment) if path not in recorded]
-    prints = _in_parallel(fingerprint_path, paths)
+    prints = in_parallel(fingerprint_path, paths)
     return {os.path.relpath(path, environment): value for path, value in zip(paths, prints)}
 
 
@@ -137,7 +145,8 @@ def _check_row(site_packages: str, row: _Row) -> str:
     return ""
 
 
-def _in_parallel(function: Callable[[_Item], str], items: List[_Item]) -> List[str]:
+def in_parallel(function: Callable[[_Item], str], items: List[_Item]) -> List[str]:
+    """Apply a function that reads files, on all cores."""
     from concurrent.futures import ThreadPoolExecutor  # 10 ms, which a fingerprint must not pay
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:

@@ -42,6 +42,10 @@ class Layer(Protocol):
     def name(self) -> str:
         """The layer's name in records."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether an environment holds the image's packages too, and not only what is its own."""
+
     def create(self, root: Path, image: Image) -> None:
         """Make the environments of an instance in `root`, a folder that is renamed afterwards."""
 
@@ -71,6 +75,7 @@ class PthLayer:
     """The default layer: any POSIX system, no privileges."""
 
     name = "layer"
+    is_whole = False
 
     def create(self, root: Path, image: Image) -> None:
         """Write the few files and links; nothing in them names the instance, so it can be renamed."""
@@ -127,6 +132,7 @@ class OverlayLayer:
     """A layer where the kernel allows it: one environment, the image's files and the instance's own in it as one."""
 
     name = "overlay"
+    is_whole = True
 
     def create(self, root: Path, image: Image) -> None:
         """Make the folders: what is written, what the kernel works in, and where both are seen with the image's."""
