@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from launchbay.onboard.cells import notebook
+from launchbay.onboard.modelfiles import find_files, hash_model
 from launchbay.onboard.start import newest_model, read_data
 
 
@@ -66,12 +67,37 @@ def test_one_that_is_not_what_the_run_wrote_is_passed_over(runs: Path) -> None:
 
 
 def test_what_gluon_exports_is_a_model(runs: Path) -> None:
-    work = make_run(runs, "run-1", **{"net-symbol": "file"})
-    assert newest_model() is None  # a symbol alone
-    (work / "net-0007.params").write_bytes(b"")
+    work = make_run(runs, "run-1")
+    for name in ("net-symbol.json", "net-0007.params"):
+        (work / name).write_text(name)
+    path = str(work / "net-0007.params")
+    artifact = {
+        "path": "net-0007.params",
+        "format": "mxnet",
+        "sha256": hash_model(find_files(path, "mxnet")),
+        "bytes": 1,
+    }
+    (runs / "run-1" / "result.json").write_text(json.dumps({"artifacts": [artifact]}), encoding="utf-8")
     found = newest_model()
     assert found is not None
-    assert found.format == "mxnet"
+    assert (found.format, found.path) == ("mxnet", path)
+    (work / "net-symbol.json").write_text("another network")
+    assert newest_model() is None  # the pair is one model
+
+
+def test_of_a_run_that_was_resumed_the_last_attempt_counts(runs: Path) -> None:
+    work = make_run(runs, "run-1", first="keras")
+    (work / "second.keras").write_bytes(b"second")
+    digest = hashlib.sha256(b"second").hexdigest()
+    artifacts = [{"path": "second.keras", "format": "keras", "sha256": digest, "bytes": 6}]
+    for number in (2, 10):
+        (runs / "run-1" / "attempts" / str(number)).mkdir(parents=True)
+    (runs / "run-1" / "attempts" / "2" / "result.json").write_text(
+        json.dumps({"artifacts": artifacts}), encoding="utf-8"
+    )
+    found = newest_model()
+    assert found is not None
+    assert found.path == str(work / "second.keras")
 
 
 def test_records_that_cannot_be_read_are_passed_over(runs: Path) -> None:

@@ -269,7 +269,7 @@ def _add_bake(actions: _Verbs[_Parser]) -> None:
         "Make a recipe, its lock and an image of what was built up in an instance: packages pinned as they are, other "
         "files of its environment beside them. Then compare the image with the instance; exit code 1 if it is not the "
         "same. Home and work folder are not taken.",
-        "bay image bake exp-1 --name course\nbay launch ./course.yaml -n 20",
+        "bay image bake exp-1 --name course    # then: bay launch ./course.yaml -n 20",
     )
     bake.add_argument("instance", metavar="INSTANCE", help="an instance; a fleet of one answers to its fleet name")
     bake.add_argument("--name", metavar="NAME", help="what recipe and image are called (default: INSTANCE-baked)")

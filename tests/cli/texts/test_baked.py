@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from launchbay.cli import render
+from launchbay.cli.texts.baked import baked_text
 from launchbay.lifecycle.bake import Baked
-from tests.cli.test_render import IMAGE
+from tests.cli.texts.values import IMAGE
 
 
 def test_what_was_baked() -> None:
@@ -30,7 +30,7 @@ def test_what_was_baked() -> None:
         packages=1,
         compared=2,
     )
-    assert render.baked_text(baked).splitlines() == [
+    assert baked_text(baked).splitlines() == [
         "mine: the same as exp-1: 1 package, 2 files compared",
         "  image     mine 0123456789ab, extends tensorflow",
         "  recipe    /here/mine.yaml",
@@ -45,6 +45,6 @@ def test_what_was_baked() -> None:
         "  not taken exp-1's home and work folder (`bay cp` copies them)",
         "  next      bay launch /here/mine.yaml",
     ]
-    lines = render.baked_text(replace(baked, same=False, left={"x": "is no file"}, differences=["y"])).splitlines()
+    lines = baked_text(replace(baked, same=False, left={"x": "is no file"}, differences=["y"])).splitlines()
     assert lines[0] == "mine: NOT the same as exp-1"
     assert lines[-4:-2] == ["  left      x is no file", "  differs   y"]

@@ -1,0 +1,161 @@
+"""Instances and fleets as text for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from launchbay.cli.table import table
+from launchbay.cli.texts.lists import few, span
+from launchbay.cli.texts.services import service_cell
+from launchbay.units import count_of, format_duration
+
+if TYPE_CHECKING:
+    from launchbay.api.listing import Row
+    from launchbay.lifecycle.end import Ended
+    from launchbay.lifecycle.launch import Launch
+    from launchbay.lifecycle.update import Update
+    from launchbay.lifecycle.verify import Verification
+
+__all__ = ["clock_text", "ended_text", "launch_text", "ps_text", "update_text", "verification_text"]
+
+
+def clock_text(clock: Mapping[str, float | None]) -> str:
+    """Say where a launch's time went."""
+    words = {
+        "image": "image built",
+        **{name: name for name in ("plan", "create", "stage", "switch", "replay", "verify")},
+    }
+    parts = [
+        f"{words[name]} {format_duration(seconds)}"
+        for name, seconds in clock.items()
+        if name in words and seconds is not None
+    ]
+    first = clock.get("first_import")
+    if first is not None:
+        parts.append(f"first import {format_duration(first)} (measured when the image was built)")
+    return ", ".join(parts)
+
+
+def launch_text(launch: Launch, *, has_project: bool = False) -> str:
+    """Say what a launch brought; with a bay.yaml that says what to train, that is not said again."""
+    names = [item.name for item in launch.instances]
+    image = launch.image
+    what = ", ".join(f"{name} {version}" for name, version in image.frameworks.items()) or "no framework"
+    if not launch.created:
+        first = f"{launch.fleet} stands already: {span(names)}; nothing to launch."
+    else:
+        first = f"{len(launch.created)} of {len(names)} launched: {span(launch.created)}"
+    train = "bay train" if has_project else f"bay train {names[0]} train.py --data data"
+    proof = "identical" if launch.identical else f"NOT identical; `bay verify {launch.fleet}` says what differs"
+    return "\n".join(
+        [
+            first,
+            f"  image   {image.name} {image.digest[:12]} ({what}, Python {image.python_version})",
+            f"  proof   {count_of(len(names), 'fingerprint')}, {proof}",
+            f"  clock   {clock_text(launch.clock)}",
+            "  cost    $0.00 an hour: they are on this machine. A layer keeps packages and files apart, not hostile users.",
+            f"  next    {train}    bay shell {names[0]}    bay terminate {launch.fleet}",
+        ]
+    )
+
+
+def update_text(updated: Update) -> str:
+    """Say what an update brought, and what people have to install again themselves."""
+    image, names = updated.image, [item.name for item in updated.instances]
+    if not updated.updated:
+        return f"{updated.fleet} stands on {image.name} {image.digest[:12]} already: {span(names)}; nothing to update."
+    lines = [
+        f"{len(updated.updated)} of {len(names)} moved: {span(updated.updated)}; homes, working folders and runs stay",
+        f"  image   {image.name} {image.digest[:12]}",
+        f"  proof   {count_of(len(names), 'fingerprint')}, " + _sameness(updated),
+        f"  clock   {clock_text(updated.clock)}",
+    ]
+    for item in updated.replayed:
+        if item.packages:
+            lines.append(f"  {item.instance}: installed again: {', '.join(item.packages)}")
+        lines += [f"  {item.instance}: NOT installed again: {name}: {why}" for name, why in item.left.items()]
+    if updated.kept:
+        lines.append("  files that had been put into an environment were copied into the homes:")
+        lines += [f"    {path}" for path in updated.kept[:20]]
+    return "\n".join(lines)
+
+
+def _sameness(updated: Update) -> str:
+    if any(item.packages for item in updated.replayed):
+        return "identical but for what people had installed"
+    return "identical" if updated.identical else f"NOT identical; `bay verify {updated.fleet}` says what differs"
+
+
+def ps_text(rows: Sequence[Row], width: int | None = None) -> str:
+    """Say what instances there are."""
+    if not rows:
+        return "No instances. `bay launch tensorflow -n 3` makes some."
+    return table(
+        ("NAME", "FLEET", "STATE", "IMAGE", "PROVIDER", "USD/H", "SO FAR", "AGE", "RUNNING"),
+        [
+            (
+                row.name,
+                row.fleet,
+                row.state,
+                row.image,
+                row.provider,
+                row.usd_per_hour or "unknown",
+                row.cost_so_far or "unknown",
+                format_duration(row.age_s),
+                " ".join([*row.running, *map(service_cell, row.services)]) or "-",
+            )
+            for row in rows
+        ],
+        right=(5, 6, 7),
+        width=width,
+        least=("FLEET", "PROVIDER", "SO FAR", "USD/H", "AGE"),
+    )
+
+
+def verification_text(name: str, proof: Verification) -> str:
+    """Say whether instances are identical, and what is not."""
+    count = len(proof.fingerprints)
+    all_ = count_of(count, "instance")
+    odd_ones = [item for item in proof.differences if item.kind != "gpu"]
+    lines = []
+    if proof.identical:
+        lines.append(f"{name}: {all_}, identical, and every file of the image is what its packages say.")
+    else:
+        odd = list(dict.fromkeys(item.instance for item in odd_ones))
+        lines.append(
+            f"{name}: NOT identical. {len(odd)} of {all_} differ{'s' if len(odd) == 1 else ''}."
+            if odd
+            else f"{name}: the image was changed."
+        )
+        lines += few([f"{item.instance}: {item.what}" for item in odd_ones])
+        if proof.image_problems:
+            lines.append(f"the image below all {count} of them was changed:")
+            lines += few(proof.image_problems)
+    if proof.gpu_proven is not None:
+        lines.append(
+            f"  gpu     {'the framework can use every GPU' if proof.gpu_proven else 'NOT every GPU can be used by the framework'}"
+        )
+        lines += few([f"{item.instance}: {item.what}" for item in proof.differences if item.kind == "gpu"])
+    if proof.content:
+        lines.append(f"  content {proof.content}")
+    lines.append(
+        f"  clock   fingerprints {format_duration(proof.seconds['fingerprints'])} "
+        f"({format_duration(proof.seconds['per_instance'])} an instance), image {format_duration(proof.seconds['images'])}"
+    )
+    return "\n".join(lines)
+
+
+def ended_text(ended: Ended) -> str:
+    """Say what was stopped, started or removed."""
+    done = {"stop": "stopped", "start": "started", "reboot": "restarted", "terminate": "terminated"}[ended.verb]
+    if not ended.names:
+        return "Nothing of it is left: it was terminated before."
+    names = ended.names[0] if len(ended.names) == 1 else f"{ended.names[0]} to {ended.names[-1]} ({len(ended.names)})"
+    if not ended.changed:
+        return f"{names} {'is' if len(ended.names) == 1 else 'are'} {ended.state} already."
+    ended_words = f", {count_of(ended.processes_ended, 'process')} ended" if ended.processes_ended else ""
+    left = "; runs, logs and models stay (`bay runs`)" if ended.verb == "terminate" else ""
+    is_of_interest = ended.verb == "terminate" or ended.usd_per_day != "0.00"
+    cost = f" What still costs: ${ended.usd_per_day} a day." if is_of_interest else ""
+    return f"{names} {done}{ended_words}{left}.{cost}"

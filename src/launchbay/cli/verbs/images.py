@@ -1,0 +1,75 @@
+"""Images: an API call for each verb, and what of it is shown."""
+
+from __future__ import annotations
+
+import launchbay
+from launchbay.cli.context import Context, list_width
+from launchbay.cli.texts.baked import baked_text
+from launchbay.cli.texts.images import exported_text, image_check_text, image_text, images_text, imported_text
+
+__all__ = ["COMMANDS"]
+
+
+def _images(context: Context) -> int:
+    rows = launchbay.list_images(context.bay, " ".join(context.arguments.query))
+    context.show(rows, lambda: images_text(rows, list_width()))
+    return 0
+
+
+def _image_build(context: Context) -> int:
+    image = launchbay.build_image(context.bay, context.arguments.image, accelerator=context.arguments.accelerator)
+    shown = {**launchbay.to_json(image), "packages": dict(image.packages)}
+    context.show(image, lambda: image_text(shown).split("\n\n")[0])
+    return 0
+
+
+def _image_show(context: Context) -> int:
+    shown = launchbay.show_image(context.bay, context.arguments.image)
+    context.show(shown, lambda: image_text(shown))
+    return 0
+
+
+def _image_verify(context: Context) -> int:
+    check = launchbay.verify_built(context.bay, context.arguments.image)
+    context.show(check, lambda: image_check_text(check))
+    return 0 if check.ok else 1
+
+
+def _image_bake(context: Context) -> int:
+    given = context.arguments
+    baked = launchbay.bake(context.bay, given.instance, name=given.name, env=given.env, output=given.output)
+    context.show(baked, lambda: baked_text(baked))
+    return 0 if baked.same else 1
+
+
+def _image_export(context: Context) -> int:
+    exported = launchbay.export_image(context.bay, context.arguments.image, output=context.arguments.output)
+    context.show(exported, lambda: exported_text(exported))
+    return 0
+
+
+def _image_import(context: Context) -> int:
+    given = context.arguments
+    imported = launchbay.import_image(context.bay, given.file, sha256=given.sha256)
+    context.show(imported, lambda: imported_text(imported))
+    return 0
+
+
+def _image_remove(context: Context) -> int:
+    context.agree(f"Removing the image {context.arguments.image}")
+    image = launchbay.remove_image(context.bay, context.arguments.image)
+    context.show({"removed": image}, lambda: f"{image.name} {image.digest[:12]} removed")
+    return 0
+
+
+COMMANDS = {
+    "images": _images,
+    "image build": _image_build,
+    "image show": _image_show,
+    "image verify": _image_verify,
+    "image bake": _image_bake,
+    "image export": _image_export,
+    "image import": _image_import,
+    "image remove": _image_remove,
+}
+"""The verbs of this group."""

@@ -1,0 +1,142 @@
+"""Instances and fleets as text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from launchbay.api.listing import Row
+from launchbay.cli.texts.instances import clock_text, ended_text, launch_text, ps_text, update_text, verification_text
+from launchbay.lifecycle.end import Ended
+from launchbay.lifecycle.identity import Difference
+from launchbay.lifecycle.launch import Launch
+from launchbay.lifecycle.personal import Replayed
+from launchbay.lifecycle.update import Update
+from tests.cli.texts.values import DIGEST, IMAGE, PROOF, instance
+
+
+def test_where_a_launchs_time_went() -> None:
+    clock = {"image": 161.0, "plan": 0.01, "create": 0.2, "verify": None, "first_import": 4.2, "other": 1.0}
+    words = "image built 2m 41s, plan 10 ms, create 200 ms, first import 4.2 s (measured when the image was built)"
+    assert clock_text(clock) == words
+    assert clock_text({"plan": 0.5, "first_import": None}) == "plan 500 ms"
+
+
+def test_a_launch() -> None:
+    launch = Launch(
+        fleet="exp",
+        image=IMAGE,
+        instances=[instance(1), instance(2), instance(3)],
+        created=("exp-3",),
+        identical=True,
+        clock={"plan": 0.001, "first_import": None},
+        built_now=False,
+    )
+    text = launch_text(launch)
+    assert text.startswith("1 of 3 launched: exp-3\n")
+    assert "(tensorflow 2.21.0, keras 3.15.0, Python 3.13.1)" in text
+    assert "3 fingerprints, identical" in text
+    assert "bay train exp-1 train.py" in text
+    again = launch_text(replace(launch, created=(), instances=[instance(1)], image=replace(IMAGE, frameworks={})))
+    assert again.startswith("exp stands already: exp-1; nothing to launch.\n")
+    assert "(no framework, Python 3.13.1)" in again
+    odd = launch_text(replace(launch, identical=False))
+    assert "NOT identical; `bay verify exp` says what differs" in odd
+    assert "  next    bay train    bay shell exp-1" in launch_text(launch, has_project=True)
+    assert "1 fingerprint, " in launch_text(replace(launch, instances=[instance(1)]))
+
+
+def test_a_list_of_instances_says_which_cost_is_unknown() -> None:
+    row = Row(
+        name="exp-1",
+        fleet="exp",
+        state="running",
+        image="jax",
+        provider="local",
+        usd_per_hour=None,
+        cost_so_far=None,
+        age_s=3725.0,
+        id="i-1",
+        digest=DIGEST,
+        running=(),
+    )
+    free = replace(row, usd_per_hour="0.00", cost_so_far="0.00", running=("r-1", "r-2"))
+    _, unknown, known = ps_text([row, free]).splitlines()
+    assert unknown.split() == ["exp-1", "exp", "running", "jax", "local", "unknown", "unknown", "1h", "02m", "-"]
+    assert known.split() == ["exp-1", "exp", "running", "jax", "local", "0.00", "0.00", "1h", "02m", "r-1", "r-2"]
+    assert ps_text([]).startswith("No instances.")
+
+
+def test_a_proof() -> None:
+    text = verification_text("exp", PROOF)
+    assert text.startswith("exp: 3 instances, identical")
+    assert "fingerprints 120 ms (40 ms an instance), image 0 ms" in text
+    assert "gpu" not in text
+    assert "content" not in text
+    assert "content abc" in verification_text("exp", replace(PROOF, content="abc"))
+    assert "the framework can use every GPU" in verification_text("exp", replace(PROOF, gpu_proven=True))
+
+
+def test_a_proof_that_failed_names_the_odd_one() -> None:
+    odd = [Difference(instance="exp-2", kind="package", what="six 1.16.0, others 1.17.0")] * 2
+    text = verification_text("exp", replace(PROOF, identical=False, differences=odd))
+    assert text.startswith("exp: NOT identical. 1 of 3 instances differs.\n  exp-2: six 1.16.0, others 1.17.0\n")
+    text = verification_text("exp", replace(PROOF, identical=False, image_problems=["six.py of six: missing"]))
+    assert text.startswith("exp: the image was changed.\n")
+    assert "the image below all 3 of them was changed:\n  six.py of six: missing\n" in text
+
+
+def test_a_gpu_that_nobody_can_use_does_not_set_instances_apart() -> None:
+    odd = [Difference(instance="exp-1", kind="gpu", what="the driver shows 1 GPU, jax sees 0")]
+    text = verification_text("exp", replace(PROOF, gpu_proven=False, differences=odd))
+    assert text.startswith("exp: 3 instances, identical")
+    assert "NOT every GPU can be used by the framework\n  exp-1: the driver shows 1 GPU, jax sees 0" in text
+
+
+@pytest.mark.parametrize(
+    ("ended", "text"),
+    [
+        (Ended(verb="terminate", names=()), "Nothing of it is left: it was terminated before."),
+        (Ended(verb="stop", names=("a",)), "a stopped."),
+        (Ended(verb="start", names=("a-1", "a-2")), "a-1 to a-2 (2) started."),
+        (
+            Ended(verb="terminate", names=("a-1", "a-2", "a-3"), processes_ended=4),
+            (
+                "a-1 to a-3 (3) terminated, 4 processes ended; runs, logs and models stay (`bay runs`)."
+                " What still costs: $0.00 a day."
+            ),
+        ),
+        (Ended(verb="reboot", names=("a",), usd_per_day="1.20"), "a restarted. What still costs: $1.20 a day."),
+    ],
+)
+def test_an_end(ended: Ended, text: str) -> None:
+    assert ended_text(ended) == text
+
+
+def test_an_update() -> None:
+    updated = Update(
+        fleet="exp",
+        image=replace(IMAGE, name="multi"),
+        instances=[instance(number) for number in (1, 2, 3)],
+        updated=["exp-1", "exp-2", "exp-3"],
+        identical=True,
+        replayed=[Replayed(instance="exp-2", packages=["tabulate 0.10.0"], left={"six 1.0": "multi has 1.17.0"})],
+        kept=[Path("/home/stray.py")],
+        clock={"stage": 0.1, "switch": 0.02, "replay": 2.0, "verify": 0.3, "first_import": None},
+        built_now=False,
+    )
+    assert update_text(updated).splitlines() == [
+        "3 of 3 moved: exp-1 to exp-3; homes, working folders and runs stay",
+        f"  image   multi {DIGEST[:12]}",
+        "  proof   3 fingerprints, identical but for what people had installed",
+        "  clock   stage 100 ms, switch 20 ms, replay 2.0 s, verify 300 ms",
+        "  exp-2: installed again: tabulate 0.10.0",
+        "  exp-2: NOT installed again: six 1.0: multi has 1.17.0",
+        "  files that had been put into an environment were copied into the homes:",
+        "    /home/stray.py",
+    ]
+    assert "3 fingerprints, identical\n" in update_text(replace(updated, replayed=[]))
+    assert "NOT identical; `bay verify exp`" in update_text(replace(updated, replayed=[], identical=False))
+    assert update_text(replace(updated, updated=())).endswith("already: exp-1 to exp-3; nothing to update.")
