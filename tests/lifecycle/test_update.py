@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from launchbay.errors import Conflict, LaunchbayError, NotFound, UsageError, UserError
+from launchbay.files import discard
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay, connect, open_bay
 from launchbay.lifecycle.end import change_power, terminate
@@ -372,10 +374,23 @@ def test_killed_while_going_back_the_same_again_converges(
 def test_one_that_was_cut_off_is_finished_before_another_begins(fresh: Callable[..., Bay]) -> None:
     bay = fresh()
     assert kill_at(25, lambda: update(bay, "older"))
-    with pytest.raises(Conflict, match="an update of 'exp' to older was cut off"):
+    with pytest.raises(Conflict, match="an update of 'exp' to older was cut off") as caught:
         update(bay, "pair")
-    update(bay, "older")
+    older = next(item for item in _images(bay) if item.name == "older")
+    assert f"bay update exp {older.digest[:12]}," in caught.value.hint  # its recipe may say something else by now
+    update_fleet(bay, "exp", older.digest[:12])
     check_whole(bay)
+
+
+def test_one_that_was_cut_off_binds_nobody_where_its_image_is_gone(fresh: Callable[..., Bay]) -> None:
+    bay = fresh()
+    assert kill_at(25, lambda: update(bay, "older"))
+    for name in ("pair", "older"):
+        remove_image(bay, next(item.digest for item in _images(bay) if item.name == name))
+    assert list(update(bay, "tiny").updated) == []
+    assert flavours(bay) == TINY
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
+        assert journal.unfinished("update") == []
 
 
 def test_one_that_was_cut_off_can_be_terminated(fresh: Callable[..., Bay]) -> None:
@@ -385,3 +400,33 @@ def test_one_that_was_cut_off_can_be_terminated(fresh: Callable[..., Bay]) -> No
     assert folders(bay.home) == []
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         assert journal.unfinished("update") == []
+
+
+@LAYERS
+@pytest.mark.parametrize("is_written", [True, False])
+def test_what_was_let_go_of_cannot_come_back_so_there_is_only_one_way_on(
+    fresh: Callable[..., Bay], monkeypatch: pytest.MonkeyPatch, layer: str, *, is_written: bool
+) -> None:
+    """A failure after that must not give half of them back."""
+    settle = LocalProvider.settle
+
+    def cut_off(self: LocalProvider, instances: Sequence[Instance]) -> None:
+        discard(instances[0].root / "previous", self.home.trash)
+        settle(self, instances[:is_written])
+        raise KeyboardInterrupt
+
+    def refuse(*_: object, **__: object) -> None:
+        raise LaunchbayError("not today")
+
+    bay = fresh(layer)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalProvider, "settle", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            update(bay, "older")
+    with monkeypatch.context() as patch, contextlib.suppress(LaunchbayError):
+        patch.setattr("launchbay.lifecycle.update.verify_instances", refuse)
+        update(bay, "older")
+    assert flavours(bay) == OLDER
+    update(bay, "older")
+    assert {item.image for item in bay.provider.observe()} == {"older"}
+    check_whole(bay)
