@@ -9,6 +9,7 @@ from pathlib import Path
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.spec.project import Project, find_project
+from launchbay.units import count_of
 
 __all__ = ["TrainingWish", "complete_launch", "complete_resumption", "complete_training"]
 
@@ -89,8 +90,8 @@ def _only_instance(bay: Bay, project: Project) -> str | None:
     if not observed and not project.image:
         return None
     if not mine:
-        raise UsageError(
-            "train needs an instance",
-            hint=f"bay launch{'' if project.image else ' tensorflow'}; or bay train INSTANCE SCRIPT",
-        )
+        if observed and not project.image:
+            what = f"train needs an instance, and {count_of(len(observed), 'instance')} stand here"
+            raise UsageError(what, hint=f"bay train {observed[0].name} SCRIPT, or another that `bay ps` lists")
+        raise UsageError("train needs an instance", hint="bay launch; or bay train INSTANCE SCRIPT")
     return mine[0].name
