@@ -22,7 +22,7 @@ from launchbay.lifecycle.launch import launch_fleet
 from launchbay.lifecycle.update import Update, update_fleet
 from launchbay.lifecycle.verify import verify_instances
 from launchbay.planning.fleet import Instance
-from launchbay.providers.layer import PthLayer
+from launchbay.providers.layer import OverlayLayer, PthLayer
 from launchbay.providers.local import LocalProvider
 from launchbay.store.journal import open_journal
 from tests.lifecycle.killing import count_crossings, folders, kill_at, leftovers
@@ -317,6 +317,23 @@ def test_an_instance_that_does_not_come_out_as_the_others_gives_all_back(fresh: 
     with pytest.raises(LaunchbayError, match="the updated instances are not as they should be: exp-1"):
         update(odd, "older")
     assert flavours(bay) == TINY
+    check_whole(bay)
+
+
+def test_who_goes_in_in_the_midst_does_not_hold_the_old_image(fresh: Callable[..., Bay]) -> None:
+    class Entered(OverlayLayer):
+        """An overlay that somebody enters as soon as it was shut: `bay verify`, say, asks for no lock."""
+
+        def shut(self, instances: Sequence[Instance]) -> None:
+            super().shut(instances)
+            for item in instances:
+                if item.image == "tiny":
+                    self.open([item], next(image for image in _images(bay) if image.digest == item.digest))
+
+    bay = fresh("overlay")
+    entered = replace(bay, provider=LocalProvider(bay.home, bay.clock, layers={"overlay": Entered()}.__getitem__))
+    update(entered, "older")
+    assert flavours(bay) == OLDER
     check_whole(bay)
 
 
