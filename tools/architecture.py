@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("planning",),
     ("providers", "store", "transport"),
     ("lifecycle",),
-    ("models", "runs", "scaffold", "serving"),
+    ("models", "runs", "scaffold", "services", "serving"),
     ("api", "experiment"),
     ("cli", "web"),
 )
@@ -54,7 +54,7 @@ IMPURE = {"asyncio", "http", "multiprocessing", "os", "platform", "random", "sec
 IMPURE |= {"sqlite3", "subprocess", "tempfile", "threading", "time", "urllib"}
 
 DEPENDENCIES = {"matplotlib", "plotext", "rich", "uv", "yaml"}
-IN_AN_IMAGE = {"jax", "keras", "numpy", "onnxruntime", "tensorboard", "tensorflow", "torch"}
+IN_AN_IMAGE = {"jax", "jupyterlab", "keras", "numpy", "onnxruntime", "tensorboard", "tensorflow", "torch"}
 """What onboard code may import inside a function: the Python that runs it has them."""
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.project import doctor, init
     from launchbay.api.runs import explain, list_runs, logs, train
+    from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
     from launchbay.api.wish import complete_launch, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
@@ -55,6 +56,7 @@ _NAMES = {
         "verify",
     ),
     "launchbay.api.runs": ("explain", "list_runs", "logs", "train"),
+    "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
@@ -68,6 +70,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [
     "Bay",
     "__version__",
+    "board",
     "build_image",
     "complete_launch",
     "complete_training",
@@ -76,6 +79,8 @@ __all__ = [
     "demo",
     "doctor",
     "draw_curves",
+    "end_board",
+    "end_notebook",
     "errors",
     "evaluate",
     "execute",
@@ -86,7 +91,9 @@ __all__ = [
     "list_images",
     "list_runs",
     "logs",
+    "notebook",
     "open_bay",
+    "open_in_browser",
     "predict",
     "ps",
     "reboot",

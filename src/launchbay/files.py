@@ -33,12 +33,16 @@ __all__ = [
 ]
 
 
-def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Replace `path` by `data` in one step; with `durable`, only return once it is on the disk."""
+def write_atomic(path: Path, data: bytes, *, durable: bool = False, private: bool = False) -> None:
+    """Replace `path` by `data` in one step; with `durable`, only return once it is on the disk.
+
+    One that is `private` can be read by nobody else, at no instant.
+    """
     _make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # it would keep the rights that it has
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666), "wb") as file:
             file.write(data)
             if durable:
                 file.flush()

@@ -37,6 +37,11 @@ class Home:
         return self.root / "runs"
 
     @property
+    def services(self) -> Path:
+        """Boards and notebooks, one folder each; only their owner can look inside."""
+        return self.root / "services"
+
+    @property
     def tmp(self) -> Path:
         """Half-made things; nothing here is ever used, all of it may be removed."""
         return self.root / "tmp"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from launchbay.lifecycle.bay import Bay
+from launchbay.providers.tree import process_memory
 from launchbay.store.records import open_runs
-from launchbay.units import count_of
+from launchbay.store.service import Service, list_services
+from launchbay.units import count_of, format_bytes
 
 __all__ = ["Row", "ps"]
 
@@ -27,6 +29,7 @@ class Row:
     id: str
     digest: str
     running: Sequence[str]
+    services: Sequence[Service] = ()
 
 
 def ps(bay: Bay) -> Sequence[Row]:
@@ -34,10 +37,15 @@ def ps(bay: Bay) -> Sequence[Row]:
     running: dict[str, list[str]] = {}
     for run in open_runs(bay.home):
         running.setdefault(run.instance, []).append(run.id)
+    services = _standing(bay)
     now = bay.clock.now()
     observed = bay.provider.observe()
     if (unread := bay.provider.unread(observed)) > 0:
         bay.reporter.note(f"{count_of(unread, 'instance')} not listed: the record cannot be read (`bay doctor`).")
+    for service in services:
+        if service.instance_id is None:
+            memory = f" ({format_bytes(service.memory_bytes)} of memory)" if service.memory_bytes else ""
+            bay.reporter.note(f"A board of runs stands{memory}: {service.url}")
     return [
         Row(
             name=item.name,
@@ -51,6 +59,14 @@ def ps(bay: Bay) -> Sequence[Row]:
             id=item.id,
             digest=item.digest,
             running=running.get(item.name, []),
+            services=[service for service in services if service.instance_id == item.id],
         )
         for item in observed
     ]
+
+
+def _standing(bay: Bay) -> Sequence[Service]:
+    """Return the boards and notebooks that run, with the memory they hold; looks at the processes once, if at all."""
+    found = [service for service in list_services(bay.home) if service.pid is not None]
+    memory = process_memory([service.pid for service in found if service.pid]) if found else {}
+    return [replace(service, memory_bytes=memory.get(service.pid or 0)) for service in found]

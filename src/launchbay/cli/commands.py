@@ -348,6 +348,31 @@ def _curves(context: _Context) -> int:
     return 0
 
 
+# --- services -------------------------------------------------------------------------------------------------------
+
+
+def _board(context: _Context) -> int:
+    given = context.arguments
+    if given.stop:
+        return _show_service(context, launchbay.end_board(context.bay, given.names))
+    return _show_service(context, launchbay.board(context.bay, given.names, port=given.port))
+
+
+def _notebook(context: _Context) -> int:
+    given = context.arguments
+    if given.stop:
+        return _show_service(context, launchbay.end_notebook(context.bay, given.name))
+    return _show_service(context, launchbay.notebook(context.bay, given.name, port=given.port))
+
+
+def _show_service(context: _Context, service: Any) -> int:
+    given = context.arguments
+    is_asked = service.is_running and not given.no_browser and not given.json and sys.stdout.isatty()
+    is_open = is_asked and launchbay.open_in_browser(context.bay, service)
+    context.show(service, lambda: render.service_text(service, is_open=is_open))
+    return 0
+
+
 # --- models ---------------------------------------------------------------------------------------------------------
 
 
@@ -399,6 +424,8 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "runs": _runs,
     "logs": _logs,
     "curves": _curves,
+    "board": _board,
+    "notebook": _notebook,
     "model show": _model_show,
     "evaluate": _evaluate,
     "predict": _predict,

@@ -36,6 +36,8 @@ runs
   train INSTANCE SCRIPT   run a script as it is
   runs, logs RUN          follow and look back
   curves RUN...           learning curves, with a diagnosis
+  board [RUN...]          TensorBoard, behind a token on this machine alone
+  notebook INSTANCE       JupyterLab in an instance, likewise
 
 models
   model show MODEL        layers, shapes, parameters; runs nothing
@@ -129,6 +131,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_images(verbs)
     _add_instances(verbs)
     _add_runs(verbs)
+    _add_services(verbs)
     _add_models(verbs)
     return parser
 
@@ -329,6 +332,32 @@ def _add_runs(verbs: _Verbs[_Parser]) -> None:
     )
     curves.add_argument("runs", nargs="*", metavar="RUN", help="runs or folders of event files (default: latest)")
     curves.add_argument("-o", "--output", metavar="FILE", help="write a .png, .svg or .html instead")
+
+
+def _add_services(verbs: _Verbs[_Parser]) -> None:
+    board = _verb(
+        verbs,
+        "board",
+        "Show runs in TensorBoard, those of terminated instances too. It answers on this machine alone, behind a token, "
+        "and goes on if this terminal closes. The same command again finds it, or starts it where it was.",
+        "bay board                # all runs, and those to come\nbay board RUN1 RUN2      # these\n"
+        "bay board exp-1          # those of an instance, on a board of its own\nbay board --stop",
+    )
+    board.add_argument(
+        "names", nargs="*", metavar="RUN", help="runs, or instances or fleets for all of theirs (default: all runs)"
+    )
+    notebook = _verb(
+        verbs,
+        "notebook",
+        "Open JupyterLab in an instance, with a notebook that lists devices, loads the newest model and plots it. "
+        "It answers on this machine alone, behind a token, and goes on if this terminal closes; it ends with the instance.",
+        "bay notebook exp-1\nbay notebook exp-1 --stop",
+    )
+    notebook.add_argument("name", metavar="INSTANCE", help="an instance; a fleet of one answers to its fleet name")
+    for parser in (board, notebook):
+        parser.add_argument("--port", type=int, metavar="N", help="the port (default: a free one, kept from then on)")
+        parser.add_argument("--no-browser", action="store_true", help="only say where it is")
+        parser.add_argument("--stop", action="store_true", help="end it; port and token stay")
 
 
 def _add_models(verbs: _Verbs[_Parser]) -> None:

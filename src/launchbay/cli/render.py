@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from launchbay.models.card import Evaluation, ModelCard, Predictions
     from launchbay.store.fetch import Fetched
     from launchbay.store.records import Run
+    from launchbay.store.service import Service
 
 __all__ = [
     "checks_text",
@@ -34,6 +35,7 @@ __all__ = [
     "ps_text",
     "run_text",
     "runs_text",
+    "service_text",
     "verification_text",
 ]
 
@@ -152,7 +154,7 @@ def ps_text(rows: Sequence[Row], width: int | None = None) -> str:
                 row.usd_per_hour or "unknown",
                 row.cost_so_far or "unknown",
                 format_duration(row.age_s),
-                " ".join(row.running) or "-",
+                " ".join([*row.running, *map(_service_cell, row.services)]) or "-",
             )
             for row in rows
         ],
@@ -283,6 +285,29 @@ def runs_text(runs: Sequence[Run], now: float, width: int | None = None) -> str:
         width=width,
         least=("IMAGE", "MODELS", "SECONDS", "AGE", "INSTANCE"),
     )
+
+
+def service_text(service: Service, *, is_open: bool = False) -> str:
+    """Say where a board or a notebook answers, and how to get in."""
+    verb = " ".join(["bay", service.kind, *([service.instance] if service.instance else [])])
+    what = f"The {service.kind} of {service.name}"
+    if not service.is_running:
+        return f"{what} is ended. `{verb}` starts it again, with the same port and token."
+    lines = [f"{what}: {service.url}"]
+    if service.memory_bytes is not None:
+        lines.append(f"  memory  {format_bytes(service.memory_bytes)}")
+    if is_open:
+        lines.append("  opened  in your browser, signed in")
+    else:
+        lines.append(f"  open    {service.door} in a browser: it signs you in")
+    lines.append(f"  token   in {service.token_file}, for signing in by hand; only you can read it")
+    lines.append(f"  end     {verb} --stop    (it goes on if this terminal closes)")
+    return "\n".join(lines)
+
+
+def _service_cell(service: Service) -> str:
+    memory = f" {format_bytes(service.memory_bytes)}" if service.memory_bytes is not None else ""
+    return f"{service.kind}:{service.port}{memory}"
 
 
 def model_text(card: ModelCard) -> str:

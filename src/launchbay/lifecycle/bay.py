@@ -19,7 +19,7 @@ from launchbay.providers.local import LocalProvider
 from launchbay.transport.base import Transport
 from launchbay.transport.local import LocalTransport
 
-__all__ = ["Bay", "connect", "fleet_names", "image_of", "image_transport", "open_bay", "python_of"]
+__all__ = ["Bay", "connect", "fleet_names", "image_mark", "image_of", "image_transport", "open_bay", "python_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +80,16 @@ def image_transport(bay: Bay, image: Image, *, folder: str) -> Transport:
         person=Path(folder),
         outer=bay.environ,
         name="",
-        identity=f"image {image.digest}",
+        identity=image_mark(image),
     )
     # the image is sealed, also against the root user whom permissions do not stop: nothing may be compiled into it
     variables |= {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": folder}
     return LocalTransport(environment=variables, folder=folder)
+
+
+def image_mark(image: Image) -> str:
+    """Return what stands for an instance's id where an image's own Python runs."""
+    return f"image {image.digest}"
 
 
 def python_of(bay: Bay, instance: Instance, env: str | None = None) -> str:

@@ -14,6 +14,7 @@ from launchbay.planning.decide import plan_power, plan_terminate, select
 from launchbay.planning.fleet import Instance, Plan, look
 from launchbay.providers.base import CanStop
 from launchbay.store.journal import Journal, open_journal
+from launchbay.store.service import forget_services
 
 __all__ = ["Ended", "change_power", "plan_end", "terminate"]
 
@@ -95,6 +96,7 @@ def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
             operation = journal.begin("terminate", name, {"ids": [item.id for item in instances]})
             with journal.step(operation, "delete", names=[item.name for item in instances]):
                 bay.provider.delete(instances)
+                forget_services(bay.home, {item.id for item in instances})
             journal.end(operation, "done")
         _close_cut_off(bay, journal, name)
     bay.provider.sweep()

@@ -10,10 +10,11 @@ from launchbay.files import discard
 from launchbay.images.image import Image, list_images
 from launchbay.images.lock import Lock, compose_digest
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe
-from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.bay import Bay, image_mark
 from launchbay.lifecycle.build import find_built, image_lock, resolve_lock
 from launchbay.lifecycle.verify import verify_whole
 from launchbay.planning.fleet import Instance
+from launchbay.providers.processes import instance_processes
 from launchbay.spec.names import nearest
 from launchbay.store.journal import open_journal
 from launchbay.units import count_of
@@ -162,6 +163,8 @@ def remove_image(bay: Bay, reference: str) -> Image:
                 f"{image.name} is part of {whole[0].name}",
                 hint=f"bay image remove {whole[0].name}, which keeps its parts",
             )
+        if instance_processes([image_mark(image)]):
+            raise Conflict(f"a board, or another command, runs on {image.name}", hint="bay board --stop")
         with open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=True) as journal:
             operation = journal.begin("image remove", image.digest, {"name": image.name})
             with journal.step(operation, "remove"):

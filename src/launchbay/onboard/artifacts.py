@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     _Kinds = list[tuple[str, str]]
 
-__all__ = ["model_format", "snapshot", "take_stock"]
+__all__ = ["hash_files", "model_format", "snapshot", "take_stock"]
 
 _MAGIC = ((b"\x89HDF\r\n\x1a\n", "hdf5"), (b"\x93NUMPY", "numpy"))
 _MOST_FILES = 500  # files that are no models; a script that writes more is not helped by a longer list
@@ -141,13 +141,14 @@ def _entries(folder: str, found: _Kinds, budget: int) -> list[dict[str, Any]]:
         with contextlib.suppress(OSError):  # what the script itself made unreadable is not worth the whole result
             files = sorted(snapshot(path)) if os.path.isdir(path) else [path]
             size = sum(os.path.getsize(item) for item in files)
-            digest = _hash(path, files) if size <= budget else None
+            digest = hash_files(path, files) if size <= budget else None
             budget -= size if digest else 0
             entries.append({"path": os.path.relpath(path, folder), "format": kind, "sha256": digest, "bytes": size})
     return entries
 
 
-def _hash(path: str, files: list[str]) -> str | None:
+def hash_files(path: str, files: list[str]) -> str:
+    """Hash a file, or a folder: its files, each with its name in it."""
     import hashlib  # a run that made nothing needs none
 
     digest = hashlib.sha256()

@@ -63,6 +63,14 @@ def _find(name: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
         from . import supervise
 
         return supervise.run
+    if name == "board":
+        from . import board
+
+        return board.run
+    if name == "notebook":
+        from . import notebook
+
+        return notebook.run
     if name in ("inspect", "evaluate", "predict"):
         from . import model
 
