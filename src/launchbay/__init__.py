@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from launchbay.api.images import build_image, list_images, remove_image, show_image, verify_built
     from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
+    from launchbay.api.people import readmit_person, revoke, share
     from launchbay.api.project import doctor, init
     from launchbay.api.runs import explain, list_runs, logs, train
     from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
@@ -60,6 +61,7 @@ _NAMES = {
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
+    "launchbay.api.people": ("readmit_person", "revoke", "share"),
     "launchbay.api.project": ("doctor", "init"),
     "launchbay.api.wish": ("complete_launch", "complete_training"),
     "launchbay.experiment": ("demo",),
@@ -96,8 +98,11 @@ __all__ = [
     "open_in_browser",
     "predict",
     "ps",
+    "readmit_person",
     "reboot",
     "remove_image",
+    "revoke",
+    "share",
     "shell",
     "show_image",
     "show_model_card",

@@ -234,6 +234,7 @@ def test_a_list_of_instances_says_which_cost_is_unknown() -> None:
         id="i-1",
         digest=DIGEST,
         running=(),
+        person=None,
     )
     free = replace(row, usd_per_hour="0.00", cost_so_far="0.00", running=("r-1", "r-2"))
     _, unknown, known = render.ps_text([row, free]).splitlines()

@@ -233,6 +233,30 @@ def _terminate(context: _Context) -> int:
     return 0
 
 
+def _share(context: _Context) -> int:
+    given = context.arguments
+    if (given.revoke or given.readmit) and given.fleet is None:
+        raise UsageError("which fleet?", hint=f"bay share FLEET --revoke {given.revoke or given.readmit}")
+    if given.revoke:
+        revoked = launchbay.revoke(context.bay, given.fleet, given.revoke)
+        context.show(revoked, lambda: render.revoked_text(revoked))
+    elif given.readmit:
+        again = launchbay.readmit_person(context.bay, given.fleet, given.readmit)
+        context.show(again, lambda: render.revoked_text(again, is_again=True))
+    else:
+        shared = launchbay.share(
+            context.bay,
+            given.fleet,
+            output=given.output,
+            host=given.host,
+            ssh_port=given.ssh_port,
+            host_key=given.host_key,
+            authorized_keys=given.authorized_keys,
+        )
+        context.show(shared, lambda: render.shared_text(shared))
+    return 0
+
+
 # --- runs -----------------------------------------------------------------------------------------------------------
 
 
@@ -419,6 +443,7 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "start": _power,
     "reboot": _power,
     "terminate": _terminate,
+    "share": _share,
     "fetch": _fetch,
     "train": _train,
     "runs": _runs,
