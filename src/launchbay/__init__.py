@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from launchbay.api.project import doctor, init
     from launchbay.api.runs import explain, list_runs, logs, train
     from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
-    from launchbay.api.wish import complete_launch, complete_training
+    from launchbay.api.wish import complete_launch, complete_resources, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
     from launchbay.lifecycle.bay import Bay, open_bay
@@ -63,7 +63,7 @@ _NAMES = {
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
     "launchbay.api.people": ("readmit_person", "revoke", "share"),
     "launchbay.api.project": ("doctor", "init"),
-    "launchbay.api.wish": ("complete_launch", "complete_training"),
+    "launchbay.api.wish": ("complete_launch", "complete_resources", "complete_training"),
     "launchbay.experiment": ("demo",),
 }
 _MODULES = ("errors", "testing")
@@ -75,6 +75,7 @@ __all__ = [
     "board",
     "build_image",
     "complete_launch",
+    "complete_resources",
     "complete_training",
     "copy",
     "curves",

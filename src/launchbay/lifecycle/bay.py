@@ -16,6 +16,7 @@ from launchbay.providers.base import Provider
 from launchbay.providers.environment import Environment, find_environment, instance_environment
 from launchbay.providers.layer import find_layer
 from launchbay.providers.local import LocalProvider
+from launchbay.providers.resources import find_part
 from launchbay.transport.base import Transport
 from launchbay.transport.local import LocalTransport
 
@@ -70,7 +71,14 @@ def connect(bay: Bay, instance: Instance, env: str | None = None) -> Transport:
         identity=instance.id,
     )
     door = find_layer(instance.layer).door(instance, image)
-    return LocalTransport(environment=variables, folder=str(instance.root / "work"), door=door.words, view=door.view)
+    part = find_part(instance.root)
+    return LocalTransport(
+        environment={**variables, **part.variables},
+        folder=str(instance.root / "work"),
+        door=[*part.words, *door.words],
+        view=door.view,
+        processors=part.processors,
+    )
 
 
 def image_transport(bay: Bay, image: Image, *, folder: str) -> Transport:
