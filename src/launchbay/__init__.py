@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         stop,
         terminate,
         terminate_plan,
+        update,
         verify,
     )
     from launchbay.api.images import build_image, list_images, remove_image, show_image, verify_built
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.people import readmit_person, revoke, share
     from launchbay.api.project import doctor, init
-    from launchbay.api.runs import explain, list_runs, logs, train
+    from launchbay.api.runs import explain, list_runs, logs, propose_image, train
     from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
     from launchbay.api.wish import complete_launch, complete_resources, complete_training
     from launchbay.experiment import demo
@@ -54,9 +55,10 @@ _NAMES = {
         "stop",
         "terminate",
         "terminate_plan",
+        "update",
         "verify",
     ),
-    "launchbay.api.runs": ("explain", "list_runs", "logs", "train"),
+    "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "train"),
     "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
@@ -98,6 +100,7 @@ __all__ = [
     "open_bay",
     "open_in_browser",
     "predict",
+    "propose_image",
     "ps",
     "readmit_person",
     "reboot",
@@ -114,6 +117,7 @@ __all__ = [
     "testing",
     "to_json",
     "train",
+    "update",
     "verify",
     "verify_built",
 ]

@@ -9,6 +9,7 @@ The tree::
     │   ├── Conflict         a name that is taken, a thing that is in use, a world that moved
     │   ├── BuildError       an image could not be built
     │   ├── ScriptFailed     the person's own script ended with an error
+    │   ├── WillFail         a script that is certain to fail where it was to run, and was not started
     │   └── UnsafeModel      a model file that we will not load
     └── StateError           our own state on disk is damaged or from a newer version; exit code 1
 
@@ -21,6 +22,8 @@ This module imports only the standard library and never prints.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = [
     "BuildError",
     "Conflict",
@@ -31,6 +34,7 @@ __all__ = [
     "UnsafeModel",
     "UsageError",
     "UserError",
+    "WillFail",
 ]
 
 
@@ -77,6 +81,14 @@ class BuildError(UserError):
 
 class ScriptFailed(UserError):
     """The person's script ended with an error."""
+
+
+class WillFail(UserError):
+    """A script is certain to fail where it was to run; nothing was started. `problems` says where and why."""
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "", problems: Sequence[object] = ()) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.problems = problems
 
 
 class UnsafeModel(UserError):

@@ -110,7 +110,7 @@ def test_a_scripts_output_goes_to_stderr(says: Says, two: list[Instance], tmp_pa
 def test_a_failed_script_is_1_with_its_value_and_its_hint(says: Says, two: list[Instance], tmp_path: Path) -> None:
     script = tmp_path / "p" / "train.py"
     script.parent.mkdir()
-    script.write_text("import no_such_package\n", encoding="utf-8")
+    script.write_text("__import__('no_such_package')\n", encoding="utf-8")
     said = says("--json", "train", two[0].name, str(script))
     assert (said.code, said.value["state"], said.value["exit_code"]) == (1, "failed", 1)
     assert "hint: there is no module no_such_package here" in said.err

@@ -21,6 +21,7 @@ from launchbay.lifecycle.launch import Launch
 from launchbay.lifecycle.verify import Verification
 from launchbay.models.card import Evaluation, Finding, Layer, ModelCard, Optimizer, Predictions
 from launchbay.planning.fleet import Instance
+from launchbay.runs.propose import Choice, Proposal
 from launchbay.store.fetch import Fetched
 from launchbay.store.records import Artifact, Run
 
@@ -448,3 +449,19 @@ def test_checks() -> None:
     text = render.checks_text(checks)
     assert [line.split()[0] for line in text.splitlines()] == ["ok", "warn", "->", "BROKEN", "->"]
     assert "-> chmod u+w" in text
+
+
+def test_a_proposal() -> None:
+    fits = Choice(image="pytorch", built=False, retired="", missing=(), problems=(), unneeded=())
+    proposal = Proposal(
+        script=Path("train.py"),
+        image="pytorch",
+        name="train",
+        why="train.py imports torch",
+        choices=(fits, replace(fits, image="keras", built=True), replace(fits, image="jax", missing=("torch",))),
+    )
+    assert render.proposal_text(proposal) == (
+        "train.py imports torch: image pytorch (not built yet)\n  keras would do as well"
+    )
+    old = replace(proposal, choices=(replace(fits, built=True, retired="it gets no fixes"),))
+    assert render.proposal_text(old) == "train.py imports torch: image pytorch (built; it gets no fixes)"

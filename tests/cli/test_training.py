@@ -97,7 +97,7 @@ def test_the_last_words_of_a_script_need_not_end_their_line(says: Says, script: 
 
 
 def test_a_hint_is_shown(says: Says, script: Script) -> None:
-    said = says("train", "exp-1", script("import scipy"))
+    said = says("train", "exp-1", script("__import__('scipy')"))
     assert said.code == 1
     assert "  hint    install it in the instance: bay exec exp-1 -- pip install scipy" in said.out
 

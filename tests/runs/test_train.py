@@ -234,7 +234,7 @@ def test_a_signal(bay: Bay, instance: Instance, project: Project) -> None:
 
 
 def test_a_missing_package_is_explained(bay: Bay, instance: Instance, project: Project) -> None:
-    run, printed = run_it(bay, instance, project({"train.py": "import no_such_package"}))
+    run, printed = run_it(bay, instance, project({"train.py": "import no_such_package"}), force=True)
     assert "ModuleNotFoundError" in printed
     assert explain(run).startswith("there is no module no_such_package here: if it is a file of yours, put it beside")
 

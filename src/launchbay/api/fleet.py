@@ -11,6 +11,7 @@ from launchbay.errors import NotFound, UsageError
 from launchbay.lifecycle.bay import Bay, connect, image_of
 from launchbay.lifecycle.end import Ended, change_power, plan_end, terminate
 from launchbay.lifecycle.launch import Launch, launch_fleet
+from launchbay.lifecycle.update import Update, update_fleet
 from launchbay.lifecycle.verify import Verification, verify_instances
 from launchbay.planning.decide import select, select_one
 from launchbay.planning.fleet import Instance, Plan
@@ -32,6 +33,7 @@ __all__ = [
     "stop",
     "terminate",
     "terminate_plan",
+    "update",
     "verify",
 ]
 
@@ -43,6 +45,11 @@ def launch(bay: Bay, image: str, *, count: int = 1, name: str | None = None, ove
     needs Linux and the right to mount (Conflict without).
     """
     return launch_fleet(bay, image, count=count, name=name, layer="overlay" if overlay else "layer")
+
+
+def update(bay: Bay, fleet: str, image: str) -> Update:
+    """Move a standing fleet to another image, all of it or nothing; homes, working folders and runs stay."""
+    return update_fleet(bay, fleet, image)
 
 
 def verify(bay: Bay, name: str) -> Verification:

@@ -8,11 +8,13 @@ from pathlib import Path
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.decide import select_one
 from launchbay.runs.hints import explain_failure
-from launchbay.runs.train import RunSpec, follow_run, submit_run
+from launchbay.runs.preview import refuse
+from launchbay.runs.propose import Proposal, propose
+from launchbay.runs.train import RunSpec, find_script, follow_run, submit_run
 from launchbay.store import records
 from launchbay.store.records import Run, find_run
 
-__all__ = ["explain", "list_runs", "logs", "train"]
+__all__ = ["explain", "list_runs", "logs", "propose_image", "train"]
 
 
 def train(
@@ -28,13 +30,20 @@ def train(
     on_interrupt: Callable[[], str] = lambda: "stop",
     on_start: Callable[[Run], None] | None = None,
     detach: bool = False,
+    force: bool = False,
 ) -> Run:
     """Run a script as it is in an instance, and (unless `detach`) pass on what it prints until it ends.
 
-    `env` names the environment, where the instance has several.
+    `env` names the environment, where the instance has several. Raises WillFail, before anything is started, when
+    reading the script shows that it is certain to fail there (unless `force`).
     """
     spec = RunSpec(
-        script=Path(script), data=Path(data) if data else None, args=tuple(args), timeout_s=timeout_s, env=env
+        script=Path(script),
+        data=Path(data) if data else None,
+        args=tuple(args),
+        timeout_s=timeout_s,
+        env=env,
+        force=force,
     )
     run = submit_run(bay, select_one(bay.provider.observe(), instance), spec)
     if on_start is not None:
@@ -44,6 +53,18 @@ def train(
 
 def _drop(_: bytes) -> None:
     """Let what a script prints go; it is in its log."""
+
+
+def propose_image(bay: Bay, script: str | Path, *, force: bool = False) -> Proposal:
+    """Say which image a script asks for, and why; reads it and the modules of its folder, and executes nothing.
+
+    Raises NotFound when there is no such script, or when it imports what no image has; WillFail when it is certain to
+    fail in every image (unless `force`).
+    """
+    proposal = propose(bay, find_script(Path(script)))
+    if any(problem.is_sure for problem in proposal.best.problems) and not force:
+        raise refuse(proposal.script.name, "every image", proposal.best.problems)
+    return proposal
 
 
 def list_runs(bay: Bay) -> Sequence[Run]:

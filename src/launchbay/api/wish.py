@@ -41,9 +41,9 @@ def complete_resources(image: str | None, *, folder: Path | None = None) -> Reso
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingWish:
-    """What to run and where, complete."""
+    """What to run and where. `instance` is None where nothing stands that could be meant: see `propose_image`."""
 
-    instance: str
+    instance: str | None
     script: Path
     data: Path | None
     args: Sequence[str]
@@ -75,10 +75,12 @@ def complete_training(
     )
 
 
-def _only_instance(bay: Bay, project: Project) -> str:
-    """Return the first instance of the project's fleet, or the only one there is."""
+def _only_instance(bay: Bay, project: Project) -> str | None:
+    """Return the first instance of the project's fleet, or the only one there is; None where there is none at all."""
     observed = bay.provider.observe()
     mine = [item for item in observed if item.fleet == project.name] or (list(observed) if len(observed) == 1 else [])
+    if not observed and not project.image:
+        return None
     if not mine:
         raise UsageError(
             "train needs an instance",

@@ -18,7 +18,7 @@ from launchbay.cli import render
 from launchbay.cli.console import ConsoleReporter, is_lively
 from launchbay.cli.ending import ended_like_interrupted
 from launchbay.cli.output import LastingStream, ReaderLeft, complain, printable, write_bytes, write_text
-from launchbay.errors import UsageError
+from launchbay.errors import UsageError, WillFail
 from launchbay.lifecycle.bay import Bay, open_bay
 from launchbay.ports import Event
 from launchbay.units import parse_duration
@@ -58,14 +58,20 @@ class _Context:
         yield
         self.reporter.event(Event(task=task, message="done", finished=True))
 
-    def agree(self, question: str) -> None:
-        """Ask before something is removed; where nobody can answer, refuse and say how to agree beforehand."""
+    def agree(self, question: str, *, by_hand: str = "", is_harmless: bool = False) -> None:
+        """Ask before something is removed; where nobody can answer, refuse and say how to agree beforehand.
+
+        `by_hand` are the commands that do the same. For what is harmless, Enter alone means yes.
+        """
         if self.arguments.yes:
             return
         if self.arguments.json or not sys.stdin.isatty():
-            raise UsageError(f"{question} needs your consent", hint="the same command with -y")
-        LastingStream(sys.stderr).write(f"{question}. Go on? [y/N] ")
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            hint = f"{by_hand}; or the same command with -y" if by_hand else "the same command with -y"
+            raise UsageError(f"{question} needs your consent", hint=hint)
+        LastingStream(sys.stderr).write(f"{question}. Go on? {'[Y/n]' if is_harmless else '[y/N]'} ")
+        typed = sys.stdin.readline()
+        answer = typed.strip().lower() or ("y" if is_harmless and typed else "n")
+        if answer not in ("y", "yes"):
             raise UsageError("nothing was done")
 
     def output(self, chunk: bytes) -> None:
@@ -179,6 +185,12 @@ def _launch(context: _Context) -> int:
     return 0 if launched.identical else 1
 
 
+def _update(context: _Context) -> int:
+    updated = launchbay.update(context.bay, context.arguments.fleet, context.arguments.image)
+    context.show(updated, lambda: render.update_text(updated))
+    return 0
+
+
 def _ps(context: _Context) -> int:
     rows = launchbay.ps(context.bay)
     context.show(rows, lambda: render.ps_text(rows, _width()))
@@ -280,7 +292,7 @@ def _train(context: _Context) -> int:
     try:
         run = launchbay.train(
             context.bay,
-            wish.instance,
+            wish.instance or _launch_for(context, wish),
             wish.script,
             data=wish.data,
             args=wish.args,
@@ -290,10 +302,30 @@ def _train(context: _Context) -> int:
             on_interrupt=_ask_about_run,
             detach=given.detach,
             on_start=tell,
+            force=given.force,
         )
     except ReaderLeft:
         return _leave(context, started[0])
+    except WillFail as refusal:
+        if given.json:
+            context.show({"run": None, "problems": refusal.problems}, str)
+        raise
     return _show_run(context, run)
+
+
+def _launch_for(context: _Context, wish: Any) -> str:
+    """Launch an instance of the image that a script asks for, with the person's consent; return its name."""
+    proposal = launchbay.propose_image(context.bay, wish.script, force=context.arguments.force)
+    image, name = proposal.image, proposal.name
+    context.reporter.note(render.proposal_text(proposal))
+    words = ["bay", "train", name, str(wish.script), *(["--data", str(wish.data)] if wish.data else [])]
+    context.agree(
+        f"Launching one {image} instance named {name} to train there",
+        by_hand=f"bay launch {image} --name {name}, then {shlex.join([*words, *(['--', *wish.args] if wish.args else [])])}",
+        is_harmless=True,
+    )
+    launchbay.launch(context.bay, image, name=name)
+    return name
 
 
 def _leave(context: _Context, name: str) -> int:
@@ -434,6 +466,7 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "image verify": _image_verify,
     "image remove": _image_remove,
     "launch": _launch,
+    "update": _update,
     "ps": _ps,
     "verify": _verify,
     "exec": _exec,

@@ -27,6 +27,7 @@ instances
   launch IMAGE -n N       launch N identical instances, all or none
   ps                      what there is, and what it costs
   verify FLEET            prove that instances are identical
+  update FLEET IMAGE      another image under standing instances
   exec, shell, cp         work in one
   stop, start, reboot     end what runs in them, keep their files
   share FLEET             hand each person in bay.yaml their instance, over SSH
@@ -153,7 +154,11 @@ def _add_common(parser: argparse._ActionsContainer, *, defaults: bool) -> None:
         help="where instances are: local, ec2 or twin (default: local)",
     )
     parser.add_argument(
-        "-y", "--yes", action="store_true", default=false, help="do not ask before something is removed"
+        "-y",
+        "--yes",
+        action="store_true",
+        default=false,
+        help="do not ask before something is removed, or launched for a script",
     )
 
 
@@ -261,6 +266,15 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
         "bay verify exp",
     )
     verify.add_argument("name", metavar="NAME", help="a fleet or an instance")
+    update = _verb(
+        verbs,
+        "update",
+        "Move a standing fleet to another image, all of it or nothing. Homes, working folders and runs stay; packages that "
+        "people had installed are installed again under the new image's constraints, and those that cannot be are named.",
+        "bay update class multi",
+    )
+    update.add_argument("fleet", metavar="FLEET", help="a fleet")
+    update.add_argument("image", metavar="IMAGE", help="a name from `bay images`, or a recipe or requirements file")
     exec_ = _verb(
         verbs,
         "exec",
@@ -337,14 +351,19 @@ def _add_runs(verbs: _Verbs[_Parser]) -> None:
         verbs,
         "train",
         "Run a script as it is in an instance. Its folder is copied into the run, --data appears there as data/; "
-        "what it prints is shown and kept, and it goes on if this terminal closes. Ctrl-C asks whether to stop it.",
-        "bay train exp-1 train.py --data data -- --epochs 500",
+        "what it prints is shown and kept, and it goes on if this terminal closes. Ctrl-C asks whether to stop it. "
+        "What is certain to fail there is said before, and not started. With no instance standing, the script's imports "
+        "propose an image, and with your consent one is launched.",
+        "bay train exp-1 train.py --data data -- --epochs 500\nbay train train.py        # proposes an image first",
     )
     train.add_argument("names", nargs="*", metavar="INSTANCE SCRIPT", help="default: what bay.yaml says")
     train.add_argument("--data", metavar="DIR", help="the folder that the script finds as data/")
     _add_env(train)
     train.add_argument("--timeout", metavar="TIME", help="stop it after that long (90s, 15m, 8h)")
     train.add_argument("--detach", action="store_true", help="return once it runs; `bay logs -f` follows it")
+    train.add_argument(
+        "--force", action="store_true", help="run it also where reading it shows that it is certain to fail"
+    )
     train.set_defaults(args=None)
     _verb(verbs, "runs", "List all runs, those of terminated instances too.", "bay runs --json")
     logs = _verb(verbs, "logs", "Show what a run printed.", "bay logs latest -f")

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from launchbay.api.project import Check
     from launchbay.lifecycle.end import Ended
     from launchbay.lifecycle.launch import Launch
+    from launchbay.lifecycle.update import Update
     from launchbay.lifecycle.verify import Verification
     from launchbay.models.card import Evaluation, ModelCard, Predictions
+    from launchbay.runs.propose import Proposal
     from launchbay.sharing.share import Revoked, Shared
     from launchbay.store.fetch import Fetched
     from launchbay.store.records import Run
@@ -33,12 +35,14 @@ __all__ = [
     "launch_text",
     "model_text",
     "predictions_text",
+    "proposal_text",
     "ps_text",
     "revoked_text",
     "run_text",
     "runs_text",
     "service_text",
     "shared_text",
+    "update_text",
     "verification_text",
 ]
 
@@ -106,7 +110,10 @@ def image_check_text(check: ImageCheck) -> str:
 
 def clock_text(clock: Mapping[str, float | None]) -> str:
     """Say where a launch's time went."""
-    words = {"image": "image built", "plan": "plan", "create": "create", "verify": "verify"}
+    words = {
+        "image": "image built",
+        **{name: name for name in ("plan", "create", "stage", "switch", "replay", "verify")},
+    }
     parts = [
         f"{words[name]} {format_duration(seconds)}"
         for name, seconds in clock.items()
@@ -139,6 +146,33 @@ def launch_text(launch: Launch, *, has_project: bool = False) -> str:
             f"  next    {train}    bay shell {names[0]}    bay terminate {launch.fleet}",
         ]
     )
+
+
+def update_text(updated: Update) -> str:
+    """Say what an update brought, and what people have to install again themselves."""
+    image, names = updated.image, [item.name for item in updated.instances]
+    if not updated.updated:
+        return f"{updated.fleet} stands on {image.name} {image.digest[:12]} already: {_span(names)}; nothing to update."
+    lines = [
+        f"{len(updated.updated)} of {len(names)} moved: {_span(updated.updated)}; homes, working folders and runs stay",
+        f"  image   {image.name} {image.digest[:12]}",
+        f"  proof   {count_of(len(names), 'fingerprint')}, " + _sameness(updated),
+        f"  clock   {clock_text(updated.clock)}",
+    ]
+    for item in updated.replayed:
+        if item.packages:
+            lines.append(f"  {item.instance}: installed again: {', '.join(item.packages)}")
+        lines += [f"  {item.instance}: NOT installed again: {name}: {why}" for name, why in item.left.items()]
+    if updated.kept:
+        lines.append("  files that had been put into an environment were copied into the homes:")
+        lines += [f"    {path}" for path in updated.kept[:20]]
+    return "\n".join(lines)
+
+
+def _sameness(updated: Update) -> str:
+    if any(item.packages for item in updated.replayed):
+        return "identical but for what people had installed"
+    return "identical" if updated.identical else f"NOT identical; `bay verify {updated.fleet}` says what differs"
 
 
 def ps_text(rows: Sequence[Row], width: int | None = None) -> str:
@@ -306,6 +340,16 @@ def run_text(run: Run, hint: str = "") -> str:
     else:
         lines.append(f"  next    bay logs {run.id} -f    bay stop {run.id}")
     return "\n".join(lines)
+
+
+def proposal_text(proposal: Proposal) -> str:
+    """Say which image a script asks for, and why."""
+    best = proposal.best
+    state = "built" if best.built else "not built yet"
+    retired = f"; {best.retired}" if best.retired else ""
+    others = [choice.image for choice in proposal.choices[1:] if not choice.missing and not choice.problems]
+    more = f"\n  {' and '.join(others)} would do as well" if others else ""
+    return f"{proposal.why}: image {best.image} ({state}{retired}){more}"
 
 
 def runs_text(runs: Sequence[Run], now: float, width: int | None = None) -> str:

@@ -21,7 +21,17 @@ from launchbay.files import write_atomic
 from launchbay.images.recipe import Recipe, check_wanted
 from launchbay.images.uv import Uv
 
-__all__ = ["LAYOUT", "Lock", "Pin", "Target", "compose_digest", "current_target", "lock_recipe", "parse_lock"]
+__all__ = [
+    "LAYOUT",
+    "Lock",
+    "Pin",
+    "Target",
+    "compose_digest",
+    "current_target",
+    "find_lock",
+    "lock_recipe",
+    "parse_lock",
+]
 
 LAYOUT = 2
 """Version of the image folder's layout; part of the digest, so that an old image is never taken for a new one."""
@@ -173,25 +183,12 @@ def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv) -> Lock:
     A lock stands beside the recipe's file, with the package for a built-in recipe, else in `folder`.
     Raises BuildError with the resolver's reason when the packages cannot live together.
     """
+    lock = find_lock(recipe, folder=folder)
+    if lock is not None:
+        return lock
     target = current_target(recipe.python)
-    inputs = _hash_inputs(recipe, target)
-    name = f"{recipe.name}.{target.slug}.txt"
-    if recipe.origin is None:
-        shipped = resources.files("launchbay.images") / "locks" / name
-        if shipped.is_file():
-            lock = parse_lock(shipped.read_text(encoding="utf-8"), where=f"locks/{name}")
-            if lock.inputs == inputs:
-                return lock
-    beside = recipe.origin.with_name(f"{recipe.origin.stem}.{target.slug}.lock") if recipe.origin else folder / name
-    previous = ""
-    if beside.exists():
-        try:
-            previous = beside.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise StateError("lock is damaged: not a text file", where=str(beside), hint=_MADE_AGAIN) from None
-        lock = parse_lock(previous, where=str(beside))
-        if lock.inputs == inputs and lock.env == recipe.env:
-            return lock
+    beside = _lock_path(recipe, target, folder)
+    previous = _read_lock(beside) if beside.exists() else ""
     lock = resolve(recipe, target, uv=uv, previous=previous)
     try:
         write_atomic(beside, lock.text().encode())
@@ -199,6 +196,39 @@ def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv) -> Lock:
         what = f"the lock of {recipe.name} cannot be written: {error.strerror}"
         raise BuildError(what, where=str(beside), hint="copy the recipe to a folder of your own") from error
     return lock
+
+
+def find_lock(recipe: Recipe, *, folder: Path) -> Lock | None:
+    """Return the recipe's lock for this machine where one stands and still fits; nothing is resolved."""
+    target = current_target(recipe.python)
+    inputs = _hash_inputs(recipe, target)
+    if recipe.origin is None:
+        name = f"{recipe.name}.{target.slug}.txt"
+        shipped = resources.files("launchbay.images") / "locks" / name
+        if shipped.is_file():
+            lock = parse_lock(shipped.read_text(encoding="utf-8"), where=f"locks/{name}")
+            if lock.inputs == inputs:
+                return lock
+    beside = _lock_path(recipe, target, folder)
+    if beside.exists():
+        lock = parse_lock(_read_lock(beside), where=str(beside))
+        if lock.inputs == inputs and lock.env == recipe.env:
+            return lock
+    return None
+
+
+def _lock_path(recipe: Recipe, target: Target, folder: Path) -> Path:
+    """Return where a lock is kept that is made here: beside the recipe's file, or in `folder`."""
+    if recipe.origin:
+        return recipe.origin.with_name(f"{recipe.origin.stem}.{target.slug}.lock")
+    return folder / f"{recipe.name}.{target.slug}.txt"
+
+
+def _read_lock(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise StateError("lock is damaged: not a text file", where=str(path), hint=_MADE_AGAIN) from None
 
 
 def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lock:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from launchbay.files import discard, explain_os_error, locked, remove_tree, writ
 from launchbay.home import Home
 from launchbay.images import build
 from launchbay.images.image import Image, find_image, image_folder, list_images
-from launchbay.images.lock import Lock, compose_digest, lock_recipe
+from launchbay.images.lock import Lock, compose_digest, find_lock, lock_recipe
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe, is_recipe_path
 from launchbay.images.uv import Uv, find_uv
 from launchbay.jsonable import fields_of
@@ -29,7 +29,16 @@ from launchbay.onboard.prints import list_packages
 from launchbay.ports import Event
 from launchbay.store.journal import Journal, Operation, open_journal
 
-__all__ = ["FRAMEWORKS", "ensure_image", "find_built", "image_lock", "image_lock_path", "resolve_lock"]
+__all__ = [
+    "FRAMEWORKS",
+    "ensure_image",
+    "find_built",
+    "image_lock",
+    "image_lock_path",
+    "images_held",
+    "known_lock",
+    "resolve_lock",
+]
 
 FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
 """Packages whose first import is what a person waits for; each is the name of its module too."""
@@ -37,7 +46,16 @@ FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
 
 def resolve_lock(bay: Bay, recipe: Recipe) -> Lock:
     """Return a recipe's lock for this machine, resolving it when there is none that fits."""
-    return lock_recipe(recipe, folder=bay.home.root / "locks-of-recipes", uv=Uv(find_uv()))
+    return lock_recipe(recipe, folder=_own_locks(bay), uv=Uv(find_uv()))
+
+
+def known_lock(bay: Bay, recipe: Recipe) -> Lock | None:
+    """Return a recipe's lock for this machine where there is one; nothing is resolved, so no network is needed."""
+    return find_lock(recipe, folder=_own_locks(bay))
+
+
+def _own_locks(bay: Bay) -> Path:
+    return bay.home.root / "locks-of-recipes"
 
 
 def find_built(bay: Bay, reference: str) -> Image | None:
@@ -64,10 +82,11 @@ def ensure_image(bay: Bay, reference: str) -> tuple[Image, bool]:
 
 def _ensure_members(bay: Bay, recipe: Recipe) -> tuple[Image, bool]:
     """Make sure of every image of `images`, and write down that they stand side by side."""
-    made = [ensure_image(bay, reference) for reference in recipe.images]
-    members = [(find_recipe(reference).name, image) for reference, (image, _) in zip(recipe.images, made, strict=True)]
-    if nested := next((name for name, image in members if image.members), None):
+    parts = [find_recipe(reference) for reference in recipe.images]  # all, before minutes go by with the first
+    if nested := next((part.name for part in parts if part.images), None):
         raise UsageError(f"images cannot hold {nested!r}, which is several itself", where=str(recipe.origin or ""))
+    made = [_ensure_built(bay, part) for part in parts]
+    members = [(part.name, image) for part, (image, _) in zip(parts, made, strict=True)]
     digest = compose_digest([(name, image.digest) for name, image in members])
     folder = image_folder(bay.home, digest)
     is_new = not (folder / "record.json").exists()
@@ -119,6 +138,15 @@ def _find_whole(bay: Bay, lock: Lock) -> Image | None:
 def image_lock_path(home: Home, digest: str) -> Path:
     """Return the lock that builders and removers of an image hold alone, and launches on it together."""
     return home.lock(f"image-{digest[:32]}")
+
+
+@contextmanager
+def images_held(bay: Bay, image: Image) -> Iterator[None]:
+    """Let nobody remove an image, or one of several side by side, while instances are made on it."""
+    with ExitStack() as stack:
+        for digest in sorted({image.digest, *(part.digest for part in image.parts)}):
+            stack.enter_context(locked(image_lock_path(bay.home, digest), shared=True))
+        yield
 
 
 @contextmanager

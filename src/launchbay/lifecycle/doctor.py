@@ -7,16 +7,21 @@ import platform
 import shutil
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
-from launchbay.errors import LaunchbayError
-from launchbay.images.image import damaged_images, list_images
+from launchbay.errors import Conflict, LaunchbayError
+from launchbay.images.image import Image, damaged_images, list_images
 from launchbay.images.recipe import builtin_names, find_recipe
 from launchbay.images.uv import Uv, find_uv
 from launchbay.lifecycle.bay import Bay
+from launchbay.planning.fleet import Instance
+from launchbay.providers.environment import environments
 from launchbay.providers.local import damaged_instances
+from launchbay.providers.overlay import Mount, end_holders, hold
 from launchbay.providers.processes import run_processes
 from launchbay.store.journal import open_journal
 from launchbay.store.records import damaged_runs, open_runs
@@ -90,7 +95,9 @@ def _journal(bay: Bay) -> Iterator[Check]:
         with open_journal(bay.home.journal, bay.clock, notes.append) as journal:
             yield from (Check(name="journal", state="warning", found=note) for note in notes)
             cut_off = [
-                f"{item.verb} {item.subject}" for verb in ("launch", "terminate") for item in journal.unfinished(verb)
+                f"{item.verb} {item.subject}"
+                for verb in ("launch", "terminate", "update")
+                for item in journal.unfinished(verb)
             ]
             yield Check(
                 name="journal",
@@ -116,8 +123,9 @@ def _records(bay: Bay) -> Iterator[Check]:
             found = f"{run.id} has lost its supervisor, and its script goes on"
             yield Check(name="run", state="warning", found=found, mend=f"bay stop {run.id}")
     instances = bay.provider.observe()
+    built = {image.digest: image for image in list_images(bay.home)}
     for instance in instances:
-        if lacking := [part for part in ("env/bin/python", "home", "work") if not (instance.root / part).exists()]:
+        if lacking := _lacking(instance, built.get(instance.digest)):
             found = f"{instance.name} lacks {', '.join(lacking)}"
             yield Check(
                 name="instance", state="broken", found=found, mend=f"bay terminate {instance.name}, launch again"
@@ -130,7 +138,6 @@ def _records(bay: Bay) -> Iterator[Check]:
             found=f"{count_of(len(left), 'thing')} half-made or half-removed in {bay.home.tmp}",
             mend="the next launch or build removes what nobody works on",
         )
-    built = {image.digest: image for image in list_images(bay.home)}
     for instance in instances:
         if instance.digest not in built:
             yield Check(
@@ -141,6 +148,39 @@ def _records(bay: Bay) -> Iterator[Check]:
             )
     size = sum(image.size_bytes for image in built.values())
     yield Check(name="images", state="ok", found=f"{len(built)} built, {format_bytes(size)}")
+
+
+def _lacking(instance: Instance, image: Image | None) -> list[str]:
+    """Return what an instance cannot do without and has not; an overlay's Python is seen inside only."""
+    pythons = [item.python for item in environments(instance.root, image)] if image is not None else []
+    paths = [instance.root / "home", instance.root / "work", *(pythons if instance.layer == "layer" else ())]
+    return [str(path.relative_to(instance.root)) for path in paths if not path.exists()]
+
+
+def _overlay(_: Bay) -> Iterator[Check]:
+    """Mount one for real: nothing else tells whether this kernel lets this user."""
+    with tempfile.TemporaryDirectory(prefix="launchbay-") as place:
+        folder = Path(place)
+        try_it = Instance(
+            **dict.fromkeys(("name", "fleet", "image", "digest", "token", "provider", "state"), ""),
+            id=f"i-{folder.name}",
+            count=1,
+            layer="overlay",
+            created_at=0.0,
+            root=folder,
+        )
+        mount = Mount(*(folder / name for name in ("lower", "upper", "work", "target")))
+        for path in (mount.lower, mount.upper, mount.work, mount.target):
+            path.mkdir()
+        try:
+            hold({try_it: [mount]})
+        except Conflict as error:
+            mend = "instances on plain layers need no such right"
+            yield Check(name="overlay", state="warning", found=error.what, mend=mend)
+        else:
+            yield Check(name="overlay", state="ok", found="`bay launch --overlay` works here")
+        finally:
+            end_holders([try_it])
 
 
 def _gpu(bay: Bay) -> Iterator[Check]:
@@ -166,4 +206,13 @@ def _extras(_: Bay) -> Iterator[Check]:
     )
 
 
-_LOOKS: tuple[Callable[[Bay], Iterator[Check]], ...] = (_python, _uv, _home, _journal, _records, _gpu, _extras)
+_LOOKS: tuple[Callable[[Bay], Iterator[Check]], ...] = (
+    _python,
+    _uv,
+    _home,
+    _journal,
+    _records,
+    _overlay,
+    _gpu,
+    _extras,
+)

@@ -129,7 +129,7 @@ def _was_meant(journal: Journal, name: str) -> bool:
 
 def _close_cut_off(bay: Bay, journal: Journal, name: str) -> None:
     """End the journal's open operations on a name, those of launches only when nothing of it stands."""
-    for verb in ("launch", "terminate"):
+    for verb in ("launch", "terminate", "update"):
         for operation in journal.unfinished(verb, name):
             if verb == "terminate" or not _standing(bay, name):
                 journal.end(operation, "terminated")

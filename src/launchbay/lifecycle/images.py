@@ -139,7 +139,7 @@ def verify_built(bay: Bay, reference: str) -> ImageCheck:
 def standing_on(bay: Bay, image: Image) -> Sequence[Instance]:
     """Return the instances that need an image, be it as one of several side by side."""
     needing = {image.digest, *(item.digest for item in _composed_of(bay, image))}
-    return [item for item in bay.provider.observe() if item.digest in needing]
+    return [item for item in bay.provider.observe() if needing & {item.digest, item.previous}]
 
 
 def _composed_of(bay: Bay, image: Image) -> Sequence[Image]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,7 @@ from launchbay.home import new_ids, random_letters
 from launchbay.images.image import Image
 from launchbay.jsonable import fields_of
 from launchbay.lifecycle.bay import Bay
-from launchbay.lifecycle.build import ensure_image, image_lock_path
+from launchbay.lifecycle.build import ensure_image, images_held
 from launchbay.lifecycle.verify import Verification, verify_instances
 from launchbay.planning.decide import plan_launch, token_for
 from launchbay.planning.fleet import Action, FleetWish, Instance, Plan, look
@@ -22,7 +21,7 @@ from launchbay.ports import Event
 from launchbay.spec.names import check_count, check_fleet_name, instance_names
 from launchbay.store.journal import Journal, Operation, open_journal
 
-__all__ = ["Launch", "launch_fleet"]
+__all__ = ["Launch", "Stopwatch", "launch_fleet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,21 +42,15 @@ class Launch:
         return {**fields_of(self), "instances": rows}
 
 
-@contextmanager
-def _images_held(bay: Bay, image: Image) -> Iterator[None]:
-    """Let nobody remove an image, or one of several side by side, while instances are made on it."""
-    with ExitStack() as stack:
-        for digest in sorted({image.digest, *(part.digest for part in image.parts)}):
-            stack.enter_context(locked(image_lock_path(bay.home, digest), shared=True))
-        yield
-
-
 @dataclass(slots=True)
-class _Stopwatch:
+class Stopwatch:
+    """Seconds by stage, since it was made."""
+
     laps: dict[str, float | None] = field(default_factory=dict)
     last: float = field(default_factory=time.monotonic)
 
     def lap(self, name: str) -> None:
+        """Write down how long the stage that ends now has taken."""
         now = time.monotonic()
         self.laps[name], self.last = round(now - self.last, 3), now
 
@@ -71,7 +64,7 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
     check_count(count)
     if name is not None:
         check_fleet_name(name, count=count)
-    watch = _Stopwatch()
+    watch = Stopwatch()
     image, built = ensure_image(bay, reference)
     if built:
         watch.lap("image")
@@ -129,7 +122,7 @@ class _Launching:
     journal: Journal
     wish: FleetWish
     image: Image
-    watch: _Stopwatch
+    watch: Stopwatch
 
     def converge(self, *, unnamed: bool) -> tuple[Sequence[Instance], Sequence[str], Verification]:
         """Make what is missing and prove it; return (instances, names made now, proof). A failure undoes it."""
@@ -208,7 +201,7 @@ class _Launching:
         home = self.bay.home
         with (
             locked(home.lock("create"), shared=True),
-            _images_held(self.bay, self.image),
+            images_held(self.bay, self.image),
             self.journal.step(operation, "create", names=list(action.names), token=action.specs[0].token) as result,
         ):
             if look(self._standing()) != plan.saw:

@@ -54,6 +54,9 @@ def verify_instances(
         for digest in dict.fromkeys(item.digest for item in instances)
     }
     prints = _take_fingerprints(bay, instances, images, told)
+    for item in instances:
+        if item.state != "running":
+            find_layer(item.layer).shut([item])  # it was opened for its fingerprint alone
     printed = time.monotonic()
     differences: list[Difference] = []
     problems: list[str] = []

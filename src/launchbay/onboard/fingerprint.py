@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # `typing` itself would cost a tenth of a fingerprint
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["run"]
+__all__ = ["list_added", "list_files", "run"]
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
@@ -39,9 +39,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "layer": {
             os.path.join(prefix, path): value
             for prefix, folder in folders.items()
-            for path, value in _layer(folder).items()
+            for path, value in list_files(folder).items()
         },
-        "packages": _packages(folders[""], request.get("environments") or [""]),
+        "packages": list_added(folders[""], request.get("environments") or [""]),
         "kernel": "{0.sysname} {0.release} {0.machine}".format(os.uname()),
         "driver": _first_line("/proc/driver/nvidia/version"),
         "gpus": _gpus() if request.get("gpus") is None else request["gpus"],
@@ -56,7 +56,7 @@ def _swap(text: str, pairs: list[tuple[str, str]]) -> str:
     return text
 
 
-def _layer(environment: str) -> dict[str, str]:
+def list_files(environment: str) -> dict[str, str]:
     """Every file of the layer by hash; compiled modules left out, Python makes those by itself."""
     entries = {}
     for parent, folders, files in os.walk(environment):
@@ -71,7 +71,7 @@ def _layer(environment: str) -> dict[str, str]:
     return entries
 
 
-def _packages(folder: str, environments: list[str]) -> dict[str, str]:
+def list_added(folder: str, environments: list[str]) -> dict[str, str]:
     """Name -> version of what was installed; among several environments the name begins with the folder of its own."""
     found: dict[str, str] = {}
     for environment in environments:

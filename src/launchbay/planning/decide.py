@@ -9,7 +9,16 @@ from launchbay.errors import Conflict, UsageError
 from launchbay.planning.fleet import Action, FleetWish, Instance, InstanceSpec, Plan, look
 from launchbay.spec.names import instance_names, nearest
 
-__all__ = ["check_names", "plan_launch", "plan_power", "plan_terminate", "select", "select_one", "token_for"]
+__all__ = [
+    "check_names",
+    "plan_launch",
+    "plan_power",
+    "plan_terminate",
+    "plan_update",
+    "select",
+    "select_one",
+    "token_for",
+]
 
 
 def token_for(operation: str, wish: FleetWish) -> str:
@@ -86,6 +95,11 @@ def plan_terminate(instances: Sequence[Instance]) -> Plan:
     return Plan(
         subject=_subject(instances), actions=(Action(verb="delete", names=names),) if names else (), saw=look(instances)
     )
+
+
+def plan_update(standing: Sequence[Instance], digest: str) -> Sequence[Instance]:
+    """Return the instances that are not on the image of that digest yet, or whose move is not settled."""
+    return [instance for instance in standing if instance.digest != digest or instance.previous is not None]
 
 
 def _subject(instances: Sequence[Instance]) -> str:

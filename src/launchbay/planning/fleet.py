@@ -39,7 +39,10 @@ class InstanceSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """An instance as observed. `count` is how many its fleet was meant to have; `token` says which launch made it."""
+    """An instance as observed. `count` is how many its fleet was meant to have; `token` says which launch made it.
+
+    `previous` is the digest of the image that it stood on before an update which is not settled yet.
+    """
 
     id: str
     name: str
@@ -55,6 +58,7 @@ class Instance:
     root: Path
     cloud_id: str | None = None
     usd_per_hour: str | None = None
+    previous: str | None = None
 
 
 def made_from(
@@ -101,5 +105,7 @@ class Plan:
 
 def look(instances: Sequence[Instance]) -> str:
     """Return a mark that changes whenever the observed instances do."""
-    lines = sorted(f"{instance.id} {instance.name} {instance.state} {instance.token}" for instance in instances)
+    lines = sorted(
+        f"{instance.id} {instance.name} {instance.state} {instance.token} {instance.digest}" for instance in instances
+    )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from launchbay.images.image import Image
 from launchbay.planning.fleet import Instance, InstanceSpec
 
-__all__ = ["CanStop", "Provider"]
+__all__ = ["CanStop", "CanUpdate", "Provider"]
 
 
 class Provider(Protocol):
@@ -52,3 +52,23 @@ class CanStop(Protocol):
 
     def start(self, instances: Sequence[Instance]) -> None:
         """Let them run again. Idempotent; one that is gone stays gone."""
+
+
+@runtime_checkable
+class CanUpdate(Protocol):
+    """**Protocol:** a provider whose instances can be given another image. Idempotent, each of them."""
+
+    def stage(self, instances: Sequence[Instance], image: Image) -> None:
+        """Make what they need to stand on `image`, beside what they have. Nothing of theirs changes."""
+
+    def switch(self, instances: Sequence[Instance], image: Image) -> None:
+        """Let them stand on `image`, homes and working folders as they are, and keep what they stood on.
+
+        Nothing may run in them.
+        """
+
+    def revert(self, instances: Sequence[Instance], image: Image) -> None:
+        """Let them stand again on `image`, which they stood on before `switch`; what was installed since is lost."""
+
+    def settle(self, instances: Sequence[Instance]) -> None:
+        """Let go of what was kept."""

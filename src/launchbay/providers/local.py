@@ -7,17 +7,18 @@ renaming it away first. Whatever runs in it carries its id in the environment, s
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from launchbay.errors import StateError, UserError
-from launchbay.fields import INTEGER, NUMBER, TEXT, check_fields
+from launchbay.fields import INTEGER, NUMBER, TEXT, check_fields, optional
 from launchbay.files import discard, explain_os_error, locked, read_json, remove_tree, write_json
 from launchbay.home import Home
 from launchbay.images.image import Image
 from launchbay.planning.fleet import Instance, InstanceSpec, made_from
 from launchbay.ports import Clock, Reporter, SilentReporter
+from launchbay.providers import switching
 from launchbay.providers.layer import Layer, find_layer
 from launchbay.providers.processes import INSTANCE_MARK, end_marked
 from launchbay.providers.resources import find_part, remove_group
@@ -28,6 +29,7 @@ _RECORD = {
     **dict.fromkeys(("id", "name", "fleet", "image", "digest", "token", "provider", "layer", "state"), TEXT),
     "count": INTEGER,
     "created_at": NUMBER,
+    "previous": optional(TEXT),
 }
 
 
@@ -70,8 +72,7 @@ class LocalProvider:
                 raise
             made(instance)
         mine = {spec.id for spec in specs}
-        for name, members in _by_layer(item for item in self.observe() if item.id in mine).items():
-            self.layers(name).open(members, image)
+        self._open([item for item in self.observe() if item.id in mine], image)
 
     def _create(self, spec: InstanceSpec, image: Image, final: Path) -> Instance:
         draft = self._draft(spec.id)
@@ -122,6 +123,34 @@ class LocalProvider:
         """Mark them running; what their layers need besides is made by whoever goes inside."""
         self._mark(instances, "running")
 
+    def stage(self, instances: Sequence[Instance], image: Image) -> None:
+        """Make the next layer of each in its own folder."""
+        for instance in instances:
+            with _explained(f"updating {instance.name}"):
+                switching.stage(instance, image, self.layers(instance.layer), self.home)
+
+    def switch(self, instances: Sequence[Instance], image: Image) -> None:
+        """Exchange the layers, and open them."""
+        for instance in instances:
+            with _explained(f"updating {instance.name}"):
+                switching.switch(instance, image, self.layers(instance.layer), self.home, _write_own)
+        self._open(instances, image)
+
+    def revert(self, instances: Sequence[Instance], image: Image) -> None:
+        """Give back the layers that were kept, and open them."""
+        for instance in instances:
+            switching.revert(instance, image, self.layers(instance.layer), self.home, _write_own)
+        self._open(instances, image)
+
+    def settle(self, instances: Sequence[Instance]) -> None:
+        """Remove the layers that were kept."""
+        for instance in instances:
+            switching.settle(instance, self.home, _write_own)
+
+    def _open(self, instances: Sequence[Instance], image: Image) -> None:
+        for name, members in _by_layer(item for item in instances if item.state == "running").items():
+            self.layers(name).open(members, image)
+
     def _mark(self, instances: Sequence[Instance], state: str) -> None:
         for instance in instances:
             if instance.root.exists():
@@ -161,6 +190,19 @@ def _by_layer(instances: Iterable[Instance]) -> Mapping[str, Sequence[Instance]]
     return found
 
 
+@contextlib.contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    """Turn the system's refusal into an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise explain_os_error(error, doing) from error
+
+
+def _write_own(instance: Instance) -> None:
+    _write(instance.root, instance)
+
+
 def _write(folder: Path, instance: Instance) -> None:
     write_json(folder / "record.json", {key: getattr(instance, key) for key in _RECORD})
 
@@ -169,7 +211,7 @@ def _read(folder: Path) -> Instance:
     """Read an instance from its folder. Raises StateError when its record is damaged, OSError when it is not there."""
     record = read_json(folder / "record.json")
     check_fields(record, _RECORD, where=folder / "record.json")
-    return Instance(root=folder, usd_per_hour="0.00", **{key: record[key] for key in _RECORD})
+    return Instance(root=folder, usd_per_hour="0.00", **{key: record[key] for key in _RECORD if key in record})
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import re
 
+from launchbay.runs.advice import ADVICE
 from launchbay.runs.imports import find_distribution
 
 __all__ = ["explain_failure"]
 
-_TENSORFLOW = (
-    "the script needs {name}, which this image does not have: Keras' TensorBoard callback works only with TensorFlow."
-    " Use a tensorflow image, or write scalars as the train.py of `bay init` does"
-)
 _HINTS = (
-    (r"No module named '(?P<name>tensorboard|tensorflow)'", _TENSORFLOW),
-    (
-        r"Invalid filepath extension for saving|File format not supported",
-        'Keras 3 saves to a file that ends in .keras: model.save("model.keras")',
-    ),
     (r"FileNotFoundError: .*'(\./)?data/?[^']*'", "the script looks for data/: give its folder with --data DIR"),
     (
         r"MemoryError|std::bad_alloc|Cannot allocate memory",
@@ -40,9 +32,13 @@ def explain_failure(tail: str, *, signal: str | None, state: str, instance: str)
         if tail.strip():
             return f"{what}; its last lines may tell which library"
         return f"{what} and wrote nothing; with `import faulthandler; faulthandler.enable()` at its top it says where"
+    for advice in ADVICE.values():
+        if advice.last_words and (match := re.search(advice.last_words, tail)):
+            name = match.groupdict().get("name")
+            return f"the script needs {name}, which this image does not have: {advice.hint}" if name else advice.hint
     for pattern, hint in _HINTS:
-        if match := re.search(pattern, tail):
-            return hint.format(**match.groupdict())
+        if re.search(pattern, tail):
+            return hint
     if match := re.search(r"ModuleNotFoundError: No module named '(\w+)((?:\.\w+)*)'", tail):
         return _explain_module(*match.groups(), instance=instance)
     return ""

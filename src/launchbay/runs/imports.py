@@ -6,7 +6,10 @@ names in these tables are offered to pip.
 
 from __future__ import annotations
 
-__all__ = ["find_distribution"]
+import re
+from collections.abc import Mapping
+
+__all__ = ["find_distribution", "find_version", "is_provided"]
 
 _OTHERWISE_NAMED = {
     "Crypto": "pycryptodome",
@@ -91,6 +94,27 @@ _SAME_NAMED = frozenset(
 )
 
 
+_IN_IMAGES = {
+    "absl": ("absl-py",),
+    "google": ("protobuf",),
+    "pkg_resources": ("setuptools",),
+    "tensorflow": ("tensorflow-cpu", "tf-nightly", "tensorflow-intel", "tensorflow-macos"),
+}
+"""Modules that images may have, of packages that are not offered to pip for them."""
+
+
 def find_distribution(module: str) -> str | None:
     """Say what to install for a module; None where that is not known."""
     return _OTHERWISE_NAMED.get(module) or (module if module in _SAME_NAMED else None)
+
+
+def is_provided(module: str, packages: Mapping[str, str]) -> bool:
+    """Say whether one of these packages (names as pip writes them, in small letters) brings a module."""
+    return find_version(module, packages) is not None
+
+
+def find_version(module: str, packages: Mapping[str, str]) -> str | None:
+    """Return the version of the package that brings a module; None where none of these does."""
+    names = (module, find_distribution(module) or module, *_IN_IMAGES.get(module, ()))
+    found = (packages.get(re.sub(r"[-_.]+", "-", name).lower()) for name in names)
+    return next((version for version in found if version is not None), None)

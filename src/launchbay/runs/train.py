@@ -23,12 +23,13 @@ from launchbay.planning.fleet import Instance
 from launchbay.providers.environment import find_environment
 from launchbay.providers.processes import RUN_MARK
 from launchbay.runs.end import end_run_processes, stop_run
+from launchbay.runs.preview import preview, refuse_in
 from launchbay.runs.work import copy_work
 from launchbay.store.journal import open_journal
 from launchbay.store.records import Run, process_alive, read_run, write_run
 from launchbay.transport.onboard import install_onboard, parse_answer
 
-__all__ = ["RunSpec", "follow_run", "submit_run"]
+__all__ = ["RunSpec", "find_script", "follow_run", "submit_run"]
 
 _HASHED_BYTES = 256 << 20
 _LONGEST_S = 365 * 86_400.0
@@ -49,16 +50,24 @@ class RunSpec:
     args: Sequence[str] = ()
     timeout_s: float | None = None
     env: str | None = None
+    force: bool = False
+    """Run it also where it is certain to fail."""
 
 
 def submit_run(bay: Bay, instance: Instance, spec: RunSpec) -> Run:
     """Start a script in an instance and return once it runs; it goes on whatever happens to us.
 
-    Raises NotFound (no script, no data), UsageError (a folder too large to copy), Conflict (the instance is stopped).
+    Raises NotFound (no script, no data), UsageError (a folder too large to copy), Conflict (the instance is stopped),
+    WillFail (what it does is certain to fail there).
     """
     script = _check(spec)
+    foreseen = preview(bay, instance, script, env=spec.env)
+    if any(problem.is_sure for problem in foreseen) and not spec.force:
+        raise refuse_in(bay, instance, script.name, foreseen, env=spec.env)
+    for problem in foreseen:
+        bay.reporter.note(f"{problem}\n  Try: {problem.hint}")
     with locked(bay.home.lock(f"fleet-{instance.fleet}"), shared=True):  # nobody stops or terminates it under us
-        return _submit(bay, _look_again(bay, instance), spec, script)
+        return _submit(bay, _look_again(bay, instance), spec, script, [str(problem) for problem in foreseen])
 
 
 def _look_again(bay: Bay, instance: Instance) -> Instance:
@@ -69,7 +78,7 @@ def _look_again(bay: Bay, instance: Instance) -> Instance:
     return now
 
 
-def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
+def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path, foreseen: Sequence[str]) -> Run:
     environment = find_environment(instance.root, image_of(bay, instance), spec.env)
     transport, python = connect(bay, instance, spec.env), str(environment.python)
     identity = new_id("run", bay.clock.now())
@@ -80,7 +89,8 @@ def _submit(bay: Bay, instance: Instance, spec: RunSpec, script: Path) -> Run:
             # the lock tells every sweep that drafts are not left over, but being made
             with journal.step(operation, "prepare"), locked(bay.home.lock("create"), shared=True):
                 copy_work(script, draft / "work", data=spec.data, home=bay.home.root)
-                write_run(draft, _record(bay, instance, environment.image, spec, script))
+                record = _record(bay, instance, environment.image, spec, script)
+                write_run(draft, record | {"foreseen": foreseen})
                 bay.home.runs.mkdir(parents=True, exist_ok=True)
                 draft.rename(final)
             with journal.step(operation, "start") as result:
@@ -134,15 +144,21 @@ def _write_end(folder: Path, state: str, what: str) -> None:
         write_json(folder / "result.json", result, durable=True)
 
 
-def _check(spec: RunSpec) -> Path:
-    script = spec.script.expanduser().absolute()
+def find_script(path: Path) -> Path:
+    """Return the absolute path of a script. Raises NotFound or UsageError when it is none that could be run."""
+    script = path.expanduser().absolute()
     if script.is_dir():
-        raise UsageError(f"a script must be a file, got the folder {spec.script}", hint=f"{spec.script}/train.py")
+        raise UsageError(f"a script must be a file, got the folder {path}", hint=f"{path}/train.py")
     if not script.exists():
         near = sorted(path.name for path in script.parent.glob("*.py"))[:5] if script.parent.is_dir() else []
-        raise NotFound(f"there is no script {spec.script}", hint=", ".join(near) or "a path from the current folder")
+        raise NotFound(f"there is no script {path}", hint=", ".join(near) or "a path from the current folder")
     if not script.is_file() or _is_stream(script):
-        raise UsageError(f"a script must be a regular file, got {spec.script}", hint="write it to a file: train.py")
+        raise UsageError(f"a script must be a regular file, got {path}", hint="write it to a file: train.py")
+    return script
+
+
+def _check(spec: RunSpec) -> Path:
+    script = find_script(spec.script)
     if spec.timeout_s is not None and not 0 < spec.timeout_s <= _LONGEST_S:
         raise UsageError(
             f"a time limit must be more than 0 and at most 365 days, got {spec.timeout_s:g} s",

@@ -83,6 +83,8 @@ class Run:
     artifacts: Sequence[Artifact] = ()
     logdirs: Sequence[Path] = ()
     notes: Sequence[str] = ()
+    foreseen: Sequence[str] = ()
+    """What was expected to fail before it started."""
     has_stock: bool = False
 
     @property
@@ -149,7 +151,9 @@ _RESULT = {
 
 def read_run(folder: Path) -> Run:
     """Read a run as it stands now. Raises FileNotFoundError when there is none, StateError when damaged."""
-    record = _read(folder / "record.json", _RECORD | {"client": optional(fields(_PROCESS))})
+    record = _read(
+        folder / "record.json", _RECORD | {"client": optional(fields(_PROCESS)), "foreseen": optional(list_of(TEXT))}
+    )
     process = _read_if_there(folder / "process.json", _PROCESS)
     is_starting = process is None and process_alive(record.get("client"))
     if process is None and not is_starting:
@@ -174,6 +178,7 @@ def read_run(folder: Path) -> Run:
         ),
         logdirs=tuple(work / item for item in outcome.get("logdirs") or ()),
         notes=tuple(outcome.get("notes") or ()),
+        foreseen=tuple(record.get("foreseen") or ()),
         timed_out=bool(outcome.get("timed_out")),
         has_stock=has_stock,
         **known,
