@@ -187,7 +187,7 @@ def test_totals_hold_values_of_ours_and_are_read_again(totals: Path) -> None:
 
 def test_prove_runs_every_benchmark_without_arguments() -> None:
     names = set(prove.steps()) - {"campaigns"}
-    assert names == {"jax_against_tensorflow", "startup", "train_overhead", "twenty_instances"}
+    assert names == {"board", "jax_against_tensorflow", "startup", "train_overhead", "twenty_instances"}
 
 
 def test_seeds_are_a_range() -> None:
@@ -292,3 +292,16 @@ def test_the_scaffold_trains_in_both_images(home: Home, with_image: Callable[[st
     run_quick("jax_against_tensorflow", home, "--seeds", "0:1")
     results = json.loads((totals / "jax_against_tensorflow.quick.json").read_text())["results"]
     assert [result["logged"] for result in results.values()] == [True, True]
+
+
+@pytest.mark.image("tensorflow-2.15")
+def test_a_board_is_timed_beside_tensorboard(home: Home, with_image: Callable[[str], Image], totals: Path) -> None:
+    with_image("tensorflow-2.15")
+    printed = run_quick("board", home)
+    assert names_of(home) == []
+    kept = json.loads((totals / "board.quick.json").read_text())
+    assert kept["sizes"]["with embeddings"][0] > kept["sizes"]["without"][0] + 5
+    assert len(kept["shown"]) == 4
+    for found in kept["shown"].values():
+        assert all(0 < one["page_s"] <= one["scalars_s"] for one in found)
+    assert "all scalars with embeddings" in printed

@@ -37,7 +37,7 @@ def ask(
 
 
 def is_let_in(**more: str) -> bool:
-    status, _, body = ask(**more)
+    status, _, body = ask("/data", form=None, token=TOKEN, **more)
     assert (status == "200 OK") == (body == SECRET[0])
     return status == "200 OK"
 

@@ -75,8 +75,8 @@ def test_runs_of_terminated_instances_behind_a_token(bay: Bay, tensorflow: Image
     assert all("epoch_loss" in found for found in tags.value.values())
 
 
-def test_signing_in_with_the_page_that_a_browser_is_given(bay: Bay, tensorflow: Image) -> None:
-    assert tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_signing_in_with_the_page_that_a_browser_is_given(bay: Bay) -> None:
     service = launchbay.board(bay)
     page = service.door.read_text(encoding="utf-8")
     action = re.search(r'action="http://127\.0\.0\.1:(\d+)(/[^"]*)"', page)
@@ -128,10 +128,10 @@ def test_a_fleet_that_is_gone(bay: Bay, tensorflow: Image) -> None:
         launchbay.board(bay, ["mime"])
 
 
+@pytest.mark.usefixtures("tensorflow")
 def test_an_instance_has_a_board_of_its_own_that_ends_with_it(
-    bay: Bay, tensorflow: Image, with_image: Callable[[str], Image], project: Project
+    bay: Bay, with_image: Callable[[str], Image], project: Project
 ) -> None:
-    assert tensorflow
     instance = make_instance(bay, with_image("tiny"))
     make_run(bay)
     script = project({"train.py": SCRIPT})
@@ -149,7 +149,6 @@ def test_an_instance_has_a_board_of_its_own_that_ends_with_it(
 
 
 def test_ending_it(bay: Bay, tensorflow: Image) -> None:
-    assert tensorflow
     with pytest.raises(NotFound, match="no board"):
         launchbay.end_board(bay)
     service = launchbay.board(bay)
@@ -161,8 +160,8 @@ def test_ending_it(bay: Bay, tensorflow: Image) -> None:
     assert launchbay.board(bay).token == service.token
 
 
-def test_ps_says_that_it_stands(bay: Bay, tensorflow: Image, reporter: RecordingReporter) -> None:
-    assert tensorflow
+@pytest.mark.usefixtures("tensorflow")
+def test_ps_says_that_it_stands(bay: Bay, reporter: RecordingReporter) -> None:
     service = launchbay.board(bay)
     launchbay.ps(bay)
     assert any(service.url in note and "MB" in note for note in reporter.notes)
@@ -173,6 +172,32 @@ def test_without_an_image_that_has_tensorboard(bay: Bay, with_image: Callable[[s
     with pytest.raises(Conflict, match="TensorBoard comes with an image") as caught:
         launchbay.board(bay)
     assert caught.value.hint == "bay image build tensorflow"
+
+
+def break_record(path: Path, number: int) -> None:
+    """Make a record of an event file one that nobody can read; its length stays right."""
+    data, at = bytearray(path.read_bytes()), 0
+    for _ in range(number):
+        at += 16 + int.from_bytes(data[at : at + 8], "little")
+    size = int.from_bytes(data[at : at + 8], "little")
+    data[at + 12 : at + 12 + size] = b"\xff" * size
+    path.write_bytes(data)
+
+
+def test_a_damaged_record_hides_what_is_behind_it_and_nothing_else(bay: Bay, tensorflow: Image) -> None:
+    broken, whole = make_run(bay, tensorflow.digest), make_run(bay, tensorflow.digest)
+    (events,) = (bay.home.runs / broken / "work" / "logs" / "train").iterdir()
+    break_record(events, 30)
+    service = launchbay.board(bay)
+    runs_shown(service, until={broken, whole}.issubset)
+    known = {"Authorization": f"Bearer {service.token}"}
+    counts = {}
+    for name in (broken, whole):
+        path = f"/data/plugin/scalars/scalars?run={name}/logs/train&tag=epoch_loss"
+        counts[name] = len(ask(service, path, **known).value)
+    assert 0 < counts[broken] < counts[whole]
+    later = make_run(bay, tensorflow.digest)
+    runs_shown(service, until=lambda found: later in found)
 
 
 def test_the_image_of_the_run_comes_first(bay: Bay, tensorflow: Image, instance: Instance) -> None:

@@ -51,7 +51,7 @@ def machine(bay: Bay, with_image: Callable[[str], Image]) -> Instance:
 def run_cell(bay: Bay, instance: Instance, service: Service, code: str) -> Any:
     """Start a kernel, run a cell in it, return what it prints, read as JSON; the kernel goes on."""
     wish = json.dumps([service.port, service.token, code]).encode()
-    done = connect(bay, instance).run([python_of(instance), "-c", RUN_A_CELL], data=wish, timeout=120)
+    done = connect(bay, instance).run([python_of(bay, instance), "-c", RUN_A_CELL], data=wish, timeout=120)
     assert done.code == 0, done.stderr.decode()
     return json.loads(done.stdout)
 

@@ -46,8 +46,8 @@ while True: server.accept()[0].close()
 def make_program(bay: Bay, instance: Instance, service: Service, code: str = ANSWERS) -> Program:
     return Program(
         transport=connect(bay, instance),
-        python=python_of(instance),
-        argv=[python_of(instance), "-c", code],
+        python=python_of(bay, instance),
+        argv=[python_of(bay, instance), "-c", code],
         variables={},
         files={"port": str(service.port)},
     )
@@ -205,6 +205,7 @@ def test_an_answer_of_somebody_else_is_not_taken_for_its_own(bay: Bay, instance:
     """Whoever takes the port while it starts would be given the token by the person's browser."""
     service = reserve(bay, "notebook", instance)
     squatter = socket.socket()
+    squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     looks: list[int] = []
 
     def squat() -> None:
@@ -223,7 +224,7 @@ def test_an_answer_of_somebody_else_is_not_taken_for_its_own(bay: Bay, instance:
 
 
 def test_one_that_does_not_come_up_says_why(bay: Bay, instance: Instance) -> None:
-    with pytest.raises(UserError, match="the notebook of .* ended at once: NameError") as caught:
+    with pytest.raises(UserError, match=r"the notebook of .* ended at once: NameError") as caught:
         stand(bay, instance, "a\n")
     assert Path(caught.value.where).read_text(encoding="utf-8").startswith("Traceback")
     assert not left_running(instance)

@@ -158,13 +158,13 @@ def remove_image(bay: Bay, reference: str) -> Image:
                 f"{image.name} is in use by {count_of(len(standing), 'instance')}: {fleets}",
                 hint=f"bay terminate {standing[0].fleet}",
             )
+        if instance_processes([image_mark(image)]):
+            raise Conflict(f"a board, or another command, runs on {image.name}", hint="bay board --stop")
         if whole := _composed_of(bay, image):
             raise Conflict(
                 f"{image.name} is part of {whole[0].name}",
                 hint=f"bay image remove {whole[0].name}, which keeps its parts",
             )
-        if instance_processes([image_mark(image)]):
-            raise Conflict(f"a board, or another command, runs on {image.name}", hint="bay board --stop")
         with open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=True) as journal:
             operation = journal.begin("image remove", image.digest, {"name": image.name})
             with journal.step(operation, "remove"):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_HEADER_BYTES = 8
 _EVERY_S = 2  # seconds between two looks for what is new, ours and TensorBoard's
 
 
@@ -49,6 +50,8 @@ def _serve(logdir: str, token: str, wish: dict[str, Any]) -> int:
     sys.modules["tensorboard.compat.notf"] = types.ModuleType("tensorboard.compat.notf")
     from tensorboard import program
 
+    _spare_the_sums()
+
     class Guarded(program.WerkzeugServer):  # type: ignore[misc]
         def __init__(self, wsgi_app: Any, flags: Any) -> None:
             super().__init__(Guard(wsgi_app, token, wish["title"]), flags)
@@ -59,6 +62,40 @@ def _serve(logdir: str, token: str, wish: dict[str, Any]) -> int:
     board.configure(argv=[*argv, "--reload_interval", str(_EVERY_S), "--window_title", wish["title"]])
     code: int = board.main()
     return code
+
+
+def _spare_the_sums() -> None:
+    """Let a record count as whole when it can be read, as TensorBoard's faster loader does.
+
+    TensorBoard's own reader sums up every byte in Python: nine tenths of the time that large logs take.
+    """
+    from google.protobuf.message import DecodeError
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.tensorflow_stub import pywrap_tensorflow as reader
+
+    sum_up = getattr(reader, "masked_crc32c", None)
+    if sum_up is None:
+        return
+
+    def check(data: bytes) -> object:
+        if len(data) == _HEADER_BYTES:
+            return sum_up(data)  # a length that is wrong would be followed anywhere
+        try:
+            Event.FromString(data)
+        except DecodeError:
+            return None
+        return _Equal()
+
+    reader.masked_crc32c = check
+
+
+class _Equal:
+    """What stands for a sum that nobody made."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return True
 
 
 def _keep(links: Links, folder: str) -> None:

@@ -12,7 +12,7 @@ import os
 import shutil
 
 from .eventfiles import is_event_file
-from .process import identify
+from .process import process_alive
 
 TYPE_CHECKING = False  # `typing` would cost a tenth of what a supervisor does
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _goes_on(folder: str) -> bool:
         process = _read(os.path.join(folder, "process.json"))
     except OSError:
         return True  # it is being started
-    return identify(process["pid"]) == process
+    return process_alive(process)
 
 
 def _read(path: str) -> dict[str, Any]:

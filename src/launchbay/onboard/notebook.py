@@ -36,6 +36,7 @@ def run(_: dict[str, Any]) -> dict[str, Any]:
     sockets = tempfile.mkdtemp(prefix="launchbay-", dir="/tmp" if os.path.isdir("/tmp") else None)  # noqa: S108
     os.symlink(sockets, os.path.join(folder, "runtime"))
     os.environ["JUPYTER_RUNTIME_DIR"] = sockets
+    _ask_nobody(folder)
 
     from jupyterlab.labapp import LabApp
 
@@ -56,12 +57,20 @@ def _options(wish: dict[str, Any], token: str) -> list[str]:
         "IdentityProvider.token": token,
         "PasswordIdentityProvider.hashed_password": "",
         "KernelManager.transport": "ipc",
-        "LabApp.news_url": "None",  # asks nobody outside whether there is news
-        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         # Kernels are those of the image's own kernelspecs. An image with several is listed by their folders in
         # JUPYTER_PATH: nothing here chooses among them.
     }
     return ["--{}={}".format(name, value) for name, value in options.items()]
+
+
+def _ask_nobody(folder: str) -> None:
+    """Keep Jupyter from asking whether it may look outside for news, and for versions that the lock would refuse."""
+    page = os.path.join(folder, "labconfig", "page_config.json")
+    os.mkdir(os.path.dirname(page))
+    with open(page, "w", encoding="utf-8") as file:
+        json.dump({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}, file)
+    places = [folder, os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, places))
 
 
 def _lay_ready(path: str) -> None:

@@ -90,12 +90,15 @@ def _digests(bay: Bay, selection: Selection) -> Iterable[str]:
 
 
 def _find_image(bay: Bay, wanted: Iterable[str]) -> Image:
-    able = {image.digest: image for image in list_images(bay.home) if "tensorboard" in image.packages}
+    built = list(list_images(bay.home))
+    able = {image.digest: image for image in built if "tensorboard" in image.packages and not image.members}
     if not able:
         raise Conflict(
             "TensorBoard comes with an image, and none that has it is built", hint="bay image build tensorflow"
         )
-    return next((able[digest] for digest in wanted if digest in able), list(able.values())[-1])
+    parts = {image.digest: [part.digest for part in image.parts] for image in built}
+    whole = (part for digest in wanted for part in parts.get(digest, ()))
+    return next((able[part] for part in whole if part in able), list(able.values())[-1])
 
 
 def _program(bay: Bay, service: Service, image: Image) -> Program:

@@ -6,8 +6,9 @@ import json
 
 from launchbay.errors import Conflict
 from launchbay.files import locked
-from launchbay.lifecycle.bay import Bay, connect, image_of, python_of
+from launchbay.lifecycle.bay import Bay, connect, image_of
 from launchbay.planning.fleet import Instance
+from launchbay.providers.environment import find_environment
 from launchbay.services.door import leading_page
 from launchbay.services.standing import Program, ensure_service, reserve
 from launchbay.store.service import Service
@@ -23,12 +24,13 @@ def stand_notebook(bay: Bay, instance: Instance, *, port: int | None = None) -> 
     """
     with locked(bay.home.lock(f"fleet-{instance.fleet}"), shared=True):  # nobody stops or terminates it under us
         transport = connect(bay, instance)
-        if "jupyterlab" not in image_of(bay, instance).packages:
+        environment = find_environment(instance.root, image_of(bay, instance), None)
+        if "jupyterlab" not in environment.image.packages:
             hint = "launch one on an image that has it: bay images jupyterlab"
             raise Conflict(f"the image of {instance.name} has no JupyterLab", hint=hint)
         service = reserve(bay, "notebook", instance, port=port)
         program = str(install_onboard(bay.home))
-        python = python_of(bay, instance)
+        python = str(environment.python)
         wish = {"port": service.port, "work": str(instance.root / "work")}
         return ensure_service(
             bay,

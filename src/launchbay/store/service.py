@@ -18,7 +18,7 @@ from launchbay.fields import INTEGER, NUMBER, TEXT, check_fields, optional
 from launchbay.files import read_json, remove_tree, write_atomic, write_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
-from launchbay.store.records import process_alive
+from launchbay.onboard.process import process_alive
 
 __all__ = [
     "Service",
