@@ -21,7 +21,6 @@ from launchbay.lifecycle.launch import Launch
 from launchbay.lifecycle.verify import Verification
 from launchbay.models.card import Evaluation, Finding, Layer, ModelCard, Optimizer, Predictions
 from launchbay.planning.fleet import Instance
-from launchbay.runs.propose import Choice, Proposal
 from launchbay.store.fetch import Fetched
 from launchbay.store.records import Artifact, Run
 
@@ -235,7 +234,6 @@ def test_a_list_of_instances_says_which_cost_is_unknown() -> None:
         id="i-1",
         digest=DIGEST,
         running=(),
-        person=None,
     )
     free = replace(row, usd_per_hour="0.00", cost_so_far="0.00", running=("r-1", "r-2"))
     _, unknown, known = render.ps_text([row, free]).splitlines()
@@ -449,19 +447,3 @@ def test_checks() -> None:
     text = render.checks_text(checks)
     assert [line.split()[0] for line in text.splitlines()] == ["ok", "warn", "->", "BROKEN", "->"]
     assert "-> chmod u+w" in text
-
-
-def test_a_proposal() -> None:
-    fits = Choice(image="pytorch", built=False, retired="", missing=(), problems=(), unneeded=())
-    proposal = Proposal(
-        script=Path("train.py"),
-        image="pytorch",
-        name="train",
-        why="train.py imports torch",
-        choices=(fits, replace(fits, image="keras", built=True), replace(fits, image="jax", missing=("torch",))),
-    )
-    assert render.proposal_text(proposal) == (
-        "train.py imports torch: image pytorch (not built yet)\n  keras would do as well"
-    )
-    old = replace(proposal, choices=(replace(fits, built=True, retired="it gets no fixes"),))
-    assert render.proposal_text(old) == "train.py imports torch: image pytorch (built; it gets no fixes)"

@@ -87,7 +87,7 @@ def test_people_who_kept_theirs_count_too(keys: Callable[[str], Person]) -> None
 
 
 @pytest.mark.usefixtures("fleet")
-def test_an_instance_is_no_fleet(bay: Bay, share: Share) -> None:
+def test_an_instance_is_no_fleet(share: Share) -> None:
     with pytest.raises(UsageError, match="is an instance"):
         share("class-1", ["ada"])
     with pytest.raises(NotFound, match="did you mean class"):

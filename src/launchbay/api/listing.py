@@ -30,8 +30,8 @@ class Row:
     id: str
     digest: str
     running: Sequence[str]
-    person: str | None
     services: Sequence[Service] = ()
+    person: str | None = None
 
 
 def ps(bay: Bay) -> Sequence[Row]:

@@ -179,7 +179,8 @@ def _image_remove(context: _Context) -> int:
 def _launch(context: _Context) -> int:
     given = context.arguments
     image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
-    launched = launchbay.launch(context.bay, image, count=count, name=name, overlay=given.overlay)
+    resources = launchbay.complete_resources(given.image)
+    launched = launchbay.launch(context.bay, image, count=count, name=name, overlay=given.overlay, resources=resources)
     as_in_project = given.image is None and given.name is None
     context.show(launched, lambda: render.launch_text(launched, has_project=as_in_project))
     return 0 if launched.identical else 1

@@ -142,6 +142,7 @@ def launch_text(launch: Launch, *, has_project: bool = False) -> str:
             f"  image   {image.name} {image.digest[:12]} ({what}, Python {image.python_version})",
             f"  proof   {count_of(len(names), 'fingerprint')}, {proof}",
             f"  clock   {clock_text(launch.clock)}",
+            *(f"  share   {line}" for line in launch.parts),
             "  cost    $0.00 an hour: they are on this machine. A layer keeps packages and files apart, not hostile users.",
             f"  next    {train}    bay shell {names[0]}    bay terminate {launch.fleet}",
         ]

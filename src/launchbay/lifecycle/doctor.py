@@ -23,6 +23,7 @@ from launchbay.providers.environment import environments
 from launchbay.providers.local import damaged_instances
 from launchbay.providers.overlay import Mount, end_holders, hold
 from launchbay.providers.processes import run_processes
+from launchbay.providers.resources import look_at_machine
 from launchbay.store.journal import open_journal
 from launchbay.store.records import damaged_runs, open_runs
 from launchbay.units import count_of, format_bytes
@@ -196,6 +197,17 @@ def _gpu(bay: Bay) -> Iterator[Check]:
         )
 
 
+def _parts(bay: Bay) -> Iterator[Check]:
+    machine = look_at_machine(bay.environ)
+    there = f"{count_of(len(machine.processors), 'processor')}, {count_of(len(machine.gpus), 'GPU')}"
+    if machine.groups:
+        held = f"control groups hold what `resources` says: {machine.groups}"
+        yield Check(name="parts", state="ok", found=f"{there}; {held}")
+        return
+    how = "`resources` gives processors by affinity, which a program can undo, and holds no memory"
+    yield Check(name="parts", state="ok", found=f"{there}; no control group is delegated: {how}")
+
+
 def _extras(_: Bay) -> Iterator[Check]:
     there = find_spec("matplotlib") is not None
     yield Check(
@@ -214,5 +226,6 @@ _LOOKS: tuple[Callable[[Bay], Iterator[Check]], ...] = (
     _records,
     _overlay,
     _gpu,
+    _parts,
     _extras,
 )

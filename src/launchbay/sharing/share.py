@@ -11,7 +11,7 @@ import pwd
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launchbay.errors import NotFound, UsageError
@@ -20,6 +20,7 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.planning.decide import select
 from launchbay.planning.fleet import Instance
 from launchbay.providers.processes import INSTANCE_MARK
+from launchbay.providers.resources import find_part, look_at_machine, say_parts
 from launchbay.services.standing import find_service, renew_service, reserve
 from launchbay.sharing.place import Place, greets
 from launchbay.sharing.sessions import end_sessions
@@ -109,7 +110,9 @@ def share_fleet(
             owner = _owner(person, file, services[instance.name], known.since if known else bay.clock.now())
             if owner != known:
                 write_owner(instance.root, owner)
-        handed = [_hand(person, item, place, services[item.name], output) for person, item in listed]
+        parts = _say_parts(bay, instances)
+        sheets = [_sheet(person, item, place, services[item.name]) for person, item in listed]
+        handed = [_hand(replace(sheet, parts=parts), output) for sheet in sheets]
     if not greets(place.port):
         bay.reporter.note(f"No SSH server answers on port {place.port} of this machine; the sheets need one.")
     taken = {item.instance for item in handed}
@@ -251,21 +254,29 @@ def _owner(person: Person, file: Path, services: tuple[Service, Service], since:
     )
 
 
-def _hand(person: Person, instance: Instance, place: Place, services: tuple[Service, Service], output: Path) -> Handed:
+def _sheet(person: Person, instance: Instance, place: Place, services: tuple[Service, Service]) -> Sheet:
     notebook, board = services
-    sheet = output / f"{person.name}.md"
-    text = sheet_text(Sheet(person=person, instance=instance, place=place, notebook=notebook, board=board))
+    return Sheet(person=person, instance=instance, place=place, notebook=notebook, board=board)
+
+
+def _say_parts(bay: Bay, instances: Sequence[Instance]) -> Sequence[str]:
+    """Say what each may use of the machine, and with whom: nothing where nothing was given."""
+    return say_parts({item.name: find_part(item.root) for item in instances}, look_at_machine(bay.environ))
+
+
+def _hand(sheet: Sheet, output: Path) -> Handed:
+    path = output / f"{sheet.person.name}.md"
     try:
         output.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomic(sheet, text.encode(), private=True)
+        write_atomic(path, sheet_text(sheet).encode(), private=True)
     except OSError as error:
-        raise explain_os_error(error, f"writing the sheet of {person.name}") from error
+        raise explain_os_error(error, f"writing the sheet of {sheet.person.name}") from error
     return Handed(
-        person=person.name,
-        instance=instance.name,
-        sheet=sheet.absolute(),
-        notebook_port=notebook.port,
-        board_port=board.port,
+        person=sheet.person.name,
+        instance=sheet.instance.name,
+        sheet=path.absolute(),
+        notebook_port=sheet.notebook.port,
+        board_port=sheet.board.port,
     )
 
 

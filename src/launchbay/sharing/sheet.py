@@ -69,7 +69,7 @@ Where a port is taken on your own machine, change the first of its two numbers, 
 
 ## What this is, and what it is not
 
-{shares}
+{parts}
 Everybody here is the same user of the machine, `{user}`. Your instance has packages, files and a home of its own, so
 nobody gets in your way by mistake. It is not a wall: whoever has an instance can read all files of that user, yours
 too. This is for colleagues. Keep no secrets in it that they must not see.
@@ -85,7 +85,7 @@ class Sheet:
     place: Place
     notebook: Service
     board: Service
-    shares: Sequence[str] = ()
+    parts: Sequence[str] = ()
 
 
 def sheet_text(sheet: Sheet) -> str:
@@ -110,5 +110,11 @@ def sheet_text(sheet: Sheet) -> str:
         notebook_token=sheet.notebook.token,
         board=sheet.board.port,
         board_token=sheet.board.token,
-        shares="".join(f"{line}\n" for line in sheet.shares),
+        parts=_parts_text(sheet.parts),
     )
+
+
+def _parts_text(parts: Sequence[str]) -> str:
+    if not parts:
+        return "All of you share the whole machine: nothing holds anybody to a part of it.\n"
+    return "What each instance may use of the machine:\n\n" + "".join(f"- {line}\n" for line in parts)

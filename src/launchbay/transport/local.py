@@ -224,7 +224,11 @@ def _on(processors: Sequence[int]) -> Iterator[None]:
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, processors)
+    try:
+        os.sched_setaffinity(0, processors)
+    except OSError as error:
+        what = f"none of the processors {', '.join(map(str, processors))} can be had any more"
+        raise UserError(what, hint="bay launch with the same bay.yaml gives it what there is") from error
     try:
         yield
     finally:
