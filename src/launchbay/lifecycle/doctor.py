@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from launchbay.errors import Conflict, LaunchbayError
+from launchbay.errors import Conflict, LaunchbayError, StateError
 from launchbay.images.image import Image, damaged_images, list_images
 from launchbay.images.recipe import builtin_names, find_recipe
 from launchbay.images.uv import Uv, find_uv
@@ -23,8 +23,9 @@ from launchbay.providers.environment import environments
 from launchbay.providers.local import damaged_instances
 from launchbay.providers.overlay import Mount, end_holders, hold
 from launchbay.providers.processes import run_processes
-from launchbay.providers.resources import look_at_machine
+from launchbay.providers.resources import find_part, look_at_machine
 from launchbay.store.journal import open_journal
+from launchbay.store.person import read_owner
 from launchbay.store.records import damaged_runs, open_runs
 from launchbay.units import count_of, format_bytes
 
@@ -131,6 +132,7 @@ def _records(bay: Bay) -> Iterator[Check]:
             yield Check(
                 name="instance", state="broken", found=found, mend=f"bay terminate {instance.name}, launch again"
             )
+    yield from (check for instance in instances for check in _damaged_notes(instance))
     left = [*bay.home.tmp.glob("*-*"), *bay.home.trash.glob("*")]
     if left:
         yield Check(
@@ -182,6 +184,16 @@ def _overlay(_: Bay) -> Iterator[Check]:
             yield Check(name="overlay", state="ok", found="`bay launch --overlay` works here")
         finally:
             end_holders([try_it])
+
+
+def _damaged_notes(instance: Instance) -> Iterator[Check]:
+    """Yield what cannot be read of what was written down beside an instance's record."""
+    for read in (read_owner, find_part):
+        try:
+            read(instance.root)
+        except StateError as error:
+            mend = f"rm {error.where}; `bay launch` and `bay share` write it again"
+            yield Check(name="instance", state="broken", found=f"{instance.name}: {error.what}", mend=mend)
 
 
 def _gpu(bay: Bay) -> Iterator[Check]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from launchbay.errors import UserError
+from launchbay.errors import UsageError, UserError
 from launchbay.spec.people import PublicKey, parse_key
 
 __all__ = ["Place", "find_place", "greets"]
 
 _HOST_KEYS = tuple(Path(f"/etc/ssh/ssh_host_{kind}_key.pub") for kind in ("ed25519", "ecdsa", "rsa"))
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]*\Z")
 _PATIENCE_S = 2.0
 
 
@@ -43,6 +45,10 @@ def find_place(*, host: str | None, port: int, host_key: str | None) -> Place:
 
     Raises UserError where the server's public key cannot be read: nobody should have to trust what answers.
     """
+    if host is not None and not _HOST.match(host):
+        raise UsageError(f"a host must be a name or an address, got {host[:40]!r}", hint="--host gpu.example.org")
+    if not 1 <= port <= 65535:
+        raise UsageError(f"a port must be 1 to 65535, got {port}", hint="--ssh-port 22")
     return Place(
         host=host or socket.getfqdn(),
         port=port,
