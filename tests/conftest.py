@@ -87,7 +87,7 @@ def image_store() -> Callable[[str], Image]:
             (STORE / f"{name}.yaml").write_text(text, encoding="utf-8")
 
     def build(name: str) -> Image:
-        return ensure_image(store, str(STORE / f"{name}.yaml") if name in RECIPES else name)[0]
+        return ensure_image(store, str(STORE / f"{name}.yaml") if name in RECIPES else name, "cpu")[0]
 
     return build
 

@@ -187,7 +187,7 @@ def test_totals_hold_values_of_ours_and_are_read_again(totals: Path) -> None:
 
 def test_prove_runs_every_benchmark_without_arguments() -> None:
     names = set(prove.steps()) - {"campaigns"}
-    assert names == {"board", "jax_against_tensorflow", "startup", "train_overhead", "twenty_instances"}
+    assert names == {"board", "jax_against_tensorflow", "startup", "train_overhead", "twenty_instances", "update"}
 
 
 def test_seeds_are_a_range() -> None:
@@ -239,6 +239,20 @@ def test_twenty_instances_runs_and_leaves_only_what_is_not_its_own(home: Home, t
     single = kept["samples"][uv["method"]][0]["wall_s"]
     assert uv["extrapolated"] == "extrapolated from 1"
     assert uv["wall_s"]["median"] == pytest.approx(3 * single)
+
+
+@pytest.mark.image("tiny")
+def test_update_moves_a_fleet_and_launches_another(
+    home: Home, tiny: str, with_image: Callable[[str], Image], totals: Path
+) -> None:
+    with_image("older")
+    other = str(Path(tiny).with_name("older.yaml"))
+    run_quick("update", home, "--before", tiny, "--after", other, "--count", "2")
+    assert names_of(home) == []
+    kept = json.loads((totals / "update.quick.json").read_text())
+    assert {name: len(found) for name, found in kept["samples"].items()} == {"bay update": 1, "bay launch, fresh": 1}
+    assert kept["ratio"]["median"] > 0
+    assert {"stage", "switch", "replay", "verify"} <= kept["clock"].keys()
 
 
 @pytest.mark.image("tiny")

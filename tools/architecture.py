@@ -55,7 +55,8 @@ IMPURE = {"asyncio", "http", "multiprocessing", "os", "platform", "random", "sec
 IMPURE |= {"sqlite3", "subprocess", "tempfile", "threading", "time", "urllib"}
 
 DEPENDENCIES = {"matplotlib", "plotext", "rich", "uv", "yaml"}
-IN_AN_IMAGE = {"google", "jax", "jupyterlab", "keras", "numpy", "onnxruntime", "tensorboard", "tensorflow", "torch"}
+IN_AN_IMAGE = {"google", "jax", "jupyterlab", "keras", "mxnet", "numpy", "onnxruntime", "tensorboard", "tensorflow"}
+IN_AN_IMAGE |= {"torch"}
 """What onboard code may import inside a function: the Python that runs it has them."""
 
 

@@ -18,16 +18,19 @@ FOLDER = Path(__file__).parent.parent / "src" / "launchbay" / "images" / "locks"
 
 
 def main(names: list[str]) -> None:
-    """Write one lock a recipe."""
+    """Write one lock for each accelerator of a recipe; all hold the same versions where they can."""
     for name in names or builtin_names():
         recipe = find_recipe(name)
-        target = current_target(recipe.python)
-        path = FOLDER / f"{name}.{target.slug}.txt"
-        previous = path.read_text(encoding="utf-8") if path.exists() else ""
-        lock = resolve(recipe, target, uv=Uv(find_uv()), previous=previous)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(lock.text(), encoding="utf-8")
-        sys.stdout.write(f"{path.name}: {len(lock.pins)} packages, digest {lock.digest[:12]}\n")
+        pins = ""
+        for accelerator in sorted(recipe.accelerators):  # cpu first
+            target = current_target(recipe.python, accelerator)
+            path = FOLDER / f"{name}.{target.slug}.txt"
+            previous = path.read_text(encoding="utf-8") if path.exists() else pins
+            lock = resolve(recipe, target, uv=Uv(find_uv(), accelerator=accelerator), previous=previous)
+            pins = pins or lock.requirements()
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(lock.text(), encoding="utf-8")
+            sys.stdout.write(f"{path.name}: {len(lock.pins)} packages, digest {lock.digest[:12]}\n")
 
 
 if __name__ == "__main__":

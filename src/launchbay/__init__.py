@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.people import readmit_person, revoke, share
     from launchbay.api.project import doctor, init
-    from launchbay.api.runs import explain, list_runs, logs, propose_image, train
+    from launchbay.api.runs import explain, list_runs, logs, propose_image, resume, train
     from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
-    from launchbay.api.wish import complete_launch, complete_resources, complete_training
+    from launchbay.api.wish import complete_launch, complete_resources, complete_resumption, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
     from launchbay.lifecycle.bay import Bay, open_bay
@@ -44,7 +44,15 @@ _NAMES = {
     "launchbay.lifecycle.bay": ("Bay", "open_bay"),
     "launchbay.jsonable": ("to_json",),
     "launchbay.api.listing": ("ps",),
-    "launchbay.api.images": ("build_image", "list_images", "remove_image", "show_image", "verify_built"),
+    "launchbay.api.images": (
+        "build_image",
+        "export_image",
+        "import_image",
+        "list_images",
+        "remove_image",
+        "show_image",
+        "verify_built",
+    ),
     "launchbay.api.fleet": (
         "copy",
         "execute",
@@ -58,14 +66,14 @@ _NAMES = {
         "update",
         "verify",
     ),
-    "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "train"),
+    "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "resume", "train"),
     "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
     "launchbay.api.people": ("readmit_person", "revoke", "share"),
     "launchbay.api.project": ("doctor", "init"),
-    "launchbay.api.wish": ("complete_launch", "complete_resources", "complete_training"),
+    "launchbay.api.wish": ("complete_launch", "complete_resources", "complete_resumption", "complete_training"),
     "launchbay.experiment": ("demo",),
 }
 _MODULES = ("errors", "testing")
@@ -78,6 +86,7 @@ __all__ = [
     "build_image",
     "complete_launch",
     "complete_resources",
+    "complete_resumption",
     "complete_training",
     "copy",
     "curves",
@@ -90,7 +99,9 @@ __all__ = [
     "evaluate",
     "execute",
     "explain",
+    "export_image",
     "fetch",
+    "import_image",
     "init",
     "launch",
     "list_images",
@@ -105,6 +116,7 @@ __all__ = [
     "readmit_person",
     "reboot",
     "remove_image",
+    "resume",
     "revoke",
     "share",
     "shell",

@@ -103,7 +103,7 @@ def test_the_next_step_can_be_pasted(says: Says, tmp_path: Path, monkeypatch: py
     [
         (["-y"], "VERB"),
         (["dance"], "there is no 'bay dance'"),
-        (["image"], "build|show|verify|remove"),
+        (["image"], "build|show|verify|export|import|remove"),
         (["ps", "--wrong"], "--wrong"),
         (["launch", "x", "-n", "three"], "invalid int value: 'three'"),
         (["ps", "--", "x"], "'bay ps' takes nothing after '--'"),

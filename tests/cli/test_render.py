@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tests.cli.test_render
+from launchbay.api.images import Exported, Imported
 from launchbay.api.listing import Row
 from launchbay.cli import render
 from launchbay.images.image import Image
@@ -19,10 +20,12 @@ from launchbay.lifecycle.identity import Difference
 from launchbay.lifecycle.images import ImageCheck, ImageRow
 from launchbay.lifecycle.launch import Launch
 from launchbay.lifecycle.verify import Verification
-from launchbay.models.card import Evaluation, Finding, Layer, ModelCard, Optimizer, Predictions
+from launchbay.models.card import Evaluation, Finding, Layer, ModelCard, Optimizer, Predictions, Tensor
 from launchbay.planning.fleet import Instance
+from launchbay.runs.propose import Choice, Proposal
 from launchbay.store.fetch import Fetched
-from launchbay.store.records import Artifact, Run
+from launchbay.store.records import Artifact, Attempt, Run
+from launchbay.store.service import Service
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -128,6 +131,7 @@ def test_images() -> None:
         description="",
         frameworks={},
         python="3.13",
+        accelerator=None,
         digest=None,
         size_bytes=None,
         built=None,
@@ -142,6 +146,44 @@ def test_images() -> None:
     assert first.split() == ["jax", "recipe", "-", "3.13", "-", "not", "yet", "0", "-"]
     assert second.split() == ["jax", "recipe", "jax", "0.7", "3.13", "812.0", "MB", "2026-01-02", "3", DIGEST[:12]]
     assert render.images_text([]) == "No image matches."
+
+
+def test_a_cuda_image_is_told_apart() -> None:
+    row = ImageRow(
+        name="jax",
+        kind="framework",
+        description="",
+        frameworks={"jax": "0.7"},
+        python="3.13",
+        accelerator="cuda13",
+        digest=DIGEST,
+        size_bytes=1,
+        built="2026-01-02T03",
+        support_ends=None,
+        instances=0,
+    )
+    assert "framework cuda13" in render.images_text([row])
+    assert "framework  " in render.images_text([replace(row, accelerator="cpu"), row]).splitlines()[1]
+
+
+def test_an_image_that_went_out() -> None:
+    exported = Exported(
+        name="jax", digest=DIGEST, path=Path("/mnt/my disk/a b.tar.gz"), bytes=1_500_000, sha256="f" * 64
+    )
+    text = render.exported_text(exported)
+    assert text.startswith(f"/mnt/my disk/a b.tar.gz: jax {DIGEST[:12]}, 1.5 MB\n")
+    assert "f" * 64 in text
+    assert text.endswith("bay image import 'a b.tar.gz'")
+
+
+def test_an_image_that_came_in() -> None:
+    imported = Imported(image=IMAGE, sha256="f" * 64, is_new=True)
+    assert render.imported_text(imported).splitlines() == [
+        f"tensorflow {DIGEST[:12]}: 1.0 MB in 10 files, all as exported",
+        f"  sha256  {'f' * 64}",
+        "  next    bay launch tensorflow",
+    ]
+    assert render.imported_text(replace(imported, is_new=False)) == f"tensorflow {DIGEST[:12]} was there already."
 
 
 def test_an_image_that_was_built() -> None:
@@ -336,6 +378,21 @@ def test_how_a_run_ended(run: Run, first: str) -> None:
     assert "None" not in "\n".join(lines)
 
 
+def test_a_resumed_run_shows_its_earlier_attempts_and_not_too_many() -> None:
+    lost = Attempt(instance="exp-1", created_at=1.0, state="lost")
+    killed = replace(lost, state="failed", signal="SIGKILL", seconds=3.0)
+    late = replace(lost, state="failed", exit_code=143, timed_out=True, instance="exp-2", seconds=60.0)
+    lines = render.run_text(replace(DONE, earlier=(lost, killed, late))).splitlines()
+    assert lines[0].startswith("r-1: done in attempt 4 after 65.2 s")
+    assert lines[1:4] == [
+        "  before  attempt 1: lost, in exp-1",
+        "  before  attempt 2: killed by SIGKILL after 3.0 s, in exp-1",
+        "  before  attempt 3: stopped at its time limit after 60.0 s, in exp-2",
+    ]
+    many = render.run_text(replace(DONE, earlier=(lost,) * 9))
+    assert [line.split()[2] for line in many.splitlines() if "before" in line] == ["5:", "6:", "7:", "8:", "9:"]
+
+
 def test_what_comes_next_after_a_run() -> None:
     assert render.run_text(RUN).endswith("  next    bay logs r-1 -f    bay stop r-1")
     failed = render.run_text(replace(RUN, state="failed", exit_code=1), "the disk is full")
@@ -372,8 +429,22 @@ def test_a_list_of_runs() -> None:
 
 def test_a_model_of_which_nothing_is_known() -> None:
     lines = render.model_text(CARD).splitlines()
-    assert lines[0].split() == ["LAYER", "KIND", "OUTPUT", "SHAPE", "PARAMETERS"]
-    assert lines[1:] == ["", "parameters  unknown", "framework   keras", "sha256      ab"]
+    assert lines == ["parameters  unknown", "format      keras", "framework   keras", "sha256      ab"]
+
+
+def test_a_model_of_tensors_alone() -> None:
+    weights = (Tensor(name="0.weight", shape=(1, 3), dtype="float32"), Tensor(name=None, shape=None))
+    lines = render.model_text(replace(CARD, tensors=weights, framework_version="2.13.0")).splitlines()
+    assert lines[0].split() == ["TENSOR", "SHAPE", "TYPE"]
+    assert lines[1].split() == ["0.weight", "(1,", "3)", "float32"]
+    assert lines[2].split() == ["-", "unknown", "-"]
+    assert "framework   keras 2.13.0" in lines
+
+
+def test_what_a_model_takes_and_gives() -> None:
+    given = (Tensor(name="x", shape=(None, 3), dtype="float32"), Tensor(name="y", shape=None))
+    lines = render.model_text(replace(CARD, inputs=given, outputs=given[1:])).splitlines()
+    assert lines[:3] == ["input       x (None, 3) float32", "input       y unknown", "output      y unknown"]
 
 
 def test_a_model() -> None:
@@ -398,6 +469,7 @@ def test_a_model() -> None:
         "trainable   0",
         "loss        mse",
         "optimizer   adam(learning_rate=0.001)",
+        "format      keras",
         "framework   keras",
         "sha256      ab",
         "finding     a Lambda layer (own)",
@@ -447,3 +519,69 @@ def test_checks() -> None:
     text = render.checks_text(checks)
     assert [line.split()[0] for line in text.splitlines()] == ["ok", "warn", "->", "BROKEN", "->"]
     assert "-> chmod u+w" in text
+
+
+def test_a_proposal() -> None:
+    fits = Choice(image="pytorch", built=False, retired="", missing=(), problems=(), unneeded=())
+    proposal = Proposal(
+        script=Path("train.py"),
+        image="pytorch",
+        name="train",
+        why="train.py imports torch",
+        choices=(fits, replace(fits, image="keras", built=True), replace(fits, image="jax", missing=("torch",))),
+    )
+    assert render.proposal_text(proposal) == (
+        "train.py imports torch: image pytorch (not built yet)\n  keras would do as well"
+    )
+    old = replace(proposal, choices=(replace(fits, built=True, retired="it gets no fixes"),))
+    assert render.proposal_text(old) == "train.py imports torch: image pytorch (built; it gets no fixes)"
+
+
+# --- services -------------------------------------------------------------------------------------------------------
+
+NOTEBOOK = Service(
+    kind="notebook",
+    name="exp-1",
+    folder=Path("home/services/notebook-i-1"),
+    port=8888,
+    created_at=0.0,
+    instance="exp-1",
+    instance_id="i-1",
+    pid=7,
+    memory_bytes=210_000_000,
+)
+BOARD = replace(NOTEBOOK, kind="board", name="runs", port=6006, instance=None, instance_id=None)
+
+
+def test_where_it_is_and_how_to_get_in() -> None:
+    text = render.service_text(NOTEBOOK)
+    assert text.splitlines()[0] == "The notebook of exp-1: http://127.0.0.1:8888/lab/tree/start.ipynb"
+    assert "210.0 MB" in text
+    assert "home/services/notebook-i-1/open.html in a browser" in text
+    assert "home/services/notebook-i-1/token" in text
+    assert "bay notebook exp-1 --stop" in text
+    assert "in your browser, signed in" in render.service_text(NOTEBOOK, is_open=True)
+    assert "bay board --stop" in render.service_text(BOARD)
+
+
+def test_one_that_is_ended() -> None:
+    text = render.service_text(replace(BOARD, pid=None, memory_bytes=None))
+    assert text == "The board of runs is ended. `bay board` starts it again, with the same port and token."
+
+
+def test_ps_shows_ports_and_memory() -> None:
+    row = Row(
+        name="exp-1",
+        fleet="exp",
+        state="running",
+        image="tensorflow",
+        provider="local",
+        usd_per_hour="0.00",
+        cost_so_far="0.00",
+        age_s=1.0,
+        id="i-1",
+        digest="d",
+        running=["run-1"],
+        services=[NOTEBOOK, replace(BOARD, memory_bytes=None)],
+    )
+    assert render.ps_text([row]).endswith("run-1 notebook:8888 210.0 MB board:6006")

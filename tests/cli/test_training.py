@@ -91,6 +91,45 @@ def test_failed(says: Says, bay: Bay, script: Script, code: str, how: str) -> No
     assert f"  next    bay logs {run.id}" in said.out
 
 
+RESUMED = (
+    "import os, sys\nkept = os.environ['LAUNCHBAY_CHECKPOINT_DIR'] + '/kept'\n"
+    "if os.path.exists(kept): sys.exit(print('from there'))\n"
+    "print('from the beginning', flush=True); open(kept, 'w').write('x'); os.kill(os.getpid(), 9)\n"
+)
+
+
+def test_resumed(says: Says, bay: Bay, script: Script) -> None:
+    said = says("train", "exp-1", script(RESUMED))
+    run = only_run(bay)
+    assert f"  kept    {run.checkpoints} (1 file, 1 B)\n" in said.out
+    assert f"  next    bay logs {run.id}    bay train --resume {run.id}\n" in said.out
+    said = says("train", "--resume", "latest")
+    assert said.code == 0
+    assert said.out.startswith(f"from there\n{run.id}: done in attempt 2 after ")
+    assert "  before  attempt 1: killed by SIGKILL after " in said.out
+    assert f"{run.checkpoints} holds what the first attempt left there: 1 file, 1 B\n" in said.err
+    assert f"{run.id} runs {run.script} in exp-1, attempt 2; it goes on if this terminal closes\n" in said.err
+    assert "done, attempt 2" in says("runs").out
+    said = says("train", "--resume", "latest")
+    assert said.code == 1
+    assert f"{run.id} is done: there is nothing to resume" in said.err
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["other.py"], "other.py"),
+        (["exp-1", "train"], "train"),
+        (["exp-1", "--data", "."], "--data"),
+        (["--env", "x", "--", "--epochs", "3"], "--env, arguments after --"),
+    ],
+)
+def test_what_a_resumed_run_has_itself_is_refused(says: Says, more: list[str], named: str) -> None:
+    said = says("train", "--resume", "latest", *more)
+    assert said.code == 2
+    assert f"a resumed run has its own script, data and arguments: it does not take {named}" in said.err
+
+
 def test_the_last_words_of_a_script_need_not_end_their_line(says: Says, script: Script) -> None:
     said = says("train", "exp-1", script("print('half', end='')"))
     assert said.out.startswith("half\nrun-")

@@ -168,10 +168,10 @@ def test_this_machine_is_a_target(monkeypatch: pytest.MonkeyPatch, system: str, 
 # --- the locks that come with Launchbay ---
 
 
-def test_every_built_in_recipe_has_its_lock() -> None:
-    assert {name.split(".py3")[0] for name in SHIPPED} == {
-        name for name in builtin_names() if not find_recipe(name).images
-    }
+def test_every_built_in_recipe_has_its_locks() -> None:
+    recipes = [recipe for recipe in map(find_recipe, builtin_names()) if not recipe.images]
+    wanted = {(recipe.name, accelerator) for recipe in recipes for accelerator in recipe.accelerators}
+    assert {(lock.recipe, lock.target.accelerator) for lock in map(shipped, SHIPPED)} == wanted
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -186,8 +186,10 @@ def test_a_shipped_lock_fits_its_recipe_so_that_no_network_is_needed(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = shipped(name)
-    monkeypatch.setattr(lock_module, "current_target", lambda _: lock.target)
-    found = lock_recipe(find_recipe(lock.recipe), folder=tmp_path, uv=NO_UV)  # tools/lock_recipes.py makes it fit again
+    monkeypatch.setattr(lock_module, "current_target", lambda *_: lock.target)
+    accelerator = lock.target.accelerator
+    # tools/lock_recipes.py makes it fit again
+    found = lock_recipe(find_recipe(lock.recipe), folder=tmp_path, uv=NO_UV, accelerator=accelerator)
     assert found == lock
     assert list(tmp_path.iterdir()) == []
 
@@ -199,14 +201,27 @@ def test_a_shipped_lock_holds_no_address(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_lock_pins_what_is_asked_for_and_nothing_of_a_gpu(name: str) -> None:
+def test_a_shipped_lock_pins_what_is_asked_for_and_of_a_gpu_what_is_its_own(name: str) -> None:
     lock = shipped(name)
-    pinned = {pin.name for pin in lock.pins}
-    asked = {re.split(r"[\s<>=!~;\[]", line)[0] for line in find_recipe(lock.recipe).inputs()}
-    assert asked <= pinned
-    assert {"pip", "uv"} <= pinned
-    assert [name for name in pinned if name.startswith(("nvidia", "cuda", "triton"))] == []
+    pinned = {pin.name: pin.version for pin in lock.pins}
+    accelerator = lock.target.accelerator
+    asked = {re.split(r"[\s<>=!~;\[]", line)[0] for line in find_recipe(lock.recipe).inputs(accelerator)}
+    assert asked <= pinned.keys()
+    assert {"pip", "uv"} <= pinned.keys()
+    of_gpu = [name for name in pinned if name.startswith(("nvidia", "cuda", "triton")) or "-cuda1" in name]
+    assert bool(of_gpu) is (accelerator != "cpu")
+    assert accelerator == "cpu" or not [version for version in pinned.values() if version.endswith("+cpu")]
+    if accelerator != "cpu":
+        runtimes = {"cuda12": "nvidia-cuda-runtime-cu12", "cuda13": "nvidia-cuda-runtime"}
+        assert pinned[runtimes[accelerator]].startswith(accelerator.removeprefix("cuda"))
     assert len(pinned) == len(lock.pins), "a package is pinned twice"
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if "-cuda" in name])
+def test_the_cuda_locks_hold_the_versions_of_the_cpu_lock(name: str) -> None:
+    cpu = {pin.name: pin.version for pin in shipped(re.sub(r"-cuda\d+", "-cpu", name)).pins}
+    cuda = {pin.name: pin.version for pin in shipped(name).pins}
+    assert {key: cuda.get(key) for key in cpu} == {key: value.removesuffix("+cpu") for key, value in cpu.items()}
 
 
 @pytest.mark.parametrize("name", SHIPPED)

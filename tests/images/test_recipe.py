@@ -57,7 +57,9 @@ packages: [numpy]
 requirements: more.txt
 system: [libgomp1]
 env: {THREADS: 4, KERAS_BACKEND: torch}
-accelerators: [cpu]
+accelerators: [cpu, cuda12, cuda13]
+cuda12: [one]
+cuda13: [two]
 gpu_capability: "7.5"
 gpu_driver: "580"
 retired: not yet
@@ -67,6 +69,9 @@ retired: not yet
     assert recipe.description == "ours"
     assert recipe.python == "3.12"
     assert recipe.packages == (*find_recipe("jax").packages, "numpy")
+    assert recipe.packages_for("cpu") == recipe.packages
+    assert recipe.packages_for("cuda13") == (*recipe.packages, "jax[cuda13]", "two")
+    assert recipe.accelerators == ("cpu", "cuda12", "cuda13")
     assert recipe.requirements == (tmp_path / "more.txt",)
     assert recipe.system == ("libgomp1",)
     assert recipe.env == (("KERAS_BACKEND", "torch"), ("THREADS", "4"))
@@ -134,9 +139,20 @@ def test_a_file_on_the_web_is_left_to_the_resolver(tmp_path: Path) -> None:
         ('python: "3"\npackages: [six]\n', "python must be a minor version such as \"3.11\", got '3'", 1),
         ('python: "3.11.4"\npackages: [six]\n', "python must be a minor version", 1),
         ("packages: [six]\nextends: pytorchh\n", "extends must name a built-in recipe (jax, ", 2),
-        ("packages: [six]\npackage: six\n", "unknown field 'package'; known fields are accelerators, description,", 2),
+        (
+            "packages: [six]\npackage: six\n",
+            "unknown field 'package'; known fields are accelerators, cuda12, cuda13,",
+            2,
+        ),
         ("requirements: nowhere.txt\n", "there is no requirements file", 1),
-        ("packages: [six]\naccelerators: [cuda12]\n", "accelerators must be [cpu] in this version, got ['cuda12']", 2),
+        (
+            "packages: [six]\naccelerators: [cpu, rocm]\n",
+            "accelerators must be some of cpu, cuda12, cuda13, got rocm",
+            2,
+        ),
+        ("packages: [six]\ncuda12: [a]\n", "cuda12 names packages, and accelerators does not name cuda12", 2),
+        ("packages: [six]\ngpu_driver: new\n", "gpu_driver must be numbers with dots such as", 2),
+        ('packages: [six]\ngpu_capability: "sm_75"\n', "gpu_capability must be numbers with dots such as", 2),
         ('packages: [six]\nenv: {"A B": 1}\n', "env must hold NAME: one line of text, got A B='1'", 2),
         ('packages: [six]\nenv: {A: "x\\ny"}\n', "env must hold NAME: one line of text", 2),
         ("packages: [six]\nenv: {PIP_CONSTRAINT: ''}\n", "env cannot hold PIP_CONSTRAINT", 2),

@@ -18,12 +18,12 @@ import json, os, sys
 channel = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 sys.path.insert(0, sys.argv[1])
-from launchbay_onboard import model
+from launchbay_onboard import inspecting, model
 from launchbay_onboard.refused import Refused
 for line in sys.stdin:
     command, request = json.loads(line)
     try:
-        answer = {"ok": True, "result": getattr(model, command)(request)}
+        answer = {"ok": True, "result": {**vars(model), "inspect": inspecting.inspect}[command](request)}
     except Refused as refusal:
         answer = {"ok": False, "error": vars(refusal)}
     print(json.dumps({"v": 1, **answer}), file=channel, flush=True)

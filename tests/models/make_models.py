@@ -235,6 +235,8 @@ def make_hostile() -> None:
 
 for name, model in {**MODELS, **OTHERS}.items():
     model.save(FOLDER / f"{name}.keras")
+MODELS["reference"].save(FOLDER / "reference.h5")
+OTHERS["line"].save(FOLDER / "line.h5")
 make_hostile()
 known = {name: facts(model) for name, model in MODELS.items()}
 (FOLDER / "facts.json").write_text(json.dumps({"keras_version": keras.__version__, "models": known}))

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from launchbay.errors import NotFound, UserError
-from launchbay.models.inspect import FORMATS, detect_format, require_keras
+from launchbay.models.inspect import detect_format, require_loadable
+from launchbay.onboard import model
+from launchbay.onboard.formats import FORMATS, LOADABLE, SHOWN
+from launchbay.onboard.inspecting import READERS
 
 
 def zipped(*names: str) -> dict[str, bytes]:
@@ -23,12 +26,15 @@ CASES: dict[str, bytes | dict[str, bytes]] = {
     "torchscript": zipped("m/data.pkl", "m/constants.pkl", "m/code/__torch__.py"),
     "numpy": zipped("arr_0.npy"),
     "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(100),
+    "keras-h5": b"\x89HDF\r\n\x1a\n" + bytes(900) + b"model_config",
     "pickle": pickle.dumps([1, 2], protocol=4),
-    "onnx": b"\x08\x08\x12\x07pytorch",
+    "torch-export": zipped("m/models/model.json", "m/data/weights/weight_0"),
+    "onnx": b"\x08\x08\x12\x07pytorch\x3a\x02\x0a\x00",
     "safetensors": struct.pack("<Q", 2) + b"{}",
     "tflite": b"\x1c\0\0\0TFL3" + bytes(20),
     "gguf": b"GGUF\x03\0\0\0",
-    "mxnet": struct.pack("<QQ", 0x112, 0),
+    "mxnet-symbol": b'{\n  "nodes": [\n    {\n      "op": "null", "name": "data", "inputs": []}]}',
+    "mxnet-params": struct.pack("<QQ", 0x112, 0),
 }
 
 
@@ -62,14 +68,47 @@ def test_other_files_are_of_no_format(content: bytes | dict[str, bytes], tmp_pat
     assert detect_format(make(tmp_path / "model.keras", content)) is None
 
 
-@pytest.mark.parametrize("found", sorted(set(CASES) - {"keras"}))
-def test_what_is_not_supported_is_named(found: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("found", sorted(set(CASES) - LOADABLE))
+def test_what_holds_no_program_is_named(found: str, tmp_path: Path) -> None:
     path = make(tmp_path / "model.keras", CASES[found])
     with pytest.raises(UserError) as caught:
-        require_keras(path)
+        require_loadable(path)
     assert FORMATS[found] in caught.value.what
     assert caught.value.where == str(path)
-    assert "not supported yet" in caught.value.hint
+    assert caught.value.hint
+
+
+def test_a_state_dict_is_refused_with_what_to_save_instead(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing in it says how to compute") as caught:
+        require_loadable(make(tmp_path / "state.pt", CASES["torch"]))
+    assert "torch.jit.save(" in caught.value.hint
+    assert "torch.export.save(" in caught.value.hint
+
+
+def test_a_pair_of_mxnet_is_one_model_whichever_is_named(tmp_path: Path) -> None:
+    for name, found in (("net-symbol.json", "mxnet-symbol"), ("net-0000.params", "mxnet-params")):
+        make(tmp_path / name, CASES[found])
+    assert detect_format(tmp_path / "net-symbol.json") == detect_format(tmp_path / "net-0000.params") == "mxnet"
+    make(tmp_path / "other.params", CASES["mxnet-params"])
+    assert detect_format(tmp_path / "other.params") == "mxnet-params"
+
+
+def test_what_can_be_shown_has_a_reader() -> None:
+    assert sorted(READERS) == sorted(SHOWN)
+    assert set(model.ADAPTERS) == LOADABLE  # a format in one table and not in the other is a bug
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x08\x08\x12\x07pytorch",  # no graph
+        b"\x08\x08\x3a\x09\x0a\x00",  # a graph that is longer than the file
+        b"\x08\x08\x3a\x02\x0a\x00\xfa\x01\x00",  # a field that no model has
+        b"\x08\x08\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",  # a length that does not end
+    ],
+)
+def test_what_only_begins_like_onnx_is_none(content: bytes, tmp_path: Path) -> None:
+    assert detect_format(make(tmp_path / "model.onnx", content)) is None
 
 
 def test_what_cannot_be_looked_at(tmp_path: Path) -> None:

@@ -92,6 +92,21 @@ def test_refuses_hostile_weights(name: str, says: str, saved: Path, ask: Ask) ->
     assert f"{path}/model.weights.h5" in caught.value.where
 
 
+def test_an_hdf5_file_tells_the_same(saved: Path, ask: Ask, tmp_path: Path) -> None:
+    card = show_model(saved / "reference.h5", ask=ask)
+    assert (card.format, card.parameters, card.trainable_parameters) == ("keras-h5", 30_601, 30_601)
+    assert [(layer.kind, layer.output_shape) for layer in card.layers] == [("Dense", (None, 100))] * 4 + [
+        ("Dense", (None, 1))
+    ]
+    assert (card.loss, card.optimizer and card.optimizer.name) == ("mse", "Adam")
+    content = (saved / "reference.h5").read_bytes()
+    for size in (2000, 20_000, len(content) - 1):
+        (tmp_path / "cut.h5").write_bytes(content[:size])
+        with pytest.raises(UserError, match="damaged") as caught:
+            show_model(tmp_path / "cut.h5", ask=ask)
+        assert caught.value.where == str(tmp_path / "cut.h5")
+
+
 def test_damaged_weights_are_refused(saved: Path, ask: Ask, tmp_path: Path) -> None:
     data = bytearray((saved / "reference.keras").read_bytes())
     start = data.index(b"\x89HDF")

@@ -55,12 +55,13 @@ def found(folder: Path) -> list[tuple[str, str]]:
         ("model.keras", HDF5, "hdf5"),  # an old Keras writes HDF5 whatever the file is called
         ("array.npy", b"\x93NUMPY\x01\x00" + bytes(20), "file"),
         ("model.safetensors", SAFETENSORS, "safetensors"),
-        ("notes.txt", SAFETENSORS, "file"),
+        ("notes.txt", SAFETENSORS, "safetensors"),
         ("model.pkl", pickle.dumps([1], protocol=4), "pickle"),
         ("model.bin", pickle.dumps([1], protocol=2), "pickle"),
-        ("model.onnx", b"\x08\x07", "onnx"),
+        ("graph.bin", b"\x08\x08\x3a\x02\x0a\x00", "onnx"),
+        ("model.onnx", b"\x08\x07", "file"),
+        ("model.h5", HDF5 + bytes(900) + b"model_config", "keras-h5"),
         ("model.keras", b"not a zip", "file"),
-        ("model.keras", b"PK\x03\x04 broken", "file"),
         ("empty.keras", b"", "file"),
         ("train.py", b"print()", "file"),
     ],
@@ -121,6 +122,39 @@ def test_what_can_be_loaded_comes_before_what_is_named_best(tmp_path: Path) -> N
     assert found(tmp_path) == [("model.keras", "keras"), ("best_scaler.pkl", "pickle")]
 
 
+SYMBOL = b'{"nodes": [{"op": "null", "name": "data", "inputs": []}], "heads": [[0, 0, 0]]}'
+PARAMS = b"\x12\x01" + bytes(30)
+
+
+def test_parameters_of_mxnet_and_their_symbol_are_one_model(tmp_path: Path) -> None:
+    for number in (0, 3):
+        write(tmp_path / f"net-{number:04}.params", PARAMS + bytes([number]), age_s=10 - number)
+    write(tmp_path / "net-symbol.json", SYMBOL)
+    write(tmp_path / "alone-symbol.json", SYMBOL)
+    artifacts = take_stock(str(tmp_path), {})["artifacts"]
+    assert [(item["path"], item["format"], item["bytes"]) for item in artifacts] == [
+        ("net-0003.params", "mxnet", 33 + len(SYMBOL)),
+        ("net-0000.params", "mxnet", 33 + len(SYMBOL)),
+        ("alone-symbol.json", "file", len(SYMBOL)),
+    ]
+    write(tmp_path / "net-symbol.json", SYMBOL + b" ")
+    again = take_stock(str(tmp_path), {})["artifacts"]
+    assert again[0]["sha256"] != artifacts[0]["sha256"], "another network is another model"
+
+
+def test_programs_come_before_weights_alone(tmp_path: Path) -> None:
+    write_zip(tmp_path / "best-state.pt", "best-state/data.pkl")
+    write_zip(tmp_path / "model.pt", "model/data.pkl", "model/constants.pkl", age_s=30)
+    write_zip(tmp_path / "model.pt2", "model/models/model.json", age_s=20)
+    write(tmp_path / "alone.params", PARAMS)
+    assert found(tmp_path) == [
+        ("model.pt2", "torch-export"),
+        ("model.pt", "torchscript"),
+        ("best-state.pt", "torch"),
+        ("alone.params", "mxnet-params"),
+    ]
+
+
 def test_a_saved_model_is_one_thing_with_one_hash(tmp_path: Path) -> None:
     for root, age_s in (("a", 0.0), ("b", 10.0)):
         write(tmp_path / root / "export" / "saved_model.pb", b"graph")
@@ -137,6 +171,11 @@ def test_a_saved_model_is_one_thing_with_one_hash(tmp_path: Path) -> None:
     )
     renamed = take_stock(str(tmp_path / "b"), {})["artifacts"]
     assert renamed[0]["sha256"] != artifacts[1]["sha256"]
+    hashes = set()
+    for name in ("variables/variables.index", "assets/words.txt", "__pycache__/x", ".hidden"):
+        write(tmp_path / "a" / "export" / name, b"another")
+        hashes.add(take_stock(str(tmp_path / "a"), {})["artifacts"][0]["sha256"])
+    assert len(hashes - {artifacts[0]["sha256"]}) == 4, "every file of the folder counts"
 
 
 def test_folders_of_event_files_are_log_folders_and_these_no_artifacts(tmp_path: Path) -> None:
@@ -225,7 +264,7 @@ def test_a_zip_from_the_future_hides_nothing_else(tmp_path: Path) -> None:
     keras(tmp_path / "model.keras")
     artifacts, _, notes = take_stock(str(tmp_path), {}).values()
     assert [(item["path"], item["format"]) for item in artifacts] == [("model.keras", "keras"), ("a\x1b.zip", "file")]
-    assert notes == ["a?.zip: looks like a zip, and cannot be read: NotImplementedError: zip file version 9.9"]
+    assert notes == ["a?.zip: a damaged zip file: NotImplementedError: zip file version 9.9"]
 
 
 def test_names_that_are_no_text_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -253,7 +292,7 @@ def test_what_is_too_large_is_not_hashed_and_that_is_said(tmp_path: Path) -> Non
         ("disk.img", False),
         ("large.keras", False),  # what was appended hides the zip's directory
     ]
-    assert notes == ["too large to be hashed: disk.img, large.keras"]
+    assert notes[-1] == "too large to be hashed: disk.img, large.keras"
 
 
 def test_models_have_a_budget_of_bytes_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

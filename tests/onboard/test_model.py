@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from launchbay.onboard import model
+from launchbay.onboard.inspecting import inspect
 from launchbay.onboard.refused import Refused
 
 CONFIG = {"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": []}}
@@ -32,7 +33,7 @@ def archive(path: Path, changes: Mapping[str, object] | None = None, compression
 
 def refusal(path: Path) -> Refused:
     with pytest.raises(Refused) as caught:
-        model.inspect({"model": str(path)})
+        inspect({"model": str(path), "format": "keras"})
     assert str(path) in caught.value.where
     assert caught.value.hint
     return caught.value
@@ -106,7 +107,7 @@ def test_extracts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     folder.mkdir()
     path = archive(folder / "m.keras", {"../evil": b"x", "assets/evil": b"x"})
     with contextlib.suppress(Refused):  # where there is no h5py, the weights are not looked at
-        model.inspect({"model": str(path)})
+        inspect({"model": str(path)})
     assert sorted(tmp_path.rglob("*")) == [folder, path]
 
 

@@ -209,6 +209,19 @@ def test_any_home_will_do(with_image: Callable[[str], Image], tmp_path: Path) ->
         bay.provider.delete([instance])
 
 
+@pytest.mark.image("tensorflow")
+def test_a_framework_image_is_whole_and_untouched(bay: Bay, with_image: Callable[[str], Image]) -> None:
+    with_image("tensorflow")
+    launched = launch_fleet(bay, "tensorflow", count=2, name="exp", layer="overlay")
+    try:
+        assert launched.identical
+        assert "python3" in run(bay, launched.instances[0], "jupyter", "kernelspec", "list")
+        run(bay, launched.instances[0], "python", "-c", "import tensorboard, jupyterlab")
+        assert verify_instances(bay, launched.instances, full=False).identical
+    finally:
+        bay.provider.delete(launched.instances)
+
+
 def test_a_kernel_that_refuses_is_an_error_with_a_way_on(two: Sequence[Instance], tmp_path: Path) -> None:
     bare = replace(two[0], id="i-bare", root=tmp_path)
     missing = tmp_path / "missing"

@@ -16,7 +16,7 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.end import change_power
 from launchbay.planning.fleet import Instance
 from launchbay.providers.processes import instance_processes, run_processes
-from launchbay.runs import train as train_module
+from launchbay.runs import start as start_module
 from launchbay.runs.end import settle_run, stop_run
 from launchbay.runs.train import RunSpec, follow_run, submit_run
 from launchbay.store.journal import open_journal
@@ -158,7 +158,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing_running_and_a_stopped_run(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_module, "parse_answer", interrupt)
+    monkeypatch.setattr(start_module, "parse_answer", interrupt)
     with pytest.raises(KeyboardInterrupt):
         submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
     assert instance_processes([instance.id]) == []
@@ -173,7 +173,7 @@ def test_ctrl_c_before_the_supervisor_is_there_leaves_a_stopped_run_too(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_module, "install_onboard", interrupt)
+    monkeypatch.setattr(start_module, "install_onboard", interrupt)
     with pytest.raises(KeyboardInterrupt):
         submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
     (run,) = list_runs(bay)
@@ -197,8 +197,8 @@ def test_a_start_that_fails_is_given_up_whole_although_something_of_it_would_not
         (bay.home.runs / identity / "result.reserve").touch()
         raise failure
 
-    monkeypatch.setattr(train_module, "install_onboard", break_down)
-    monkeypatch.setattr(train_module, "end_run_processes", would_not_end)
+    monkeypatch.setattr(start_module, "install_onboard", break_down)
+    monkeypatch.setattr(start_module, "end_run_processes", would_not_end)
     first = KeyboardInterrupt if isinstance(failure, KeyboardInterrupt) else LaunchbayError
     with pytest.raises(first) as caught:
         submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))

@@ -57,6 +57,24 @@ def test_a_restart_goes_on_with_the_history_and_its_values_win(tmp_path: Path, n
     assert series.values == (1.0,) * 4 + (2.0,) * 5
 
 
+def test_what_a_killed_training_wrote_after_its_last_checkpoint_is_void(tmp_path: Path) -> None:
+    """It came further than the attempt that went on from its checkpoint: that one was stopped early."""
+    write(tmp_path / "events.out.tfevents.1", losses(range(8), 1.0, wall_time=100))
+    write(tmp_path / "events.out.tfevents.2", losses(range(4, 6), 2.0, wall_time=200))
+    (series,) = read_scalars(tmp_path)
+    assert (series.steps, series.values) == (tuple(range(6)), (1.0,) * 4 + (2.0,) * 2)
+    write(tmp_path / "events.out.tfevents.3", losses(range(5, 7), 3.0, wall_time=300))
+    (series,) = read_scalars(tmp_path)
+    assert (series.steps, series.values) == (tuple(range(7)), (1.0,) * 4 + (2.0,) + (3.0,) * 2)
+
+
+def test_two_who_write_side_by_side_void_nothing_of_each_other(tmp_path: Path) -> None:
+    write(tmp_path / "events.out.tfevents.1", losses(range(0, 8, 2), 1.0, wall_time=100))
+    write(tmp_path / "events.out.tfevents.2", losses(range(1, 8, 2), 2.0, wall_time=100))
+    (series,) = read_scalars(tmp_path)
+    assert series.steps == tuple(range(8))
+
+
 def test_what_one_file_lost_does_not_cost_the_others(tmp_path: Path) -> None:
     write(tmp_path / "a.tfevents", losses(range(3), 1.0, wall_time=0))
     bad = write(tmp_path / "b.tfevents", losses(range(3, 5), 1.0, wall_time=0))

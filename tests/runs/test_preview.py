@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from launchbay.api.fleet import execute
-from launchbay.api.runs import explain
+from launchbay.api.runs import explain, train
 from launchbay.errors import WillFail
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance
 from launchbay.runs.foresee import Problem
+from launchbay.runs.preview import choose_environment
 from launchbay.store.records import list_runs
 from launchbay.testing import RecordingReporter
 from tests.runs.running import Project, make_instance, run_it
@@ -68,6 +69,21 @@ def test_an_instance_of_several_environments_is_told_which_one_fits(
     assert "or run it as it is with --env mxnet" in caught.value.hint
     run, _ = run_it(bay, instance, script, env="mxnet")
     assert (run.state, run.foreseen) == ("done", ())
+
+
+def test_of_several_environments_a_script_runs_in_the_one_that_it_fits(
+    bay: Bay, with_image: Callable[[str], Image], project: Project, reporter: RecordingReporter
+) -> None:
+    instance = make_instance(bay, with_image("pair"))
+    script = project({"train.py": "import six, tabulate\nprint(six.__version__)\n"})
+    assert choose_environment(bay, instance, script) == "tiny"  # neither has it: the first
+    info = instance.root / "env/older/lib/python3.11/site-packages/tabulate-1.0.dist-info"
+    info.mkdir()
+    (info.parent / "tabulate.py").touch()
+    run = train(bay, instance.name, script)
+    assert (run.state, run.image, run.log.read_text()) == ("done", "older", "1.16.0\n")
+    assert any("train.py fits older best" in note for note in reporter.notes)
+    assert train(bay, instance.name, project({"train.py": "import six\n"})).image == "tiny"
 
 
 def test_what_the_instance_s_own_python_finds_is_there(bay: Bay, instance: Instance, project: Project) -> None:

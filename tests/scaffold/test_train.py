@@ -20,6 +20,16 @@ print([type(layer).__name__ for layer in model.layers], model.count_params())
 print([round(float(layer.activation(numpy.float32(-1))), 6) for layer in model.layers])
 """
 
+KILLED = """
+import os, signal
+name = os.replace
+def stop(old, new):
+    name(old, new)
+    if str(new).endswith("epoch-000002.sha256"):
+        os.kill(os.getpid(), signal.SIGKILL)
+os.replace = stop
+"""
+
 
 @pytest.fixture
 def python(request: pytest.FixtureRequest) -> Callable[[str], str]:
@@ -67,7 +77,7 @@ def test_the_script_trains_on_any_backend(backend: str, tmp_path: Path, python: 
     values = curves["val_loss"].values
     assert int(best[1]) == 1 + values.index(min(values))
     assert float(best[2]) == pytest.approx(min(values), abs=0.001)
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["epoch-0050.keras"]
+    assert list((tmp_path / "checkpoints").iterdir()) == [], "a training that is done leaves none"
 
     model = run(python(backend), backend, tmp_path, "-c", SLOPE)
     assert model.returncode == 0, model.stderr[-2000:]
@@ -75,6 +85,23 @@ def test_the_script_trains_on_any_backend(backend: str, tmp_path: Path, python: 
         "['Dense', 'Dense', 'Dense', 'Dense', 'Dense'] 30601",
         "[-0.2, -0.2, -0.2, -0.2, -1.0]",
     ]
+
+
+@pytest.mark.image("tensorflow")
+def test_checkpoints_of_another_training_are_refused(tmp_path: Path, python: Callable[[str], str]) -> None:
+    """Started by hand, the next training finds those of one that was killed: it must not go on with other settings."""
+    write_project(tmp_path)
+    (tmp_path / "killed.py").write_text(KILLED + (tmp_path / "train.py").read_text(encoding="utf-8"), encoding="utf-8")
+    settings = ("--epochs", "3", "--checkpoint-every", "1")
+    assert run(python("tensorflow"), "tensorflow", tmp_path, "killed.py", *settings).returncode == -9
+    done = run(python("tensorflow"), "tensorflow", tmp_path, "train.py", *settings, "--seed", "1")
+    assert done.returncode == 1
+    assert (
+        "checkpoints is of another training (640 rows in batches of 200, seed 42, learning rate 0.001)" in done.stderr
+    )
+    done = run(python("tensorflow"), "tensorflow", tmp_path, "train.py", *settings)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "going on from checkpoints/epoch-000002.npz" in done.stdout.splitlines()
 
 
 @pytest.mark.image("tensorflow")

@@ -47,19 +47,22 @@ def launch(
     count: int = 1,
     name: str | None = None,
     overlay: bool = False,
+    accelerator: str = "auto",
     resources: Resources | None = None,
 ) -> Launch:
     """Launch `count` identical instances, building the image if it is missing; all of them or none.
 
     With `overlay` each sees a whole environment of its own, from which it can also remove packages of the image; that
-    needs Linux and the right to mount (Conflict without). With `resources` each gets its part of the machine.
+    needs Linux and the right to mount (Conflict without). `accelerator` is ``cpu``, ``cuda``, or ``auto``: CUDA where the
+    machine has an NVIDIA GPU and the recipe a CUDA lock. With `resources` each gets its part of the machine.
     """
     layer = "overlay" if overlay else "layer"
-    if resources is None:
-        return launch_fleet(bay, image, count=count, name=name, layer=layer)
-    machine = look_at_machine(bay.environ)
-    part_of(machine, 0, resources)  # refused before anything is made
-    launched = launch_fleet(bay, image, count=count, name=name, layer=layer)
+    machine = look_at_machine(bay.environ) if resources else None
+    if resources and machine:
+        part_of(machine, 0, resources)  # refused before anything is made
+    launched = launch_fleet(bay, image, count=count, name=name, layer=layer, accelerator=accelerator)
+    if not (resources and machine):
+        return launched
     parts = give_parts(launched.instances, resources, machine)
     names = [item.name for item in launched.instances]
     return replace(launched, parts=say_parts(dict(zip(names, parts, strict=True)), machine))

@@ -1,18 +1,33 @@
-"""Images: list, build, show, verify, remove."""
+"""Images: list, build, show, verify, remove; take them to another machine as a file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from launchbay.images.image import Image
 from launchbay.images.recipe import find_recipe
 from launchbay.jsonable import to_json
+from launchbay.lifecycle import archives
+from launchbay.lifecycle.archives import Exported, Imported
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.build import ensure_image
 from launchbay.lifecycle.images import ImageCheck, ImageRow, find_any, image_rows, remove_image, verify_built
 
-__all__ = ["ImageCheck", "ImageRow", "build_image", "list_images", "remove_image", "show_image", "verify_built"]
+__all__ = [
+    "Exported",
+    "ImageCheck",
+    "ImageRow",
+    "Imported",
+    "build_image",
+    "export_image",
+    "import_image",
+    "list_images",
+    "remove_image",
+    "show_image",
+    "verify_built",
+]
 
 
 def list_images(bay: Bay, query: str = "") -> Sequence[ImageRow]:
@@ -20,9 +35,12 @@ def list_images(bay: Bay, query: str = "") -> Sequence[ImageRow]:
     return image_rows(bay, query)
 
 
-def build_image(bay: Bay, reference: str) -> Image:
-    """Build the image of a recipe's name, a recipe file or a requirements file, if it is not there."""
-    return ensure_image(bay, reference)[0]
+def build_image(bay: Bay, reference: str, *, accelerator: str = "auto") -> Image:
+    """Build the image of a recipe's name, a recipe file or a requirements file, if it is not there.
+
+    `accelerator` is ``cpu``, ``cuda``, or ``auto``: CUDA where the machine has an NVIDIA GPU and the recipe a CUDA lock.
+    """
+    return ensure_image(bay, reference, accelerator)[0]
 
 
 def show_image(bay: Bay, reference: str) -> Mapping[str, Any]:
@@ -57,3 +75,13 @@ def show_image(bay: Bay, reference: str) -> Mapping[str, Any]:
         "built": None,
         "size_bytes": None,
     }
+
+
+def export_image(bay: Bay, reference: str, *, output: str | Path | None = None) -> Exported:
+    """Write a built image as one file that another machine can take in."""
+    return archives.export_image(bay, reference, None if output is None else Path(output))
+
+
+def import_image(bay: Bay, file: str | Path, *, sha256: str | None = None) -> Imported:
+    """Take in an image that was exported, here or elsewhere; verified before it gets its name."""
+    return archives.import_image(bay, Path(file), sha256=sha256)

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 
 from launchbay.errors import Conflict, NotFound, UnsafeModel, UsageError
-from launchbay.images.image import Image, find_image, list_images
+from launchbay.images.image import Image, list_images
 from launchbay.lifecycle.bay import Bay
-from launchbay.lifecycle.scratch import ask_image
+from launchbay.lifecycle.scratch import ask_here, ask_image
 from launchbay.models.card import Evaluation, ModelCard, Predictions
 from launchbay.models.evaluate import evaluate_model, predict_model
-from launchbay.models.inspect import show_model
+from launchbay.models.image import choose_image
+from launchbay.models.inspect import detect_format, find_hash, require_loadable, show_model
+from launchbay.onboard.formats import LOADABLE
 from launchbay.runs.end import settle_run
 from launchbay.store.records import Run, find_model_run, find_run, list_runs
 
 __all__ = ["evaluate", "predict", "show_model_card"]
 
+_BY_H5PY = ("keras", "keras-h5")
+"""Formats with an HDF5 file in them, which needs a library to be read; the others need nothing but Python."""
+
 
 def show_model_card(bay: Bay, model: str) -> ModelCard:
-    """Say what a model file is: layers, shapes, parameters, loss, optimiser. Imports no framework and runs no code of it."""
+    """Say what a model is: layers, shapes, parameters, loss, optimiser, sha256. Imports no framework, runs no code of it."""
     path = _find_model(bay, model)
-    known = find_model_run(bay.home, path) if path.is_file() else None
-    image = find_image(bay.home, known[0].digest) if known else None
-    image = image or next((item for item in list_images(bay.home) if "h5py" in item.packages), None)
+    if detect_format(path) not in _BY_H5PY:
+        return show_model(path, ask=partial(ask_here, bay))
+    image = next((item for item in list_images(bay.home) if "h5py" in item.packages), None)
     if image is None:
         raise Conflict(
             "reading a model's weights needs an image with h5py, and none is built", hint="bay image build tensorflow"
@@ -31,17 +37,30 @@ def show_model_card(bay: Bay, model: str) -> ModelCard:
     return show_model(path, ask=partial(ask_image, bay, image))
 
 
-def evaluate(bay: Bay, model: str, data: str | Path, *, target: str = "first", batch_size: int = 128) -> Evaluation:
-    """Measure a model on a CSV file: mse, rmse, mae, r2 and the model's own loss. Needs its image, not an instance."""
-    path, digest, image = _trusted(bay, model)
+def evaluate(
+    bay: Bay, model: str, data: str | Path, *, target: str = "first", batch_size: int = 128, trust: str | None = None
+) -> Evaluation:
+    """Measure a model on a CSV file: mse, rmse, mae, r2 and the model's own loss. Needs an image, not an instance.
+
+    `trust` is the sha256 of a model that no run of yours made, as `show_model_card` tells it: loading it can run code.
+    """
+    path, digest, image = _trusted(bay, model, trust)
     return evaluate_model(
         path, digest, Path(data), target=target, batch_size=batch_size, ask=partial(ask_image, bay, image)
     )
 
 
-def predict(bay: Bay, model: str, data: str | Path, *, rows: str | None = None, target: str = "first") -> Predictions:
-    """Return a model's predictions for rows of a CSV file."""
-    path, digest, image = _trusted(bay, model)
+def predict(
+    bay: Bay,
+    model: str,
+    data: str | Path,
+    *,
+    rows: str | None = None,
+    target: str = "first",
+    trust: str | None = None,
+) -> Predictions:
+    """Return a model's predictions for rows of a CSV file. `trust` as in `evaluate`."""
+    path, digest, image = _trusted(bay, model, trust)
     return predict_model(path, digest, Path(data), rows=rows, target=target, ask=partial(ask_image, bay, image))
 
 
@@ -60,36 +79,46 @@ def _find_model(bay: Bay, reference: str) -> Path:
         raise NotFound(f"{run.id} goes on, and what it made is looked at when it ends", hint=f"bay logs {run.id} -f")
     if not models:
         raise NotFound(f"{run.id} made no model", hint="save one in the script: model.save('model.keras')")
-    path = next((item for item in models if item.format == "keras"), models[0]).path
+    path = next((item for item in models if item.format in LOADABLE), models[0]).path
     if not path.exists():
         raise NotFound(f"the model of {run.id} is gone", where=str(path), hint="run the training again")
     return path
 
 
-def _trusted(bay: Bay, reference: str) -> tuple[Path, str, Image]:
-    """Return a model with its hash and image, if a run of ours made this very file: loading a model can run code."""
+def _trusted(bay: Bay, reference: str, trust: str | None) -> tuple[Path, str, Image]:
+    """Return a model with its hash and image, if a run of ours made it or the person names its hash.
+
+    Loading a model can run code, and nothing is loaded here.
+    """
+    if trust is not None and not re.fullmatch(r"[0-9a-f]{64}", trust.lower()):
+        raise UsageError(
+            f"--trust takes a whole sha256, 64 digits of 0-9 and a-f, got {trust!r}", hint=f"bay model show {reference}"
+        )
     path = _find_model(bay, reference)
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; only .keras files can be loaded in this version")
-    unhashed = _find_unhashed(bay, path)
+    kind = require_loadable(path)
+    unhashed = _find_unhashed(bay, path) if trust is None else None
     if unhashed is not None:  # before the file is hashed, which took too long once
         raise UnsafeModel(
             f"{unhashed.id} made this file, which was too large to be hashed: nothing tells whether it is still the same",
             where=str(path),
+            hint=f"`bay model show {reference}` looks inside and says its sha256; then --trust SHA256",
+        )
+    digest = find_hash(path, kind)
+    run = find_model_run(bay.home, digest)
+    if trust is not None and trust.lower() != digest:
+        raise UnsafeModel(
+            f"its sha256 is {digest}, not the trusted {trust.lower()}: this is another model",
+            where=str(path),
             hint=f"`bay model show {reference}` looks inside without running it",
         )
-    known = find_model_run(bay.home, path)
-    if known is None:
+    if run is None and trust is None:
         raise UnsafeModel(
-            "no run of yours made this file, and loading a model can run the code that somebody put in it",
+            "no run of yours made this model, and loading a model can run the code that somebody put in it",
             where=str(path),
-            hint=f"`bay model show {reference}` looks inside without running it; or train it here",
+            hint=f"`bay model show {reference}` looks inside without running it; then --trust with the sha256 that it "
+            "says, if you know where it is from; or train it here",
         )
-    run, digest = known
-    image = find_image(bay.home, run.digest)
-    if image is None:
-        raise Conflict(f"the image that {run.id} ran on is gone", hint=f"bay image build {run.image}")
-    return path, digest, image
+    return path, digest, choose_image(bay.home, path, kind, run)
 
 
 def _find_unhashed(bay: Bay, path: Path) -> Run | None:

@@ -8,13 +8,14 @@ from pathlib import Path
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.decide import select_one
 from launchbay.runs.hints import explain_failure
-from launchbay.runs.preview import refuse
+from launchbay.runs.preview import choose_environment, refuse
 from launchbay.runs.propose import Proposal, propose
+from launchbay.runs.resume import resume_run
 from launchbay.runs.train import RunSpec, find_script, follow_run, submit_run
 from launchbay.store import records
 from launchbay.store.records import Run, find_run
 
-__all__ = ["explain", "list_runs", "logs", "propose_image", "train"]
+__all__ = ["explain", "list_runs", "logs", "propose_image", "resume", "train"]
 
 
 def train(
@@ -34,9 +35,13 @@ def train(
 ) -> Run:
     """Run a script as it is in an instance, and (unless `detach`) pass on what it prints until it ends.
 
-    `env` names the environment, where the instance has several. Raises WillFail, before anything is started, when
-    reading the script shows that it is certain to fail there (unless `force`).
+    `env` names the environment, where the instance has several; without it, the one that the script fits best. Raises
+    WillFail, before anything is started, when reading the script shows that it is certain to fail there (unless `force`).
     """
+    standing = select_one(bay.provider.observe(), instance)
+    if env is None and (chosen := choose_environment(bay, standing, find_script(Path(script)))):
+        bay.reporter.note(f"{Path(script).name} fits {chosen} best of the environments of {standing.name}")
+        env = chosen
     spec = RunSpec(
         script=Path(script),
         data=Path(data) if data else None,
@@ -45,10 +50,33 @@ def train(
         env=env,
         force=force,
     )
-    run = submit_run(bay, select_one(bay.provider.observe(), instance), spec)
+    run = submit_run(bay, standing, spec)
     if on_start is not None:
         on_start(run)
     return run if detach else follow_run(bay, run, write or _drop, on_interrupt=on_interrupt)
+
+
+def resume(
+    bay: Bay,
+    run: str,
+    *,
+    instance: str | None = None,
+    timeout_s: float | None = None,
+    write: Callable[[bytes], None] | None = None,
+    on_interrupt: Callable[[], str] = lambda: "stop",
+    on_start: Callable[[Run], None] | None = None,
+    detach: bool = False,
+) -> Run:
+    """Start another attempt of a run that was killed, stopped or failed, and follow it as `train` does.
+
+    Script, arguments and data are the run's own. Without `instance` it runs where it ran before.
+    """
+    resumed = resume_run(bay, run, instance=instance, timeout_s=timeout_s)
+    if on_start is not None:
+        on_start(resumed)
+    if detach:
+        return resumed
+    return follow_run(bay, resumed, write or _drop, on_interrupt=on_interrupt, skip=resumed.log_start)
 
 
 def _drop(_: bytes) -> None:
@@ -91,7 +119,7 @@ def explain(run: Run) -> str:
     tail = b""
     if run.log.exists():
         with run.log.open("rb") as log:
-            log.seek(max(0, run.log.stat().st_size - 8192))
+            log.seek(max(run.log_start, run.log.stat().st_size - 8192))
             tail = log.read()
     return explain_failure(
         tail.decode(errors="replace"),

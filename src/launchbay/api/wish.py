@@ -11,7 +11,7 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.spec.project import Project, find_project
 from launchbay.spec.resources import Resources
 
-__all__ = ["TrainingWish", "complete_launch", "complete_resources", "complete_training"]
+__all__ = ["TrainingWish", "complete_launch", "complete_resources", "complete_resumption", "complete_training"]
 
 
 def complete_launch(
@@ -73,6 +73,20 @@ def complete_training(
         data=Path(data) if data else from_project,
         args=args if args is not None else project.args if is_project_script else (),
     )
+
+
+def complete_resumption(names: Sequence[str], *, own: Sequence[str] = ()) -> str | None:
+    """Return the instance that was named for resuming a run, if one was; `own` is what was said besides.
+
+    Raises UsageError for anything that the run has itself.
+    """
+    scripts = [name for name in names if name.endswith(".py")] or names[1:]
+    if refused := [*scripts, *own]:
+        what = f"a resumed run has its own script, data and arguments: it does not take {', '.join(refused)}"
+        raise UsageError(
+            what, hint="bay train --resume RUN; or a new run: bay train INSTANCE SCRIPT --data DIR -- ARGS"
+        )
+    return names[0] if names else None
 
 
 def _only_instance(bay: Bay, project: Project) -> str | None:

@@ -148,7 +148,7 @@ def _images(context: _Context) -> int:
 
 
 def _image_build(context: _Context) -> int:
-    image = launchbay.build_image(context.bay, context.arguments.image)
+    image = launchbay.build_image(context.bay, context.arguments.image, accelerator=context.arguments.accelerator)
     shown = {**launchbay.to_json(image), "packages": dict(image.packages)}
     context.show(image, lambda: render.image_text(shown).split("\n\n")[0])
     return 0
@@ -166,6 +166,19 @@ def _image_verify(context: _Context) -> int:
     return 0 if check.ok else 1
 
 
+def _image_export(context: _Context) -> int:
+    exported = launchbay.export_image(context.bay, context.arguments.image, output=context.arguments.output)
+    context.show(exported, lambda: render.exported_text(exported))
+    return 0
+
+
+def _image_import(context: _Context) -> int:
+    given = context.arguments
+    imported = launchbay.import_image(context.bay, given.file, sha256=given.sha256)
+    context.show(imported, lambda: render.imported_text(imported))
+    return 0
+
+
 def _image_remove(context: _Context) -> int:
     context.agree(f"Removing the image {context.arguments.image}")
     image = launchbay.remove_image(context.bay, context.arguments.image)
@@ -179,8 +192,15 @@ def _image_remove(context: _Context) -> int:
 def _launch(context: _Context) -> int:
     given = context.arguments
     image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
-    resources = launchbay.complete_resources(given.image)
-    launched = launchbay.launch(context.bay, image, count=count, name=name, overlay=given.overlay, resources=resources)
+    launched = launchbay.launch(
+        context.bay,
+        image,
+        count=count,
+        name=name,
+        overlay=given.overlay,
+        accelerator=given.accelerator,
+        resources=launchbay.complete_resources(given.image),
+    )
     as_in_project = given.image is None and given.name is None
     context.show(launched, lambda: render.launch_text(launched, has_project=as_in_project))
     return 0 if launched.identical else 1
@@ -282,29 +302,32 @@ def _fetch(context: _Context) -> int:
 
 def _train(context: _Context) -> int:
     given = context.arguments
-    wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
     timeout = parse_duration(given.timeout) if given.timeout else None
     started = []
 
     def tell(run: Any) -> None:
         started.append(run.id)
-        context.reporter.note(f"{run.id} runs {wish.script} in {run.instance}; it goes on if this terminal closes")
+        attempt = f", attempt {run.attempt}" if run.earlier else ""
+        says = f"{run.id} runs {run.script} in {run.instance}{attempt}; it goes on if this terminal closes"
+        context.reporter.note(says)
 
+    following: dict[str, Any] = {
+        "timeout_s": timeout,
+        "write": context.output,
+        "on_interrupt": _ask_about_run,
+        "detach": given.detach,
+        "on_start": tell,
+    }
     try:
-        run = launchbay.train(
-            context.bay,
-            wish.instance or _launch_for(context, wish),
-            wish.script,
-            data=wish.data,
-            args=wish.args,
-            timeout_s=timeout,
-            env=given.env,
-            write=context.output,
-            on_interrupt=_ask_about_run,
-            detach=given.detach,
-            on_start=tell,
-            force=given.force,
-        )
+        if given.resume is not None:
+            own = {"--data": given.data, "--env": given.env, "arguments after --": given.args}
+            instance = launchbay.complete_resumption(given.names, own=[name for name, value in own.items() if value])
+            run = launchbay.resume(context.bay, given.resume, instance=instance, **following)
+        else:
+            wish = launchbay.complete_training(context.bay, given.names, data=given.data, args=given.args)
+            place = {"data": wish.data, "args": wish.args, "env": given.env, "force": given.force}
+            instance = wish.instance or _launch_for(context, wish)
+            run = launchbay.train(context.bay, instance, wish.script, **place, **following)
     except ReaderLeft:
         return _leave(context, started[0])
     except WillFail as refusal:
@@ -443,7 +466,12 @@ def _evaluate(context: _Context) -> int:
     given = context.arguments
     with context.waiting(f"evaluate {given.model}"):
         result = launchbay.evaluate(
-            context.bay, given.model, given.data, target=given.target, batch_size=given.batch_size
+            context.bay,
+            given.model,
+            given.data,
+            target=given.target,
+            batch_size=given.batch_size,
+            trust=given.trust,
         )
     context.show(result, lambda: render.evaluation_text(result))
     return 0
@@ -452,7 +480,9 @@ def _evaluate(context: _Context) -> int:
 def _predict(context: _Context) -> int:
     given = context.arguments
     with context.waiting(f"predict with {given.model}"):
-        result = launchbay.predict(context.bay, given.model, given.data, rows=given.rows, target=given.target)
+        result = launchbay.predict(
+            context.bay, given.model, given.data, rows=given.rows, target=given.target, trust=given.trust
+        )
     context.show(result, lambda: render.predictions_text(result))
     return 0
 
@@ -465,6 +495,8 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "image build": _image_build,
     "image show": _image_show,
     "image verify": _image_verify,
+    "image export": _image_export,
+    "image import": _image_import,
     "image remove": _image_remove,
     "launch": _launch,
     "update": _update,

@@ -22,6 +22,7 @@ getting started
 images
   images [QUERY]          built images, and recipes that could be built
   image build NAME        build one; `image show`, `image verify`, `image remove`
+  image export NAME       an image as one file; `image import FILE` takes it in
 
 instances
   launch IMAGE -n N       launch N identical instances, all or none
@@ -211,8 +212,8 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
     images.add_argument(
         "query", nargs="*", metavar="QUERY", help="words that name, description or packages must contain"
     )
-    image = _verb(verbs, "image", "Build, show, verify or remove an image.", "bay image build tensorflow")
-    actions = image.add_subparsers(dest="action", required=True, metavar="build|show|verify|remove")
+    image = _verb(verbs, "image", "Build, show, verify, move or remove an image.", "bay image build tensorflow")
+    actions = image.add_subparsers(dest="action", required=True, metavar="build|show|verify|export|import|remove")
     for name, says in (
         (
             "build",
@@ -223,12 +224,36 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
             "verify",
             "Hash every file of an image against what its packages say of themselves. Exit code 1 if one differs.",
         ),
+        ("export", "Write a built image as one file that another machine can take in. It is hashed first."),
         ("remove", "Remove a built image; refused while instances stand on it."),
     ):
         action = _verb(actions, name, says, f"bay image {name} tensorflow")
         action.add_argument(
             "image", metavar="IMAGE", help="a name from `bay images`, a file, or a digest (8 letters or more)"
         )
+        if name == "build":
+            _add_accelerator(action)
+        if name == "export":
+            action.add_argument("-o", "--output", metavar="FILE", help="where to (default: NAME-DIGEST.tar.gz, here)")
+    import_ = _verb(
+        actions,
+        "import",
+        "Take in an image from a file that `bay image export` wrote. Every file is checked before the image gets its "
+        "name. An image is a program: take in only what comes from somebody you trust.",
+        "bay image import tensorflow-b8c5d8ecebb4.tar.gz",
+    )
+    import_.add_argument("file", metavar="FILE", help="the file")
+    import_.add_argument("--sha256", metavar="HASH", help="what it must be; `bay image export` showed it")
+
+
+def _add_accelerator(parser: _Parser) -> None:
+    parser.add_argument(
+        "--accelerator",
+        choices=("auto", "cpu", "cuda"),
+        metavar="WHAT",
+        default="auto",
+        help="auto, cpu or cuda (default: auto, which is cuda where there is an NVIDIA GPU and a build for it)",
+    )
 
 
 def _add_env(verb: _Parser) -> None:
@@ -252,6 +277,7 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
     launch.add_argument(
         "--name", metavar="FLEET", help="the fleet's name; instances are FLEET-1 to FLEET-N (default: the image's)"
     )
+    _add_accelerator(launch)
     launch.add_argument(
         "--overlay",
         action="store_true",
@@ -353,13 +379,16 @@ def _add_runs(verbs: _Verbs[_Parser]) -> None:
         "Run a script as it is in an instance. Its folder is copied into the run, --data appears there as data/; "
         "what it prints is shown and kept, and it goes on if this terminal closes. Ctrl-C asks whether to stop it. "
         "What is certain to fail there is said before, and not started. With no instance standing, the script's imports "
-        "propose an image, and with your consent one is launched.",
-        "bay train exp-1 train.py --data data -- --epochs 500\nbay train train.py        # proposes an image first",
+        "propose an image, and with your consent one is launched. --resume starts a run again that was killed, stopped or "
+        "failed: its own script, arguments and data, and the checkpoints that it left.",
+        "bay train exp-1 train.py --data data -- --epochs 500\nbay train train.py        # proposes an image first\n"
+        "bay train --resume latest",
     )
     train.add_argument("names", nargs="*", metavar="INSTANCE SCRIPT", help="default: what bay.yaml says")
     train.add_argument("--data", metavar="DIR", help="the folder that the script finds as data/")
     _add_env(train)
     train.add_argument("--timeout", metavar="TIME", help="stop it after that long (90s, 15m, 8h)")
+    train.add_argument("--resume", metavar="RUN", help="start that run again where its checkpoints end")
     train.add_argument("--detach", action="store_true", help="return once it runs; `bay logs -f` follows it")
     train.add_argument(
         "--force", action="store_true", help="run it also where reading it shows that it is certain to fail"
@@ -411,7 +440,7 @@ def _add_models(verbs: _Verbs[_Parser]) -> None:
     show = _verb(
         actions,
         "show",
-        "Show a model's layers, shapes, parameters, loss and optimiser. Runs nothing of it.",
+        "Show a model's layers, shapes, parameters, loss, optimiser and sha256. Runs nothing of it.",
         "bay model show latest",
     )
     evaluate = _verb(
@@ -427,8 +456,13 @@ def _add_models(verbs: _Verbs[_Parser]) -> None:
         "bay predict latest --data data/test.csv --rows 0:5",
     )
     for parser in (show, evaluate, predict):
-        parser.add_argument("model", metavar="MODEL", help="a model file, or a run, whose best model it is")
+        parser.add_argument("model", metavar="MODEL", help="a model file or folder, or a run, whose best model it is")
     for parser in (evaluate, predict):
+        parser.add_argument(
+            "--trust",
+            metavar="SHA256",
+            help="load a model that no run of yours made, by the sha256 that `bay model show` says",
+        )
         parser.add_argument("--data", metavar="CSV", required=True, help="the data, with or without a header")
         parser.add_argument(
             "--target", default="first", help="the column to predict: first, last, a name or a number (default: first)"

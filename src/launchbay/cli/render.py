@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,18 +10,18 @@ from launchbay.cli.table import table
 from launchbay.units import count_of, format_bytes, format_duration, format_number
 
 if TYPE_CHECKING:
-    from launchbay.api.images import ImageCheck, ImageRow
+    from launchbay.api.images import Exported, ImageCheck, ImageRow, Imported
     from launchbay.api.listing import Row
     from launchbay.api.project import Check
     from launchbay.lifecycle.end import Ended
     from launchbay.lifecycle.launch import Launch
     from launchbay.lifecycle.update import Update
     from launchbay.lifecycle.verify import Verification
-    from launchbay.models.card import Evaluation, ModelCard, Predictions
+    from launchbay.models.card import Evaluation, ModelCard, Predictions, Tensor
     from launchbay.runs.propose import Proposal
     from launchbay.sharing.share import Revoked, Shared
     from launchbay.store.fetch import Fetched
-    from launchbay.store.records import Run
+    from launchbay.store.records import Attempt, Run
     from launchbay.store.service import Service
 
 __all__ = [
@@ -28,10 +29,12 @@ __all__ = [
     "clock_text",
     "ended_text",
     "evaluation_text",
+    "exported_text",
     "fetched_text",
     "image_check_text",
     "image_text",
     "images_text",
+    "imported_text",
     "launch_text",
     "model_text",
     "predictions_text",
@@ -60,7 +63,7 @@ def images_text(rows: Sequence[ImageRow], width: int | None = None) -> str:
         [
             (
                 row.name,
-                row.kind,
+                row.kind if row.accelerator in (None, "cpu") else f"{row.kind} {row.accelerator}",
                 ", ".join(f"{name} {version}" for name, version in row.frameworks.items()) or "-",
                 row.python,
                 format_bytes(row.size_bytes) if row.size_bytes is not None else "-",
@@ -105,6 +108,31 @@ def image_check_text(check: ImageCheck) -> str:
         )
     return "\n".join(
         [f"{check.name} {check.digest[:12]}: {count_of(len(check.problems), 'problem')}", *_few(check.problems)]
+    )
+
+
+def exported_text(exported: Exported) -> str:
+    """Say where an image was written to."""
+    return "\n".join(
+        [
+            f"{exported.path}: {exported.name} {exported.digest[:12]}, {format_bytes(exported.bytes)}",
+            f"  sha256  {exported.sha256}",
+            f"  next    on the other machine: bay image import {shlex.quote(exported.path.name)}",
+        ]
+    )
+
+
+def imported_text(imported: Imported) -> str:
+    """Say which image came from an archive."""
+    image = imported.image
+    if not imported.is_new:
+        return f"{image.name} {image.digest[:12]} was there already."
+    return "\n".join(
+        [
+            f"{image.name} {image.digest[:12]}: {format_bytes(image.size_bytes)} in {image.files} files, all as exported",
+            f"  sha256  {imported.sha256}",
+            f"  next    bay launch {image.name}",
+        ]
     )
 
 
@@ -304,22 +332,31 @@ def fetched_text(fetched: Fetched) -> str:
     return "\n".join([*lines, *(f"  note    {note}" for note in fetched.notes)])
 
 
+_EARLIER_SHOWN = 5
+
+
+def _how_ended(run: Run | Attempt) -> str:
+    if run.timed_out:
+        return "stopped at its time limit"
+    if run.state == "failed":
+        return f"killed by {run.signal}" if run.signal else f"failed with exit code {run.exit_code}"
+    return run.state
+
+
+def _attempt_text(attempt: Attempt) -> str:
+    took = "" if attempt.seconds is None else f" after {format_duration(attempt.seconds)}"
+    return f"{_how_ended(attempt)}{took}, in {attempt.instance}"
+
+
 def run_text(run: Run, hint: str = "") -> str:
     """Say how a run ended and what it made."""
-    how = {
-        "done": "done",
-        "failed": f"failed with exit code {run.exit_code}",
-        "stopped": "stopped",
-        "lost": "lost",
-    }.get(run.state, run.state)
-    if run.timed_out:
-        how = "stopped at its time limit"
-    elif run.signal and run.state == "failed":
-        how = f"killed by {run.signal}"
-    lines = [f"{run.id}: {how}"]
+    how = _how_ended(run)
+    lines = [f"{run.id}: {how}{f' in attempt {run.attempt}' if run.earlier else ''}"]
     if run.seconds is not None and run.cpu_seconds is not None:
         memory = f", peak memory {format_bytes(run.peak_memory_bytes)}" if run.peak_memory_bytes else ""
         lines[0] += f" after {format_duration(run.seconds)} ({format_duration(run.cpu_seconds)} CPU{memory})"
+    earlier = [f"  before  attempt {number}: {_attempt_text(item)}" for number, item in enumerate(run.earlier, 1)]
+    lines += earlier[-_EARLIER_SHOWN:]
     lines += [f"  gpu {gpu}    {_gpu_use(use)}" for gpu, use in enumerate((run.gpu or {}).get("gpus", []))]
     models = [item for item in run.artifacts if item.is_model]
     lines += [f"  model   {item.path} ({item.format}, {format_bytes(item.bytes)})" for item in models[:1]]
@@ -330,6 +367,9 @@ def run_text(run: Run, hint: str = "") -> str:
         lines.append(f"  files   {run.work} ({count_of(len(run.artifacts), 'file')}: {', '.join(first)}{more})")
     lines += [f"  logs    {folder}" for folder in run.logdirs][:5]
     lines += [f"  note    {note}" for note in run.notes]
+    kept = run.checkpoint_sizes if run.is_over else []
+    if kept:
+        lines.append(f"  kept    {run.checkpoints} ({count_of(len(kept), 'file')}, {format_bytes(sum(kept))})")
     if hint:
         lines.append(f"  hint    {hint}")
     if run.state == "done":
@@ -337,7 +377,7 @@ def run_text(run: Run, hint: str = "") -> str:
         steps += [f"bay evaluate {run.id} --data CSV"] if any(item.is_model for item in run.artifacts) else []
         lines += ["  next    " + "    ".join(steps)] if steps else []
     elif run.is_over:
-        lines.append(f"  next    bay logs {run.id}")
+        lines.append(f"  next    bay logs {run.id}" + (f"    bay train --resume {run.id}" if kept else ""))
     else:
         lines.append(f"  next    bay logs {run.id} -f    bay stop {run.id}")
     return "\n".join(lines)
@@ -362,7 +402,7 @@ def runs_text(runs: Sequence[Run], now: float, width: int | None = None) -> str:
         [
             (
                 run.id,
-                run.state,
+                run.state + (f", attempt {run.attempt}" if run.earlier else ""),
                 run.instance,
                 run.script.rpartition("/")[2],
                 run.image,
@@ -412,18 +452,28 @@ def model_text(card: ModelCard) -> str:
         )
         for layer in card.layers
     ]
-    lines = [table(("LAYER", "KIND", "OUTPUT SHAPE", "PARAMETERS"), rows, right=(3,)), ""]
+    lines = [table(("LAYER", "KIND", "OUTPUT SHAPE", "PARAMETERS"), rows, right=(3,)), ""] if rows else []
+    if card.tensors and not any(layer.parameters for layer in card.layers):
+        weights = [(item.name or "-", _shape(item.shape), item.dtype or "-") for item in card.tensors]
+        lines += [table(("TENSOR", "SHAPE", "TYPE"), weights), ""]
+    for name, tensors in (("input", card.inputs), ("output", card.outputs)):
+        lines += [f"{name:11} {_tensor(item)}" for item in tensors]
     lines.append(f"parameters  {card.parameters:,}" if card.parameters is not None else "parameters  unknown")
     for name, value in (
         ("trainable", card.trainable_parameters),
         ("loss", card.loss),
         ("optimizer", card.optimizer),
-        ("framework", card.framework),
+        ("format", card.format),
+        ("framework", " ".join(filter(None, (card.framework, card.framework_version)))),
         ("sha256", card.sha256),
     ):
         if value is not None:
             lines.append(f"{name:11} {f'{value:,}' if isinstance(value, int) else value}")
     return "\n".join([*lines, *(f"finding     {item}" for item in card.findings)])
+
+
+def _tensor(item: Tensor) -> str:
+    return " ".join(filter(None, (item.name, _shape(item.shape), item.dtype)))
 
 
 def evaluation_text(result: Evaluation) -> str:

@@ -25,7 +25,15 @@ from launchbay.onboard import content
 from launchbay.ports import Event, Reporter
 from launchbay.units import count_of
 
-__all__ = ["Stage", "compile_bytecode", "install_packages", "publish", "seal", "verify_records"]
+__all__ = [
+    "Stage",
+    "compile_bytecode",
+    "install_packages",
+    "make_environment",
+    "publish",
+    "seal",
+    "verify_records",
+]
 
 
 _SEALED = stat.S_IRUSR | stat.S_IXUSR | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
@@ -50,14 +58,19 @@ class Stage:
         return self.environment / "lib" / f"python{self.lock.target.python}" / "site-packages"
 
 
-def install_packages(stage: Stage, *, uv: Uv, reporter: Reporter) -> int:
-    """Make the environment and fill it; return the bytes that were downloaded."""
+def make_environment(stage: Stage, *, uv: Uv) -> None:
+    """Make the folder with the lock in it, and an empty environment."""
     stage.folder.mkdir(parents=True)
     write_atomic(stage.folder / "lock.txt", stage.lock.text().encode())
     write_atomic(stage.folder / "constraints.txt", stage.lock.constraints().encode())
+    uv.make_environment(stage.environment, uv.find_python(stage.lock.target.python))
+
+
+def install_packages(stage: Stage, *, uv: Uv, reporter: Reporter) -> int:
+    """Make the environment and fill it; return the bytes that were downloaded."""
+    make_environment(stage, uv=uv)
     requirements = stage.folder / "requirements.txt"
     write_atomic(requirements, stage.lock.requirements().encode())
-    uv.make_environment(stage.environment, uv.find_python(stage.lock.target.python))
     names = [pin.name for pin in stage.lock.pins]
     downloads = uv.install(requirements, stage.environment, names=names, watch=_tell(stage, reporter, len(names)))
     requirements.unlink()
@@ -147,14 +160,14 @@ def _run_with_workers(command: list[str], environ: dict[str, str]) -> tuple[int,
     return process.returncode, output.decode(errors="replace")
 
 
-def verify_records(stage: Stage) -> content.Content:
+def verify_records(stage: Stage, *, hint: str = "") -> content.Content:
     """Hash every installed file against its package's RECORD. Raises BuildError naming package and file."""
     result = content.verify_records(str(stage.site_packages))
     if result.problems:
         first = result.problems[0]
         raise BuildError(
             f"{count_of(len(result.problems), 'installed file')} not as the package says, first {first}",
-            hint="`uv cache clean PACKAGE`, then the same command again: the cached copy was changed",
+            hint=hint or "`uv cache clean PACKAGE`, then the same command again: the cached copy was changed",
         )
     return result
 

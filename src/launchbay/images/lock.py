@@ -124,10 +124,10 @@ def compose_digest(members: Sequence[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(canonical, separators=(",", ":")).encode()).hexdigest()
 
 
-def current_target(python: str) -> Target:
+def current_target(python: str, accelerator: str = "cpu") -> Target:
     """Return the target of this machine for a Python minor version."""
     system = {"darwin": "macos", "linux": "linux"}.get(sys.platform, sys.platform)
-    return Target(python=python, platform=f"{system}-{platform.machine().lower()}")
+    return Target(python=python, platform=f"{system}-{platform.machine().lower()}", accelerator=accelerator)
 
 
 def parse_lock(text: str, *, where: str) -> Lock:
@@ -177,19 +177,19 @@ def _join_continued(text: str) -> list[str]:
     return lines
 
 
-def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv) -> Lock:
+def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv, accelerator: str = "cpu") -> Lock:
     """Return the recipe's lock for this machine: the one that stands if it still fits, else resolved now and kept.
 
     A lock stands beside the recipe's file, with the package for a built-in recipe, else in `folder`.
     Raises BuildError with the resolver's reason when the packages cannot live together.
     """
-    lock = find_lock(recipe, folder=folder)
+    lock = find_lock(recipe, folder=folder, accelerator=accelerator)
     if lock is not None:
         return lock
-    target = current_target(recipe.python)
+    target = current_target(recipe.python, accelerator)
     beside = _lock_path(recipe, target, folder)
     previous = _read_lock(beside) if beside.exists() else ""
-    lock = resolve(recipe, target, uv=uv, previous=previous)
+    lock = resolve(recipe, target, uv=replace(uv, accelerator=accelerator), previous=previous)
     try:
         write_atomic(beside, lock.text().encode())
     except OSError as error:
@@ -198,9 +198,9 @@ def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv) -> Lock:
     return lock
 
 
-def find_lock(recipe: Recipe, *, folder: Path) -> Lock | None:
+def find_lock(recipe: Recipe, *, folder: Path, accelerator: str = "cpu") -> Lock | None:
     """Return the recipe's lock for this machine where one stands and still fits; nothing is resolved."""
-    target = current_target(recipe.python)
+    target = current_target(recipe.python, accelerator)
     inputs = _hash_inputs(recipe, target)
     if recipe.origin is None:
         name = f"{recipe.name}.{target.slug}.txt"
@@ -233,18 +233,14 @@ def _read_lock(path: Path) -> str:
 
 def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lock:
     """Resolve a recipe with uv, preferring the pins of `previous`. Needs the package index."""
-    check_wanted(recipe)
-    text = uv.compile(
-        (*recipe.packages, "pip", "uv"), recipe.requirements, python=target.python, previous=previous, name=recipe.name
-    )
+    check_wanted(recipe, target.accelerator)
+    packages = (*recipe.packages_for(target.accelerator), "pip", "uv")
+    text = uv.compile(packages, recipe.requirements, python=target.python, previous=previous, name=recipe.name)
     pins = [_parse_pin(line) for line in _join_continued(text) if line.strip()]
-    for pin in pins:
-        if target.accelerator == "cpu" and pin.name.startswith("nvidia-"):
-            raise BuildError(
-                f"a CPU lock must hold no CUDA package, but {recipe.name} resolved to {pin.name} {pin.version}",
-                hint="give uv a CPU build with UV_FIND_LINKS=FOLDER or UV_TORCH_BACKEND=cpu",
-            )
-    demanded = _demanded_hashes(recipe)  # who writes hashes down wants these files, whatever the index offers by now
+    _check_accelerator(recipe.name, target.accelerator, pins)
+    demanded = _demanded_hashes(
+        recipe, target.accelerator
+    )  # who writes hashes down wants these files, whatever the index offers by now
     pins = [replace(pin, hashes=demanded.get(pin.name, pin.hashes)) for pin in pins]
     return Lock(
         recipe=recipe.name,
@@ -255,9 +251,30 @@ def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lo
     )
 
 
-def _demanded_hashes(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+def _check_accelerator(name: str, accelerator: str, pins: Sequence[Pin]) -> None:
+    """Raise BuildError when a lock for the CPU brings CUDA along, or one for CUDA would train on the CPU."""
+    cuda = [pin for pin in pins if pin.name.startswith("nvidia-")]
+    of_cpu = [pin for pin in pins if pin.version.endswith("+cpu")]
+    if accelerator == "cpu" and cuda:
+        raise BuildError(
+            f"a CPU lock must hold no CUDA package, but {name} resolved to {cuda[0].name} {cuda[0].version}",
+            hint="give uv a CPU build with UV_FIND_LINKS=FOLDER or UV_TORCH_BACKEND=cpu",
+        )
+    if accelerator != "cpu" and of_cpu:
+        raise BuildError(
+            f"a CUDA lock must hold no CPU build, but {name} resolved to {of_cpu[0].name} {of_cpu[0].version}",
+            hint="take the folder with CPU builds out of UV_FIND_LINKS",
+        )
+    if accelerator != "cpu" and not cuda:
+        raise BuildError(
+            f"{name} asks for {accelerator}, and nothing in it brings CUDA along",
+            hint=f"name what does under {accelerator} in the recipe, such as tensorflow[and-cuda]",
+        )
+
+
+def _demanded_hashes(recipe: Recipe, accelerator: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, set[str]] = {}
-    for line in recipe.inputs():
+    for line in recipe.inputs(accelerator):
         if hashes := _HASH.findall(line):
             found.setdefault(_normal(re.split(r"[\s\[(<>=!~;@]", line, maxsplit=1)[0]), set()).update(hashes)
     return {name: tuple(sorted(hashes)) for name, hashes in found.items()}
@@ -272,7 +289,9 @@ def _by_name(pin: Pin) -> str:
 
 
 def _hash_inputs(recipe: Recipe, target: Target) -> str:
-    lines = "\n".join([target.slug, *recipe.inputs(), *(f"{key}={value}" for key, value in recipe.env)])
+    lines = "\n".join(
+        [target.slug, *recipe.inputs(target.accelerator), *(f"{key}={value}" for key, value in recipe.env)]
+    )
     return hashlib.sha256(lines.encode()).hexdigest()
 
 

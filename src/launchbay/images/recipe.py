@@ -13,7 +13,19 @@ from launchbay.images.commands import is_reserved
 from launchbay.spec.document import Document, parse_document, read_document
 from launchbay.spec.names import nearest, suggest_name
 
-__all__ = ["RECIPE_FIELDS", "Recipe", "builtin_names", "check_wanted", "find_recipe", "is_recipe_path", "read_recipe"]
+__all__ = [
+    "ACCELERATORS",
+    "RECIPE_FIELDS",
+    "Recipe",
+    "builtin_names",
+    "check_wanted",
+    "find_recipe",
+    "is_recipe_path",
+    "read_recipe",
+]
+
+ACCELERATORS = ("cpu", "cuda12", "cuda13")
+"""What a recipe can be locked for, the newest last."""
 
 RECIPE_FIELDS: dict[str, str] = {
     "description": "one line for people",
@@ -24,13 +36,16 @@ RECIPE_FIELDS: dict[str, str] = {
     "requirements": "an existing requirements file, instead of or beside packages",
     "system": "system packages that must be there; they are checked and named, not installed",
     "env": "environment variables of every instance",
-    "accelerators": "what it can be locked for: cpu (CUDA locks come with a later version)",
+    "accelerators": "what it can be locked for: cpu, cuda12, cuda13 (default: cpu)",
+    "cuda12": "what to install besides when it is locked for CUDA 12 (`tensorflow[and-cuda]`)",
+    "cuda13": "what to install besides when it is locked for CUDA 13 (`jax[cuda13]`)",
     "gpu_capability": 'the least CUDA compute capability that its builds run on ("7.5")',
     "gpu_driver": 'the least NVIDIA driver that its builds run with ("580")',
     "retired": "why it is no longer kept up, if it is not",
 }
 """Every field of a recipe with its meaning; the reference is generated from it."""
 
+_NUMBERS = re.compile(r"\d{1,4}(\.\d{1,4}){0,3}\Z")
 _PYTHON = re.compile(r"3\.\d{1,2}\Z")
 _INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(\S.*)")
 _PLACE = re.compile(
@@ -55,18 +70,24 @@ class Recipe:
     system: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     accelerators: tuple[str, ...] = ("cpu",)
+    cuda12: tuple[str, ...] = ()
+    cuda13: tuple[str, ...] = ()
     gpu_capability: str = ""
     gpu_driver: str = ""
     retired: str = ""
 
-    def inputs(self) -> tuple[str, ...]:
-        """Return what decides the lock: requirement lines, those of files included, comments left out."""
-        return tuple(sorted({*_ALWAYS, *(line for line, _ in self.wanted())}))
+    def packages_for(self, accelerator: str) -> tuple[str, ...]:
+        """Return its packages, with those that only a CUDA lock has."""
+        return (*self.packages, *{"cuda12": self.cuda12, "cuda13": self.cuda13}.get(accelerator, ()))
 
-    def wanted(self) -> Iterator[tuple[str, str]]:
+    def inputs(self, accelerator: str = "cpu") -> tuple[str, ...]:
+        """Return what decides the lock: requirement lines, those of files included, comments left out."""
+        return tuple(sorted({*_ALWAYS, *(line for line, _ in self.wanted(accelerator))}))
+
+    def wanted(self, accelerator: str = "cpu") -> Iterator[tuple[str, str]]:
         """Yield every requirement line with where it stands, those of files included, comments left out."""
         where = str(self.origin or f"{self.name}.yaml")
-        yield from ((line, where) for line in self.packages)
+        yield from ((line, where) for line in self.packages_for(accelerator))
         left, seen = list(self.requirements), set[Path]()
         while left:
             path = left.pop()
@@ -149,6 +170,8 @@ def _parse(document: Document, *, name: str, origin: Path | None) -> Recipe:
         system=(*parent.system, *document.texts("system")),
         env=tuple(sorted({**dict(parent.env), **document.mapping("env")}.items())),
         accelerators=document.texts("accelerators") or parent.accelerators,
+        cuda12=(*parent.cuda12, *document.texts("cuda12")),
+        cuda13=(*parent.cuda13, *document.texts("cuda13")),
         gpu_capability=document.text("gpu_capability", parent.gpu_capability),
         gpu_driver=document.text("gpu_driver", parent.gpu_driver),
         retired=document.text("retired", parent.retired),
@@ -173,11 +196,7 @@ def _check(recipe: Recipe, document: Document) -> None:
     for path in recipe.requirements:
         if not path.is_file():
             raise UsageError(f"there is no requirements file {path}", where=document.where("requirements"))
-    if recipe.accelerators != ("cpu",):
-        raise UsageError(
-            f"accelerators must be [cpu] in this version, got {list(recipe.accelerators)}",
-            where=document.where("accelerators"),
-        )
+    _check_accelerators(recipe, document)
     for key, value in recipe.env:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or "\0" in value or len(f"{value}.".splitlines()) > 1:
             raise UsageError(f"env must hold NAME: one line of text, got {key}={value!r}", where=document.where("env"))
@@ -201,12 +220,33 @@ def _check_members(recipe: Recipe, document: Document) -> None:
         raise UsageError(f"images must name two or more, got {', '.join(names)}", where=where)
 
 
-def check_wanted(recipe: Recipe) -> None:
+def _check_accelerators(recipe: Recipe, document: Document) -> None:
+    unknown = sorted(set(recipe.accelerators) - set(ACCELERATORS))
+    if unknown:
+        raise UsageError(
+            f"accelerators must be some of {', '.join(ACCELERATORS)}, got {', '.join(unknown)}",
+            where=document.where("accelerators"),
+        )
+    for name, packages in (("cuda12", recipe.cuda12), ("cuda13", recipe.cuda13)):
+        if packages and name not in recipe.accelerators:
+            raise UsageError(
+                f"{name} names packages, and accelerators does not name {name}",
+                where=document.where(name),
+                hint=f"accelerators: [cpu, {name}]",
+            )
+    for field, value in (("gpu_capability", recipe.gpu_capability), ("gpu_driver", recipe.gpu_driver)):
+        if value and not _NUMBERS.match(value):
+            raise UsageError(
+                f'{field} must be numbers with dots such as "7.5", got {value!r}', where=document.where(field)
+            )
+
+
+def check_wanted(recipe: Recipe, accelerator: str = "cpu") -> None:
     """Raise UsageError for a line that names a place and not a package, and for a recipe that asks for nothing.
 
     An installer would clone or build it first, and only then would it turn out that no lock can hold it.
     """
-    wanted = list(recipe.wanted())
+    wanted = list(recipe.wanted(accelerator))
     for line, where in wanted:
         if _PLACE.match(line):
             raise UsageError(

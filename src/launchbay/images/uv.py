@@ -20,6 +20,7 @@ from pathlib import Path
 from launchbay.errors import BuildError
 from launchbay.files import write_atomic
 from launchbay.images.commands import LOOSENING
+from launchbay.images.conflict import shorten_conflict
 
 __all__ = ["Downloads", "Uv", "find_uv"]
 
@@ -78,6 +79,7 @@ class Uv:
     """The uv program. Each verb blocks, and raises BuildError with uv's reason made short."""
 
     program: str
+    accelerator: str = "cpu"
 
     def find_python(self, minor: str) -> Path:
         """Return an interpreter of that minor version, fetching one when the machine has none."""
@@ -149,7 +151,7 @@ class Uv:
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
-            env=_environment(),
+            env=_environment(self.accelerator),
             close_fds=False,  # it holds the image's lock with us, and goes on holding it when we are killed
         ) as process:
             try:
@@ -171,7 +173,7 @@ class Uv:
             input=text,
             capture_output=True,
             text=True,
-            env=_environment(),
+            env=_environment(self.accelerator),
             check=False,
             close_fds=False,
         )
@@ -204,10 +206,11 @@ def _written(pid: int) -> int:
     return int(text.split("wchar:")[1].split()[0])
 
 
-def _environment() -> dict[str, str]:
+def _environment(accelerator: str) -> dict[str, str]:
     """Return the person's own environment (index, proxy, certificates, cache) less what would redirect the target.
 
-    uv does not read pip's settings; a folder of wheels that was named to pip is handed on to it.
+    uv does not read pip's settings; a folder of wheels that was named to pip is handed on to it, where CPU builds may
+    come from. What asks for CPU builds is kept from a CUDA lock.
     """
     dropped = LOOSENING | {
         "VIRTUAL_ENV",
@@ -217,7 +220,9 @@ def _environment() -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE",
     }
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
-    if folders := kept.get("PIP_FIND_LINKS"):
+    if accelerator != "cpu" and kept.get("UV_TORCH_BACKEND") == "cpu":
+        del kept["UV_TORCH_BACKEND"]
+    if accelerator == "cpu" and (folders := kept.get("PIP_FIND_LINKS")):
         kept.setdefault("UV_FIND_LINKS", ",".join(folders.split()))
     return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
 
@@ -256,6 +261,11 @@ def explain(words: str, *, doing: str, names: Iterable[str]) -> BuildError:
         return BuildError(
             f"the network failed while {doing}{about}: {text[:300]}",
             hint="check the connection, then the same command again: what was downloaded is kept",
+        )
+    if conflict := shorten_conflict(text):
+        return BuildError(
+            f"failed {doing}: {conflict}",
+            hint="loosen one of them or leave it out; what cannot live together can be two images",
         )
     return BuildError(f"failed {doing}{about}: {text[:600]}")
 

@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from launchbay.images.lock import Lock, compose_digest, find_lock, lock_recipe
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe, is_recipe_path
 from launchbay.images.uv import Uv, find_uv
 from launchbay.jsonable import fields_of
+from launchbay.lifecycle.accelerator import AUTO, check_built_for, choose_accelerator
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.scratch import ask_image
 from launchbay.onboard.content import Content
@@ -33,10 +35,12 @@ __all__ = [
     "FRAMEWORKS",
     "ensure_image",
     "find_built",
+    "find_whole",
     "image_lock",
     "image_lock_path",
     "images_held",
     "known_lock",
+    "make_image",
     "resolve_lock",
 ]
 
@@ -44,13 +48,17 @@ FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
 """Packages whose first import is what a person waits for; each is the name of its module too."""
 
 
-def resolve_lock(bay: Bay, recipe: Recipe) -> Lock:
-    """Return a recipe's lock for this machine, resolving it when there is none that fits."""
-    return lock_recipe(recipe, folder=_own_locks(bay), uv=Uv(find_uv()))
+def resolve_lock(bay: Bay, recipe: Recipe, accelerator: str = AUTO) -> Lock:
+    """Return a recipe's lock for this machine, resolving it when there is none that fits.
+
+    Raises BuildError for a GPU or driver that is too old for it: it would train on the CPU, and say nothing.
+    """
+    chosen = choose_accelerator(bay, recipe, accelerator)
+    return lock_recipe(recipe, folder=_own_locks(bay), uv=Uv(find_uv()), accelerator=chosen)
 
 
 def known_lock(bay: Bay, recipe: Recipe) -> Lock | None:
-    """Return a recipe's lock for this machine where there is one; nothing is resolved, so no network is needed."""
+    """Return a recipe's lock for this machine's CPU where there is one; nothing is resolved, so no network is needed."""
     return find_lock(recipe, folder=_own_locks(bay))
 
 
@@ -68,24 +76,26 @@ def find_built(bay: Bay, reference: str) -> Image | None:
     return found[-1] if found else None
 
 
-def ensure_image(bay: Bay, reference: str) -> tuple[Image, bool]:
+def ensure_image(bay: Bay, reference: str, accelerator: str = AUTO) -> tuple[Image, bool]:
     """Return the image that a recipe's name or file, a requirements file or a digest means, and if it was built now.
 
+    `accelerator` is ``cpu``, ``cuda``, or ``auto``: CUDA where the machine has an NVIDIA GPU and the recipe a CUDA lock.
     Blocks until it is there. Raises NotFound, UsageError (a bad recipe) or BuildError (then nothing was left behind).
     """
     is_name = reference not in builtin_names() and not is_recipe_path(reference)
     if is_name and (image := find_built(bay, reference)):
+        check_built_for(image, accelerator)
         return image, False
     recipe = find_recipe(reference)
-    return _ensure_members(bay, recipe) if recipe.images else _ensure_built(bay, recipe)
+    return _ensure_members(bay, recipe, accelerator) if recipe.images else _ensure_built(bay, recipe, accelerator)
 
 
-def _ensure_members(bay: Bay, recipe: Recipe) -> tuple[Image, bool]:
+def _ensure_members(bay: Bay, recipe: Recipe, accelerator: str) -> tuple[Image, bool]:
     """Make sure of every image of `images`, and write down that they stand side by side."""
     parts = [find_recipe(reference) for reference in recipe.images]  # all, before minutes go by with the first
     if nested := next((part.name for part in parts if part.images), None):
         raise UsageError(f"images cannot hold {nested!r}, which is several itself", where=str(recipe.origin or ""))
-    made = [_ensure_built(bay, part) for part in parts]
+    made = [_ensure_built(bay, part, accelerator) for part in parts]
     members = [(part.name, image) for part, (image, _) in zip(parts, made, strict=True)]
     digest = compose_digest([(name, image.digest) for name, image in members])
     folder = image_folder(bay.home, digest)
@@ -112,22 +122,22 @@ def _date(bay: Bay) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(bay.clock.now()))
 
 
-def _ensure_built(bay: Bay, recipe: Recipe) -> tuple[Image, bool]:
-    lock = resolve_lock(bay, recipe)
-    image = _find_whole(bay, lock)
+def _ensure_built(bay: Bay, recipe: Recipe, accelerator: str) -> tuple[Image, bool]:
+    lock = resolve_lock(bay, recipe, accelerator)
+    image = find_whole(bay, lock)
     if image is not None:
         return image, False
     with image_lock(bay, lock.digest, what=f"building {recipe.name}"):
-        image = _find_whole(bay, lock)
+        image = find_whole(bay, lock)
         if image is not None:
             return image, False
         _check_system_packages(recipe)
-        image = _build(bay, recipe, lock)
+        image = make_image(bay, recipe, lock, fill=partial(_install, bay))
     bay.provider.sweep()
     return image, True
 
 
-def _find_whole(bay: Bay, lock: Lock) -> Image | None:
+def find_whole(bay: Bay, lock: Lock) -> Image | None:
     """Return the image of a lock, or None when it is not there or its record is lost: then it has to be built again."""
     try:
         return find_image(bay.home, lock.digest)
@@ -165,22 +175,36 @@ def image_lock(bay: Bay, digest: str, *, what: str) -> Iterator[None]:
         yield
 
 
-def _build(bay: Bay, recipe: Recipe, lock: Lock) -> Image:
-    """Build under the image's lock; whatever goes wrong, nothing half-made is left."""
+def _install(bay: Bay, stage: build.Stage) -> int:
+    uv = Uv(find_uv(), accelerator=stage.lock.target.accelerator)
+    return build.install_packages(stage, uv=uv, reporter=bay.reporter)
+
+
+def make_image(
+    bay: Bay, recipe: Recipe, lock: Lock, *, fill: Callable[[build.Stage], int], content: str = "", verb: str = "build"
+) -> Image:
+    """Make an image under its lock; whatever goes wrong, nothing half-made is left.
+
+    `fill` makes the environment and puts the packages into it, and returns the bytes that were downloaded. With
+    `content`, they must be what it stands for.
+    """
     folder = bay.home.tmp / f"build-{lock.digest[:32]}"
     stage = build.Stage(lock=lock, folder=folder, final=image_folder(bay.home, lock.digest))
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
-        for earlier in journal.unfinished("image build", lock.digest):
+        for earlier in (
+            *journal.unfinished("image build", lock.digest),
+            *journal.unfinished("image import", lock.digest),
+        ):
             journal.end(earlier, "killed")
-        operation = journal.begin("image build", lock.digest, {"recipe": recipe.name, "folder": str(folder)})
+        operation = journal.begin(f"image {verb}", lock.digest, {"recipe": recipe.name, "folder": str(folder)})
         try:
             remove_tree(folder)  # what a killed build left; we hold the lock, so nobody is at it
-            _Building(bay, recipe, stage, journal, operation).run()
+            _Making(bay, recipe, stage, journal, operation, fill, content).run()
         except BaseException as error:
             remove_tree(folder)
             journal.end(operation, "failed")
             if isinstance(error, OSError):
-                raise explain_os_error(error, f"building {recipe.name}") from error
+                raise explain_os_error(error, f"{verb}ing {recipe.name}") from error
             raise
         journal.end(operation, "done")
     image = find_image(bay.home, lock.digest)
@@ -189,27 +213,33 @@ def _build(bay: Bay, recipe: Recipe, lock: Lock) -> Image:
 
 
 @dataclass(frozen=True, slots=True)
-class _Building:
-    """One build under way."""
+class _Making:
+    """One image in the making."""
 
     bay: Bay
     recipe: Recipe
     stage: build.Stage
     journal: Journal
     operation: Operation
+    fill: Callable[[build.Stage], int]
+    content: str
     seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> None:
         """Go through the steps; each is journalled, timed and shown."""
         stage = self.stage
         with self._step("install", "install") as result:
-            downloaded = build.install_packages(stage, uv=Uv(find_uv()), reporter=self.bay.reporter)
+            downloaded = self.fill(stage)
             result["downloaded_bytes"] = downloaded
         with self._step("compile", "compile"):
             build.compile_bytecode(stage)
         with self._step("verify", "verify") as result:
-            installed = build.verify_records(stage)
+            hint = "`bay image export` it anew where it came from" if self.content else ""
+            installed = build.verify_records(stage, hint=hint)
             result["content"] = installed.content
+            if self.content not in ("", installed.content):
+                what = f"the packages of {self.recipe.name} are not those that its record names"
+                raise BuildError(what, hint=hint)
         image = self._describe(installed, downloaded)
         with self._step("import", "first import of") as result:
             probed = self._probe(image)

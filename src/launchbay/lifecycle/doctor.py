@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from launchbay.errors import Conflict, LaunchbayError, StateError
+from launchbay.errors import BuildError, Conflict, LaunchbayError, StateError
 from launchbay.images.image import Image, damaged_images, list_images
 from launchbay.images.recipe import builtin_names, find_recipe
 from launchbay.images.uv import Uv, find_uv
+from launchbay.lifecycle.accelerator import list_gpus
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance
 from launchbay.providers.environment import environments
@@ -197,16 +198,14 @@ def _damaged_notes(instance: Instance) -> Iterator[Check]:
 
 
 def _gpu(bay: Bay) -> Iterator[Check]:
-    tool = shutil.which("nvidia-smi", path=bay.environ.get("PATH", ""))
-    if tool is None:
-        yield Check(name="gpu", state="ok", found="no NVIDIA driver; instances train on the CPU")
-    else:
-        yield Check(
-            name="gpu",
-            state="warning",
-            found=f"{tool} is there, and today's images are locked for the CPU",
-            mend="CUDA images come with a later version; `bay verify` shows what a framework can use",
-        )
+    try:
+        gpus = list_gpus(bay)
+    except BuildError as error:
+        yield Check(name="gpu", state="warning", found=error.what, mend="nvidia-smi shows why; until then, on the CPU")
+        return
+    words = [f"{gpu.name}, compute capability {gpu.capability}, driver {gpu.driver}" for gpu in gpus]
+    found = "; ".join(words) or "no NVIDIA driver; instances train on the CPU"
+    yield Check(name="gpu", state="ok", found=found)
 
 
 def _parts(bay: Bay) -> Iterator[Check]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from launchbay.errors import Conflict, NotFound
+from launchbay.errors import BuildError, Conflict, NotFound
 from launchbay.files import discard
 from launchbay.images.image import Image, list_images
 from launchbay.images.lock import Lock, compose_digest
@@ -19,7 +19,16 @@ from launchbay.spec.names import nearest
 from launchbay.store.journal import open_journal
 from launchbay.units import count_of
 
-__all__ = ["ImageCheck", "ImageRow", "find_any", "image_rows", "remove_image", "standing_on", "verify_built"]
+__all__ = [
+    "ImageCheck",
+    "ImageRow",
+    "find_any",
+    "image_rows",
+    "must_be_built",
+    "remove_image",
+    "standing_on",
+    "verify_built",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +40,7 @@ class ImageRow:
     description: str
     frameworks: dict[str, str]
     python: str
+    accelerator: str | None
     digest: str | None
     size_bytes: int | None
     built: str | None
@@ -74,6 +84,7 @@ def _built_row(image: Image, instances: int) -> ImageRow:
         description=image.description,
         frameworks=dict(image.frameworks),
         python=image.python_version,
+        accelerator=image.accelerator,
         digest=image.digest,
         size_bytes=image.size_bytes,
         built=image.built,
@@ -90,6 +101,7 @@ def _recipe_row(recipe: Recipe) -> ImageRow:
         description=recipe.description,
         frameworks={},
         python=recipe.python,
+        accelerator=None,
         digest=None,
         size_bytes=None,
         built=None,
@@ -117,14 +129,24 @@ def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:
         return image, None
     if recipe.images:
         members = [find_recipe(item) for item in recipe.images]
-        return find_built(bay, compose_digest([(item.name, resolve_lock(bay, item).digest) for item in members])), None
-    lock = resolve_lock(bay, recipe)
+        return find_built(bay, compose_digest([(item.name, _look_up(bay, item).digest) for item in members])), None
+    lock = _look_up(bay, recipe)
     return find_built(bay, lock.digest), lock
+
+
+def _look_up(bay: Bay, recipe: Recipe) -> Lock:
+    """Return the lock that building would take; with a GPU that is too old for it, the one for the CPU."""
+    try:
+        return resolve_lock(bay, recipe)
+    except BuildError:
+        if recipe.accelerators == ("cpu",):
+            raise
+        return resolve_lock(bay, recipe, "cpu")
 
 
 def verify_built(bay: Bay, reference: str) -> ImageCheck:
     """Hash every file of a built image; seconds."""
-    image = _must_be_built(bay, reference)
+    image = must_be_built(bay, reference)
     found = verify_whole(image)
     return ImageCheck(
         name=image.name,
@@ -149,7 +171,7 @@ def _composed_of(bay: Bay, image: Image) -> Sequence[Image]:
 
 def remove_image(bay: Bay, reference: str) -> Image:
     """Remove a built image. Raises Conflict while instances stand on it. Runs keep their records."""
-    image = _must_be_built(bay, reference)
+    image = must_be_built(bay, reference)
     with image_lock(bay, image.digest, what=f"removing {image.name}"):
         standing = standing_on(bay, image)
         if standing:
@@ -174,7 +196,8 @@ def remove_image(bay: Bay, reference: str) -> Image:
     return image
 
 
-def _must_be_built(bay: Bay, reference: str) -> Image:
+def must_be_built(bay: Bay, reference: str) -> Image:
+    """Return a built image. Raises NotFound, and Conflict for a recipe that is not built."""
     image = find_built(bay, reference)
     if image is None:
         image, _ = find_any(bay, reference)

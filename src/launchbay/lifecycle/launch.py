@@ -59,7 +59,15 @@ class Stopwatch:
         self.laps[name], self.last = round(now - self.last, 3), now
 
 
-def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None = None, layer: str = "layer") -> Launch:
+def launch_fleet(
+    bay: Bay,
+    reference: str,
+    *,
+    count: int = 1,
+    name: str | None = None,
+    layer: str = "layer",
+    accelerator: str = "auto",
+) -> Launch:
     """Launch `count` identical instances of an image, on layers of a kind, building the image if it is missing.
 
     The same command again finds what stands and makes what is missing. Raises UsageError, NotFound, Conflict (the name
@@ -69,7 +77,7 @@ def launch_fleet(bay: Bay, reference: str, *, count: int = 1, name: str | None =
     if name is not None:
         check_fleet_name(name, count=count)
     watch = Stopwatch()
-    image, built = ensure_image(bay, reference)
+    image, built = ensure_image(bay, reference, accelerator)
     if built:
         watch.lap("image")
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:

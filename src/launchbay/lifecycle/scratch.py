@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,10 @@ from launchbay.files import locked, remove_tree
 from launchbay.home import new_id
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay, image_transport
+from launchbay.transport.local import LocalTransport
 from launchbay.transport.onboard import ask, install_onboard
 
-__all__ = ["ask_image", "scratch"]
+__all__ = ["ask_here", "ask_image", "scratch"]
 
 
 @contextmanager
@@ -37,3 +39,12 @@ def ask_image(bay: Bay, image: Image, command: str, request: Mapping[str, Any]) 
     with scratch(bay) as folder:
         transport = image_transport(bay, image, folder=str(folder))
         return ask(transport, str(image.python_path), install_onboard(bay.home), command, request)
+
+
+def ask_here(bay: Bay, command: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one onboard command under our own Python: what needs nothing of an image. Otherwise as `ask_image`."""
+    with scratch(bay) as folder:
+        kept = {name: bay.environ[name] for name in ("LD_LIBRARY_PATH", "PATH") if name in bay.environ}
+        environment = {**kept, "HOME": str(folder), "TMPDIR": str(folder), "PYTHONUTF8": "1"}
+        transport = LocalTransport(environment=environment, folder=str(folder))
+        return ask(transport, sys.executable, install_onboard(bay.home), command, request)

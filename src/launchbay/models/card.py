@@ -13,7 +13,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """An input or output of a model; what the file does not tell is None."""
+    """An input, an output or weights of a model; what the file does not tell is None."""
 
     name: str | None
     shape: Shape | None
@@ -22,7 +22,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """A layer of a model. `kind` is its class; a layer with several outputs has no one `output_shape`."""
+    """A layer, module or operation of a model. `kind` is its class; one with several outputs has no one `output_shape`."""
 
     name: str
     kind: str
@@ -60,8 +60,9 @@ class Finding:
 class ModelCard:
     """What a model file holds, found without loading it; what the file does not tell is None.
 
-    `safe` says whether loading was proven to run no code in the file; None means that nobody looked. `saved` is
-    the moment as the framework wrote it, without a time zone.
+    `tensors` are its weights, where the format lists them apart from layers. `sha256` is that of the file; of a model
+    of several files, one over all of them. `safe` says whether loading was proven to run no code in the file; None
+    means that nobody looked. `saved` is the moment as the framework wrote it, without a time zone.
     """
 
     format: str
@@ -73,6 +74,7 @@ class ModelCard:
     parameters: int | None
     trainable_parameters: int | None
     layers: tuple[Layer, ...]
+    tensors: tuple[Tensor, ...] = ()
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     loss: str | None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from launchbay.errors import NotFound, UsageError
 from launchbay.models.card import Evaluation, Predictions
-from launchbay.models.inspect import Ask, require_keras
+from launchbay.models.inspect import Ask, require_loadable
 
 __all__ = ["BATCH_SIZE", "evaluate_model", "predict_model"]
 
@@ -19,9 +19,9 @@ def evaluate_model(
 ) -> Evaluation:
     """Compare a model's predictions with the targets in a CSV file. Blocks for seconds: the framework is loaded.
 
-    The file is loaded only if its sha256 is the one given; that a run of ours made that file is the caller's to
-    prove. `target` is "first", "last", a column's name or its index from 0. Raises UserError for data or a model
-    that does not fit, with file and line.
+    The model is loaded only if its sha256 is the one given; that it may be is the caller's to prove. `target` is
+    "first", "last", a column's name or its index from 0. Raises UserError for data or a model that does not fit, with
+    file and line.
     """
     answer = ask("evaluate", _request(path, sha256, data, target, batch_size))
     return Evaluation(
@@ -64,7 +64,7 @@ def _request(path: Path, sha256: str, data: Path, target: str, batch_size: int) 
         raise UsageError(f"batch size must be 1 or more, got {batch_size}", hint=f"--batch-size {BATCH_SIZE}")
     if not data.is_file():
         raise NotFound("there is no such CSV file", where=str(data), hint="--data data/test.csv")
-    require_keras(path)
+    require_loadable(path)
     return {
         "model": str(path.absolute()),
         "sha256": sha256,

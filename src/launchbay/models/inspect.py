@@ -1,64 +1,55 @@
-"""What a model file is: its format by its content, and a card of what it holds."""
+"""What a model is: its format by its content, the hash it is known by, and a card of what it holds."""
 
 from __future__ import annotations
 
-import zipfile
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from launchbay.errors import NotFound, UserError
+from launchbay.errors import NotFound, UsageError, UserError
 from launchbay.models.card import Finding, Layer, ModelCard, Optimizer, Shape, Tensor
+from launchbay.onboard.formats import FORMATS, LOADABLE, SHOWN, find_format
+from launchbay.onboard.modelfiles import find_files, hash_model
+from launchbay.onboard.refused import Refused
 
-__all__ = ["FORMATS", "Ask", "detect_format", "require_keras", "show_model"]
+__all__ = ["Ask", "detect_format", "find_hash", "require_loadable", "show_model"]
 
 Ask = Callable[[str, Mapping[str, object]], Mapping[str, Any]]
 """How onboard code is asked: command and request to result. Raises UserError with what it refused."""
 
-FORMATS: dict[str, str] = {
-    "keras": "a Keras 3 file (.keras)",
-    "keras-folder": "an unzipped Keras 3 model",
-    "hdf5": "an HDF5 file, as Keras 2 saves models (.h5)",
-    "savedmodel": "a TensorFlow SavedModel",
-    "torch": "a PyTorch file (a zip with pickled objects)",
-    "torchscript": "a TorchScript program",
-    "pickle": "a pickle: a program that builds objects",
-    "onnx": "an ONNX graph",
-    "safetensors": "tensors in safetensors form",
-    "tflite": "a TensorFlow Lite model",
-    "gguf": "a GGUF file",
-    "mxnet": "parameters of MXNet",
-    "numpy": "NumPy arrays",
+_INSTEAD = {
+    "keras-folder": "zip it again, or model.save('model.keras') in the script",
+    "hdf5": "model.save('model.keras') in the script; weights alone do not say what to do with them",
+    "torch": (
+        "in the script: torch.jit.save(torch.jit.script(model), 'model.pt'), or "
+        "torch.export.save(torch.export.export(model, (example,)), 'model.pt2')"
+    ),
+    "pickle": "torch.jit.save(torch.jit.script(model), 'model.pt') in the script, or model.save('model.keras')",
+    "mxnet-params": "in the script: net.hybridize(), one call, and net.export('model'), which writes both files",
+    "mxnet-symbol": "put its parameters beside it: net.export('model') writes model-symbol.json and model-0000.params",
 }
-"""The formats that are told apart by content, in words."""
-
-_MAGIC: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x89HDF\r\n\x1a\n", "hdf5"),
-    (4, b"TFL3", "tflite"),
-    (0, b"GGUF", "gguf"),
-    (0, b"\x93NUMPY", "numpy"),
-    (0, b"\x12\x01\0\0\0\0\0\0", "mxnet"),  # kMXAPINDArrayListMagic, 0x112
-)
+_OTHERWISE = "model.save('model.keras') in the script, torch.jit.save, torch.export.save, an ONNX file, net.export"
+_NO_PROGRAM = ("torch", "hdf5", "mxnet-params", "safetensors")
 
 
 def show_model(path: Path, *, ask: Ask) -> ModelCard:
-    """Describe a model file without loading it. Blocks for the start of one Python; imports no framework.
+    """Describe a model without loading it. Blocks for the start of one Python; imports no framework.
 
-    Raises NotFound, or UserError when the file is of another format, damaged or hostile.
+    Raises NotFound, or UserError when it is of another format, damaged or hostile.
     """
-    require_keras(path)
-    return _read_card(ask("inspect", {"model": str(path)}))
-
-
-def require_keras(path: Path) -> None:
-    """Raise UserError unless the file is a `.keras` by its content; say what it is instead."""
     found = detect_format(path)
-    if found != "keras":
-        raise UserError(
-            f"expected a Keras 3 file (.keras), got {FORMATS.get(found or '', 'a file of no model format we know')}",
-            where=str(path),
-            hint="model.save('model.keras') in the script; other formats are not supported yet",
-        )
+    if found not in SHOWN:
+        raise _unfit(path, found, "a model that can be shown")
+    return _read_card(ask("inspect", {"model": str(path), "format": found}))
+
+
+def require_loadable(path: Path) -> str:
+    """Return a model's format. Raises UserError unless it holds a program that can be loaded; says what it is instead."""
+    found = detect_format(path)
+    if found in LOADABLE:
+        return found
+    raise _unfit(path, found, "a model with its program")
 
 
 def detect_format(path: Path) -> str | None:
@@ -67,58 +58,36 @@ def detect_format(path: Path) -> str | None:
     Reads a few bytes, or a zip's directory; runs nothing. Raises NotFound, or UserError when it cannot be read.
     """
     try:
-        if path.is_dir():
-            return _folder_format(path)
         if not path.exists():
-            raise NotFound(
-                "there is no such file",
-                where=str(path),
-                hint="`bay runs`; a run stands for its best model",
-            )
-        if not path.is_file():
-            raise UserError("not a regular file", where=str(path))
-        with path.open("rb") as file:
-            head = file.read(512)
-        return _zip_format(path) if head.startswith(b"PK\x03\x04") else _head_format(head, path.stat().st_size)
+            raise NotFound("there is no such file", where=str(path), hint="`bay runs`; a run stands for its best model")
+        if not path.is_dir() and not path.is_file():
+            raise UsageError("not a regular file", where=str(path), hint="the path of a model file")
+        return find_format(str(path))
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    except Refused as refusal:
+        raise UserError(refusal.what, where=refusal.where, hint=refusal.hint) from refusal
 
 
-def _folder_format(folder: Path) -> str | None:
-    if (folder / "saved_model.pb").is_file():
-        return "savedmodel"
-    if all((folder / name).is_file() for name in ("config.json", "metadata.json", "model.weights.h5")):
-        return "keras-folder"
-    return None
+def find_hash(path: Path, found: str | None) -> str:
+    """Return the sha256 that a model of that format is known by: a file's own, or one over all files that belong to it.
 
-
-def _zip_format(path: Path) -> str | None:
+    Raises UserError when they cannot be read, or some lie elsewhere.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise UserError(f"a damaged zip file: {error}", where=str(path), hint="copy or save it again") from error
-    if "config.json" in names and "metadata.json" in names:
-        return "keras"
-    if any(name.endswith("constants.pkl") for name in names):
-        return "torchscript"
-    if any(name.endswith("data.pkl") for name in names):
-        return "torch"
-    return "numpy" if names and all(name.endswith(".npy") for name in names) else None
+        return hash_model(find_files(os.fspath(path), found))
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    except Refused as refusal:
+        raise UserError(refusal.what, where=refusal.where, hint=refusal.hint) from refusal
 
 
-def _head_format(head: bytes, size: int) -> str | None:
-    for offset, magic, found in _MAGIC:
-        if head[offset : offset + len(magic)] == magic:
-            return found
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return "pickle"
-    if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8:
-        return "safetensors"
-    # ModelProto begins with field 1 (ir_version, a small number) and goes on with field 2, 7 or 8 (onnx.proto).
-    if head[:1] == b"\x08" and 1 <= (head[1:2] or b"\0")[0] <= 20 and head[2:3] in (b"\x12", b"\x3a", b"\x42"):
-        return "onnx"
-    return None
+def _unfit(path: Path, found: str | None, expected: str) -> UserError:
+    got = "a folder that holds none" if path.is_dir() else "a file of no model format we know"
+    what = f"expected {expected}, got {FORMATS[found] if found else got}"
+    if found in _NO_PROGRAM:
+        what += ": nothing in it says how to compute with them"
+    return UserError(what, where=str(path), hint=_INSTEAD.get(found or "", _OTHERWISE))
 
 
 def _read_card(answer: Mapping[str, Any]) -> ModelCard:
@@ -133,6 +102,7 @@ def _read_card(answer: Mapping[str, Any]) -> ModelCard:
         parameters=answer["parameters"],
         trainable_parameters=answer["trainable_parameters"],
         layers=tuple(_read_layer(layer) for layer in answer["layers"]),
+        tensors=tuple(_read_tensor(tensor) for tensor in answer["tensors"]),
         inputs=tuple(_read_tensor(tensor) for tensor in answer["inputs"]),
         outputs=tuple(_read_tensor(tensor) for tensor in answer["outputs"]),
         loss=None if answer["loss"] is None else _words(answer["loss"]),

@@ -10,6 +10,8 @@ import os
 import stat
 
 from .eventfiles import is_event_file
+from .formats import LOADABLE, find_format
+from .modelfiles import find_files, hash_model, size_of
 from .refused import Refused
 
 TYPE_CHECKING = False  # `typing` would cost a tenth of what a supervisor does
@@ -18,21 +20,26 @@ if TYPE_CHECKING:
 
     _Kinds = list[tuple[str, str]]
 
-__all__ = ["hash_files", "model_format", "snapshot", "take_stock"]
+__all__ = ["model_format", "snapshot", "take_stock"]
 
-_MAGIC = ((b"\x89HDF\r\n\x1a\n", "hdf5"), (b"\x93NUMPY", "numpy"))
 _MOST_FILES = 500  # files that are no models; a script that writes more is not helped by a longer list
 _HASHED_MODELS = 4 << 30  # bytes: a few seconds, for which the end of the run is held up
 _HASHED_FILES = 256 << 20
 
 
-def snapshot(folder: str) -> dict[str, tuple[int, int]]:
-    """Return size and change time of every file, so that what the script makes can be told from what it brought."""
+def snapshot(folder: str, *, until: float | None = None) -> dict[str, tuple[int, int]]:
+    """Return size and change time of every file, so that what the script makes can be told from what it brought.
+
+    With `until` (seconds since 1970), only of those that have not changed since: what an earlier attempt made is not
+    brought.
+    """
     found = {}
     for path in _walk(folder):
         with contextlib.suppress(OSError):  # gone meanwhile
             status = os.lstat(path)
-            if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):  # opening a pipe would wait for ever
+            is_meant = until is None or status.st_mtime_ns < until * 1e9
+            # opening a pipe would wait for ever
+            if is_meant and (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
                 found[path] = (status.st_size, status.st_mtime_ns)
     return found
 
@@ -65,6 +72,7 @@ def _find(folder: str, before: dict[str, tuple[int, int]]) -> dict[str, Any]:
     inside = tuple(item + os.sep for item in saved if item != folder)
     models: _Kinds = [(path, "savedmodel") for path in saved]
     others: _Kinds = []
+    parts: set[str] = set()
     notes = []
     if len(fresh) < len(changed):
         notes.append("files whose names are no UTF-8 text are not listed: {}".format(len(changed) - len(fresh)))
@@ -74,10 +82,13 @@ def _find(folder: str, before: dict[str, tuple[int, int]]) -> dict[str, Any]:
         with contextlib.suppress(OSError):
             try:
                 kind = model_format(path)
+                if kind != "file":
+                    parts.update(_parts(path, kind))
             except Refused as refusal:
                 notes.append("{}: {}".format(_plain(os.path.relpath(path, folder)), refusal.what))
                 kind = "file"
             (others if kind == "file" else models).append((path, kind))
+    models, others = ([item for item in items if item[0] not in parts] for items in (models, others))
     models.sort(key=_model_order)
     entries = _entries(folder, models, _HASHED_MODELS) + _entries(folder, sorted(others)[:_MOST_FILES], _HASHED_FILES)
     unhashed = [_plain(item["path"]) for item in entries if item["sha256"] is None]
@@ -88,42 +99,15 @@ def _find(folder: str, before: dict[str, tuple[int, int]]) -> dict[str, Any]:
 
 
 def model_format(path: str) -> str:
-    """Say what a file is by its content: keras, torch, hdf5, safetensors, pickle, zip, ... or "file"."""
-    with open(path, "rb") as file:
-        head = file.read(16)
-    for magic, kind in _MAGIC:
-        if head.startswith(magic):
-            return kind if kind != "numpy" else "file"
-    if head.startswith(b"PK\x03\x04"):
-        return _zip_format(path)
-    if (
-        head[8:9] == b"{"
-        and int.from_bytes(head[:8], "little") < os.path.getsize(path)
-        and path.endswith(".safetensors")
-    ):
-        return "safetensors"
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return "pickle"
-    if path.endswith(".onnx"):
-        return "onnx"
-    return "file"
+    """Say what a file or folder is by its content: keras, onnx, torch, ... or "file". Raises OSError or Refused."""
+    found = find_format(path)
+    return found if found not in (None, "numpy", "mxnet-symbol", "keras-folder") else "file"
 
 
-def _zip_format(path: str) -> str:
-    import zipfile  # it takes as long to import as all the rest of a supervisor
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return "file"
-    except Exception as error:  # zipfile has no one error for a zip that it does not understand
-        raise Refused("looks like a zip, and cannot be read: {}".format(_reason(error))) from error
-    if "config.json" in names and "metadata.json" in names:
-        return "keras"
-    if any(name.endswith("/data.pkl") for name in names):
-        return "torch"
-    return "file"
+def _parts(path: str, kind: str) -> list[str]:
+    """Return the files beside a model that belong to it, and are nothing of their own: a symbol, weights apart."""
+    files = find_files(path, kind)
+    return [os.path.join(files.folder, name) for name in files.names if name != files.main]
 
 
 def _model_order(item: tuple[str, str]) -> tuple[bool, bool, bool, float, str]:
@@ -131,7 +115,7 @@ def _model_order(item: tuple[str, str]) -> tuple[bool, bool, bool, float, str]:
     path, kind = item
     lowered = path.lower()
     is_named_best = "best" in os.path.basename(lowered)
-    return (kind != "keras", not is_named_best, "checkpoint" in lowered, -os.path.getmtime(path), path)
+    return (kind not in LOADABLE, not is_named_best, "checkpoint" in lowered, -os.path.getmtime(path), path)
 
 
 def _entries(folder: str, found: _Kinds, budget: int) -> list[dict[str, Any]]:
@@ -139,26 +123,12 @@ def _entries(folder: str, found: _Kinds, budget: int) -> list[dict[str, Any]]:
     entries = []
     for path, kind in found:
         with contextlib.suppress(OSError):  # what the script itself made unreadable is not worth the whole result
-            files = sorted(snapshot(path)) if os.path.isdir(path) else [path]
-            size = sum(os.path.getsize(item) for item in files)
-            digest = hash_files(path, files) if size <= budget else None
+            files = find_files(path, kind)
+            size = size_of(files)
+            digest = hash_model(files) if size <= budget else None
             budget -= size if digest else 0
             entries.append({"path": os.path.relpath(path, folder), "format": kind, "sha256": digest, "bytes": size})
     return entries
-
-
-def hash_files(path: str, files: list[str]) -> str:
-    """Hash a file, or a folder: its files, each with its name in it."""
-    import hashlib  # a run that made nothing needs none
-
-    digest = hashlib.sha256()
-    for item in files:
-        if item != path:
-            digest.update(os.fsencode(os.path.relpath(item, path)) + b"\0")
-        with open(item, "rb") as file:
-            for chunk in iter(lambda: file.read(1 << 20), b""):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _is_text(path: str) -> bool:

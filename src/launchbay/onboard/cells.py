@@ -65,25 +65,21 @@ import numpy as np
 
 def load(path, format):
     \"\"\"Return a function from a table of inputs to predictions, or None where the file alone is no whole model.\"\"\"
-    if format in ("keras", "hdf5", "savedmodel") and find_spec("keras"):
+    if format in ("keras", "keras-h5", "savedmodel") and find_spec("keras"):
         if format == "savedmodel" and keras.__version__.startswith("3"):
             layer = keras.layers.TFSMLayer(path, call_endpoint="serving_default")
             return lambda inputs: next(iter(layer(inputs).values()))
         model = keras.models.load_model(path)
         model.summary()
         return lambda inputs: model.predict(inputs, verbose=0)
-    if format.startswith("torch") and find_spec("torch"):
-        try:
-            module = torch.jit.load(path, map_location="cpu").eval()
-        except RuntimeError:
-            return None  # weights alone: make your model, then model.load_state_dict(torch.load(path))
+    if format in ("torchscript", "torch-export") and find_spec("torch"):
+        is_script = format == "torchscript"
+        module = torch.jit.load(path, map_location="cpu").eval() if is_script else torch.export.load(path).module()
         print(module)
         return lambda inputs: module(torch.from_numpy(inputs)).detach().numpy()
-    if format.startswith("mxnet") and find_spec("mxnet"):
-        prefix = path[: -len("-symbol.json")]
-        weights = max(name for name in os.listdir(os.path.dirname(path))
-                      if name.startswith(os.path.basename(prefix) + "-") and name.endswith(".params"))
-        block = mx.gluon.SymbolBlock.imports(path, ["data"], os.path.join(os.path.dirname(path), weights))
+    if format == "mxnet" and find_spec("mxnet"):
+        symbol = path.rpartition("-")[0] + "-symbol.json"  # what HybridBlock.export writes beside the parameters
+        block = mx.gluon.SymbolBlock.imports(symbol, ["data"], path)
         print(block)
         return lambda inputs: block(mx.nd.array(inputs)).asnumpy()
     if format == "onnx" and find_spec("onnxruntime"):
@@ -94,7 +90,7 @@ def load(path, format):
 
 predict = load(newest.path, newest.format) if newest else None
 if newest and predict is None:
-    print("Not loaded:", newest, "- a format that needs your own code, or another framework.")""",
+    print("Not loaded:", newest, "- weights alone, which need your own code, or a model of another framework.")""",
     ),
     (
         "markdown",

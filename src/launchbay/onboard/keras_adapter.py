@@ -1,39 +1,18 @@
-"""Keras 3 models: load, evaluate, predict. The only module here that imports the framework."""
+"""Keras models: `.keras` files of Keras 3, SavedModels and HDF5 files of Keras 2. Imports Keras."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any
 
+from .loaded import LOAD_ERRORS, Loaded, Sizes, reason
 from .refused import Refused
 
-__all__ = ["Loaded", "evaluate", "find_unfit", "load", "predict"]
-
-_LOAD_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What Keras raises for a file that it cannot rebuild: it has no error of its own."""
-
-
-class Loaded(NamedTuple):
-    """A model in memory: its input and output shapes without the batch, and what is worth saying about it."""
-
-    model: Any
-    inputs: list[tuple[int | None, ...]]
-    outputs: list[tuple[int | None, ...]]
-    notes: list[str]
+__all__ = ["load"]
 
 
 def load(path: str, name: str) -> Loaded:
-    """Load a `.keras` file in Keras' safe mode, which refuses Python code in the file; `name` stands in errors.
+    """Load a model in Keras' safe mode, which refuses Python code in a `.keras` file; `name` stands in errors.
 
     Blocks for seconds: the framework is imported. A model whose loss or optimiser cannot be rebuilt is loaded
     without them. Raises Refused with Keras' own reason, shortened.
@@ -43,73 +22,41 @@ def load(path: str, name: str) -> Loaded:
     notes = []
     try:
         model = saving.load_model(path, safe_mode=True)
-    except _LOAD_ERRORS as error:
+    except LOAD_ERRORS as error:
         try:
             model = saving.load_model(path, safe_mode=True, compile=False)
-        except _LOAD_ERRORS:
-            raise Refused("Keras cannot load it: {}".format(_reason(error)), name, _hint(str(error))) from error
-        notes.append("its own loss could not be rebuilt: {}".format(_reason(error)))
-    return Loaded(model, _shapes(getattr(model, "inputs", None)), _shapes(getattr(model, "outputs", None)), notes)
+        except LOAD_ERRORS:
+            raise Refused("Keras cannot load it: {}".format(reason(error)), name, _hint(str(error))) from error
+        notes.append("its own loss could not be rebuilt: {}".format(reason(error)))
+    return Loaded(
+        inputs=_shapes(getattr(model, "inputs", None)),
+        outputs=_shapes(getattr(model, "outputs", None)),
+        dtype=_dtype(model),
+        answer=lambda array, batch_size: model.predict(array, batch_size=batch_size, verbose=0),
+        loss=(lambda *given: _loss(model, *given)) if getattr(model, "compiled", _is_compiled(model)) else None,
+        notes=notes,
+    )
 
 
-def predict(loaded: Loaded, rows: list[list[float]], batch_size: int) -> list[list[float]]:
-    """Return the model's outputs, flattened to one list of numbers per row."""
-    predictions = loaded.model.predict(_inputs(loaded, rows), batch_size=batch_size, verbose=0)
-    import numpy as np
-
-    table: list[list[float]] = np.asarray(predictions, dtype="float64").reshape(len(rows), -1).tolist()
-    return table
+def _is_compiled(model: Any) -> bool:
+    """Say whether a model of Keras 2 has a loss: there it is no attribute of its own."""
+    return bool(getattr(model, "compiled_loss", None))
 
 
-def evaluate(loaded: Loaded, rows: list[list[float]], targets: list[float], batch_size: int) -> float | None:
-    """Return the loss that the model was compiled with; None when it was compiled with none, or it is not finite."""
-    if not getattr(loaded.model, "compiled", False):
-        return None
-    import numpy as np
-
-    column = np.asarray(targets, dtype="float32").reshape(-1, 1)
-    results = loaded.model.evaluate(_inputs(loaded, rows), column, batch_size=batch_size, verbose=0, return_dict=True)
+def _loss(model: Any, array: Any, targets: Any, batch_size: int) -> float | None:
+    results = model.evaluate(array, targets, batch_size=batch_size, verbose=0, return_dict=True)
     loss = float(results["loss"])
     return loss if math.isfinite(loss) else None
 
 
-def find_unfit(loaded: Loaded, rows: list[list[float]]) -> Optional[Tuple[int, int, str]]:
-    """Return the first number that the model's inputs cannot hold, as row, column (from 0) and what they hold instead.
-
-    Whole numbers that are too large for it count, and all others when the model takes whole numbers: NumPy would cut them.
-    """
-    import numpy as np
-
-    dtype = _dtype(loaded)
-    if dtype.startswith("float"):
-        return None
-    table = np.asarray(rows, dtype="float64")
-    with np.errstate(invalid="ignore"):  # what is too large for the type is found just below
-        found = np.argwhere(table.astype(dtype).astype("float64") != table)
-    return (int(found[0][0]), int(found[0][1]), dtype) if len(found) else None
+def _dtype(model: Any) -> str:
+    """Return the type of its numbers: a text in Keras 3, an object with a name in Keras 2."""
+    given = getattr(model, "inputs", None) or []
+    return str(getattr(given[0].dtype, "name", given[0].dtype)) if given else "float32"
 
 
-def _inputs(loaded: Loaded, rows: list[list[float]]) -> Any:
-    import numpy as np
-
-    table = np.asarray(rows, dtype="float64").astype(_dtype(loaded))
-    return table.reshape(len(rows), *loaded.inputs[0])
-
-
-def _dtype(loaded: Loaded) -> str:
-    dtype = str(loaded.model.inputs[0].dtype)
-    return dtype if dtype.startswith(("float", "int", "uint")) else "float32"
-
-
-def _shapes(tensors: Any) -> list[tuple[int | None, ...]]:
+def _shapes(tensors: Any) -> list[Sizes]:
     return [tuple(tensor.shape)[1:] for tensor in tensors or []]
-
-
-def _reason(error: BaseException) -> str:
-    """Return the first sentence of Keras' explanation, which may go on for pages."""
-    words = " ".join(str(error).split()) or type(error).__name__
-    head = words.split(". ")[0]
-    return head if len(head) <= 300 else head[:299] + "\u2026"
 
 
 def _hint(message: str) -> str:

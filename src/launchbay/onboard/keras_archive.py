@@ -16,12 +16,12 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from typing import Any, BinaryIO, Dict, List, NamedTuple
+from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple
 
 from .confine import confined
 from .refused import Refused
 
-__all__ = ["Archive", "Weights", "read_archive", "read_weights"]
+__all__ = ["Archive", "Weights", "read_archive", "read_weights", "walk_hdf5"]
 
 _MOST_MEMBERS = 10_000
 _MOST_JSON = 64 << 20  # bytes; the configuration of a network with a thousand layers takes about one megabyte
@@ -178,13 +178,13 @@ class _Window(io.RawIOBase):
         return len(data)
 
 
-def _walk(h5py: Any, file: Any, name: str) -> Weights:
-    """Visit every group; only plain hard links are followed, only shapes are read."""
-    weights: Weights = {}
+def walk_hdf5(h5py: Any, file: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Visit every group and dataset with its path; only plain hard links are followed. Raises Refused otherwise."""
     waiting: list[tuple[str, Any, int]] = [("", file, 0)]
     seen = 0
     while waiting:
         path, group, depth = waiting.pop()
+        yield path, group
         seen += len(group)
         if seen > _MOST_OBJECTS or depth > _DEEPEST:
             raise Refused("the weights hold more or deeper groups than any model needs", name, _HINT)
@@ -198,8 +198,15 @@ def _walk(h5py: Any, file: Any, name: str) -> Weights:
                 waiting.append((inner, item, depth + 1))
             elif isinstance(item, h5py.Dataset):
                 _check_dataset(item, where)
-        if path.rpartition("/")[2] == "vars":
-            weights[path.rpartition("/")[0]] = _shapes(h5py, group)
+                yield inner, item
+
+
+def _walk(h5py: Any, file: Any, name: str) -> Weights:
+    """Return the shapes of variables by their owners; only shapes are read."""
+    weights: Weights = {}
+    for path, item in walk_hdf5(h5py, file, name):
+        if path.rpartition("/")[2] == "vars" and isinstance(item, h5py.Group):
+            weights[path.rpartition("/")[0]] = _shapes(h5py, item)
     return weights
 
 

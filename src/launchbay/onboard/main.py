@@ -71,8 +71,12 @@ def _find(name: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
         from . import notebook
 
         return notebook.run
-    if name in ("inspect", "evaluate", "predict"):
+    if name == "inspect":
+        from . import inspecting
+
+        return inspecting.inspect
+    if name in ("evaluate", "predict"):
         from . import model
 
-        return {"inspect": model.inspect, "evaluate": model.evaluate, "predict": model.predict}[name]
+        return {"evaluate": model.evaluate, "predict": model.predict}[name]
     return None

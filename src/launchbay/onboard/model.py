@@ -1,65 +1,30 @@
-"""The commands on saved models: `inspect` looks at a file, `evaluate` and `predict` load it.
+"""The commands on saved models that load them: `evaluate` and `predict`. Looking at a file is `inspecting`.
 
-Requests and results are JSON objects. ``model`` and ``data`` are paths on this machine; ``sha256`` is what the file
-must be: it is copied while it is hashed, and the copy is loaded, so that nobody can exchange it in between.
+Requests and results are JSON objects. ``model`` and ``data`` are paths on this machine; ``sha256`` is what the model
+must be: its files are copied while they are hashed, and the copy is loaded, so that nobody can exchange them in between.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import importlib
 import math
-import os
 import re
-import stat
-import tempfile
-from typing import Any, BinaryIO, Dict, Iterator
+from typing import Any, Dict, Iterator
 
-from . import keras_adapter
-from .keras_archive import read_archive
-from .keras_layers import describe_compile, describe_model, find_foreign
+from .formats import FORMATS
+from .loaded import Loaded, find_unfit
+from .loaded import evaluate as own_loss
+from .loaded import predict as ask_model
+from .opened import verified
 from .refused import Refused
 from .table import Table, find_column, read_table, split
 
-__all__ = ["evaluate", "inspect", "predict"]
+__all__ = ["ADAPTERS", "evaluate", "predict"]
 
-_CHUNK = 1 << 20
 _FIT_HINT = (
     "a table feeds models that take one row of numbers; evaluate others with a script: `bay train ... evaluate.py`"
 )
-
-
-def inspect(request: dict[str, Any]) -> dict[str, Any]:
-    """Describe a `.keras` file without loading it and without a framework. Request: ``model``.
-
-    Result: format, framework, framework_version, saved, sha256, bytes, layers[], parameters, trainable_parameters,
-    inputs[], outputs[], loss, metrics, optimizer, safe (null: not scanned), findings[]. What the file does not
-    tell is null.
-    """
-    path = str(request["model"])
-    with _opened(path) as file:
-        sha256, size = _hash(file)
-        archive = read_archive(file, path)
-    try:
-        described = {**describe_model(archive.config, archive.weights), **describe_compile(archive.config)}
-        foreign = find_foreign(archive.config)
-    except RecursionError as error:
-        raise Refused("its configuration is nested deeper than any model's", path, "do not load this file") from error
-    findings = [{"level": "note", "what": note, "where": "model.weights.h5"} for note in archive.notes]
-    for kind, name in foreign:
-        findings.append({"level": "warning", "what": "needs code that is not Keras' own: " + kind, "where": name})
-    version, saved = archive.metadata.get("keras_version"), archive.metadata.get("date_saved")
-    return {
-        "format": "keras",
-        "framework": "keras",
-        "framework_version": version if isinstance(version, str) else None,
-        "saved": saved if isinstance(saved, str) else None,
-        "sha256": sha256,
-        "bytes": size,
-        "safe": None,
-        "findings": findings,
-        **described,
-    }
 
 
 def evaluate(request: dict[str, Any]) -> dict[str, Any]:
@@ -71,14 +36,16 @@ def evaluate(request: dict[str, Any]) -> dict[str, Any]:
     table = read_table(str(request["data"]))
     inputs, targets = split(table, request.get("target", "first"))
     batch_size = _batch_size(request)
-    with _verified(request) as copy:
-        loaded = keras_adapter.load(copy, str(request["model"]))
+    with _loaded(request) as loaded:
         _check_width(_width(loaded, str(request["model"])), len(inputs[0]), table)
         _check_one_output(loaded, str(request["model"]))
         _check_fit(loaded, inputs, table, request.get("target", "first"))
-        predictions = [row[0] for row in _answers(loaded, inputs, batch_size, str(request["model"]))]
-        loss = keras_adapter.evaluate(loaded, inputs, targets, batch_size)
-    return {"rows": len(targets), "loss": loss, **_metrics(targets, predictions), "notes": loaded.notes}
+        answers = _answers(loaded, inputs, batch_size, str(request["model"]))
+        if len(answers[0]) != 1:  # what the file says of its outputs may be open, or not true
+            raise _not_one(str(len(answers[0])), str(request["model"]))
+        loss = own_loss(loaded, inputs, targets, batch_size)
+    predictions = [row[0] for row in answers]
+    return {"rows": len(targets), "loss": loss, **_metrics(targets, predictions), "notes": list(loaded.notes)}
 
 
 def predict(request: dict[str, Any]) -> dict[str, Any]:
@@ -92,8 +59,7 @@ def predict(request: dict[str, Any]) -> dict[str, Any]:
     table = read_table(str(request["data"]))
     start, stop, notes = _clip(asked, len(table.rows), str(request["data"]))
     batch_size = _batch_size(request)
-    with _verified(request) as copy:
-        loaded = keras_adapter.load(copy, str(request["model"]))
+    with _loaded(request) as loaded:
         width = _width(loaded, str(request["model"]))
         inputs, targets = table.rows, None
         if table.width == width + 1:
@@ -106,13 +72,13 @@ def predict(request: dict[str, Any]) -> dict[str, Any]:
         "rows": [start, stop],
         "predictions": [row[0] if len(row) == 1 else row for row in answers],
         "targets": targets[start:stop] if targets is not None else None,
-        "notes": notes + loaded.notes,
+        "notes": [*notes, *loaded.notes],
     }
 
 
-def _answers(loaded: keras_adapter.Loaded, inputs: list[list[float]], batch_size: int, path: str) -> list[list[float]]:
+def _answers(loaded: Loaded, inputs: list[list[float]], batch_size: int, path: str) -> list[list[float]]:
     """Return the model's answers, all of them finite: a metric of NaN says nothing, and JSON has no word for it."""
-    answers = keras_adapter.predict(loaded, inputs, batch_size)
+    answers = ask_model(loaded, inputs, batch_size, path)
     for number, row in enumerate(answers):
         if not all(map(math.isfinite, row)):
             shown = ", ".join(map(str, row[:5]))
@@ -121,55 +87,36 @@ def _answers(loaded: keras_adapter.Loaded, inputs: list[list[float]], batch_size
     return answers
 
 
-# --- files ---
+# --- formats ---
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    try:
-        # Not to be held up by a pipe that nobody writes to. An error while it is used is none of opening it.
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
-    except OSError as error:
-        raise Refused("cannot be read: {}".format(error.strerror), path, "check the path") from error
-    with file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise Refused("not a regular file", path, "the path of a .keras file")
-        yield file
+def _loaded(request: dict[str, Any]) -> Iterator[Loaded]:
+    """Copy and hash the model, and load the copy with the adapter of its format."""
+    path = str(request["model"])
+    with verified(path, str(request["sha256"])) as (copy, kind):
+        if kind not in ADAPTERS:
+            raise Refused("cannot be loaded: {}".format(FORMATS[kind]), path, "one of: " + ", ".join(sorted(ADAPTERS)))
+        module, function = ADAPTERS[kind]
+        yield getattr(importlib.import_module("." + module, __package__), function)(copy, path)
 
 
-def _hash(file: BinaryIO, copy: BinaryIO | None = None) -> tuple[str, int]:
-    """Hash an open file from here to its end, copying on the way; return (sha256, bytes)."""
-    digest, size = hashlib.sha256(), 0
-    for chunk in iter(lambda: file.read(_CHUNK), b""):
-        digest.update(chunk)
-        size += len(chunk)
-        if copy is not None:
-            copy.write(chunk)
-    return digest.hexdigest(), size
-
-
-@contextlib.contextmanager
-def _verified(request: dict[str, Any]) -> Iterator[str]:
-    """Copy the model into a private folder; yield the copy's path if it is the file that was expected."""
-    path, expected = str(request["model"]), str(request["sha256"])
-    with tempfile.TemporaryDirectory(prefix="bay-model-") as folder:
-        copy = os.path.join(folder, "model.keras")
-        try:
-            with _opened(path) as file, open(copy, "xb") as target:
-                found, _ = _hash(file, target)
-        except OSError as error:
-            what = "cannot be copied for loading: {}".format(error.strerror)
-            raise Refused(what, path, "free some space in " + tempfile.gettempdir()) from error
-        if found != expected:
-            what = "the file has changed: expected sha256 {}, got {}".format(expected[:16], found[:16])
-            raise Refused(what, path, "only a file that a run recorded is loaded; run the training again")
-        yield copy
+ADAPTERS = {
+    "keras": ("keras_adapter", "load"),
+    "keras-h5": ("keras_adapter", "load"),
+    "savedmodel": ("savedmodel_adapter", "load"),
+    "torchscript": ("torch_adapter", "load_script"),
+    "torch-export": ("torch_adapter", "load_exported"),
+    "onnx": ("onnx_adapter", "load"),
+    "mxnet": ("mxnet_adapter", "load"),
+}
+"""Which function loads a format. Each module imports its framework, and only when it loads."""
 
 
 # --- shapes ---
 
 
-def _width(loaded: keras_adapter.Loaded, path: str) -> int:
+def _width(loaded: Loaded, path: str) -> int:
     """Return how many numbers the model takes per row."""
     if len(loaded.inputs) != 1:
         raise Refused("the model takes {} inputs; a table can feed one".format(len(loaded.inputs)), path, _FIT_HINT)
@@ -187,11 +134,9 @@ def _check_width(width: int, got: int, table: Table, *, or_target: bool = False)
         raise Refused(what, table.path + ":1", "check --target and the columns of the table")
 
 
-def _check_fit(
-    loaded: keras_adapter.Loaded, inputs: list[list[float]], table: Table, target: Any, first: int = 0
-) -> None:
+def _check_fit(loaded: Loaded, inputs: list[list[float]], table: Table, target: Any, first: int = 0) -> None:
     """Refuse a number that would reach the model as another one; `target` is the column that inputs lack, or None."""
-    unfit = keras_adapter.find_unfit(loaded, inputs)
+    unfit = find_unfit(loaded, inputs)
     if unfit is None:
         return
     row, index, dtype = unfit
@@ -204,11 +149,15 @@ def _check_fit(
     raise Refused(what, where, "the table that the model was trained on, prepared in the same way")
 
 
-def _check_one_output(loaded: keras_adapter.Loaded, path: str) -> None:
+def _check_one_output(loaded: Loaded, path: str) -> None:
     sizes = [math.prod(size or 1 for size in shape) for shape in loaded.outputs]
     if sizes != [1]:
-        what = "the model gives {} numbers per row, a target is one".format(" and ".join(map(str, sizes)) or "unknown")
-        raise Refused(what, path, "`bay predict` shows what it gives")
+        raise _not_one(" and ".join(map(str, sizes)) or "unknown", path)
+
+
+def _not_one(given: str, path: str) -> Refused:
+    what = "the model gives {} numbers per row, a target is one".format(given)
+    return Refused(what, path, "`bay predict` shows what it gives")
 
 
 # --- rows ---

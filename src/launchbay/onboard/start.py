@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 
-from .artifacts import hash_files, snapshot
 from .eventfiles import is_event_file
+from .modelfiles import find_files, hash_model
 from .refused import Refused
 from .table import Table, read_table
 
@@ -40,12 +39,21 @@ def newest_model() -> Model | None:
         work = os.path.join(runs, name, "work")
         with contextlib.suppress(OSError, ValueError, KeyError):
             record = _read(os.path.join(runs, name, "record.json"))
-            artifacts = _read(os.path.join(runs, name, "result.json")).get("artifacts") or []
+            artifacts = _read(_last_result(os.path.join(runs, name))).get("artifacts") or []
             if _is_ours(record):
                 found = _best(work, artifacts)
                 if found:
                     return Model(name, work, *found)
     return None
+
+
+def _last_result(run: str) -> str:
+    """Return where the last attempt of a run that was resumed says what there is; of others, the only one."""
+    attempts = os.path.join(run, "attempts")
+    numbers = [int(name) for name in os.listdir(attempts) if name.isdigit()] if os.path.isdir(attempts) else []
+    places = [run, *(os.path.join(attempts, str(number)) for number in sorted(numbers))]
+    results = [os.path.join(place, "result.json") for place in places]
+    return ([path for path in results if os.path.exists(path)] or results)[-1]
 
 
 def _is_ours(record: dict[str, Any]) -> bool:
@@ -56,23 +64,10 @@ def _is_ours(record: dict[str, Any]) -> bool:
 def _best(work: str, artifacts: list[dict[str, Any]]) -> tuple[str, str] | None:
     """Return the first model that is there and unchanged: a run's list begins with the best."""
     for item in artifacts:
-        path = os.path.join(work, item["path"])
-        kind = "mxnet" if path.endswith("-symbol.json") and _parameters(path) else item["format"]
-        if kind != "file" and os.path.exists(path) and item["sha256"] == _sha256(path):
+        path, kind = os.path.join(work, item["path"]), item["format"]
+        if kind != "file" and os.path.exists(path) and item["sha256"] == hash_model(find_files(path, kind)):
             return path, kind
     return None
-
-
-def _sha256(path: str) -> str:
-    return hash_files(path, sorted(snapshot(path)) if os.path.isdir(path) else [path])
-
-
-def _parameters(symbol: str) -> str | None:
-    """Return the newest file of parameters beside an MXNet symbol, which `HybridBlock.export` writes together."""
-    folder, name = os.path.split(symbol)
-    pattern = re.compile(re.escape(name[: -len("symbol.json")]) + r"\d{4}\.params$")
-    found = sorted(item for item in os.listdir(folder) if pattern.match(item))
-    return os.path.join(folder, found[-1]) if found else None
 
 
 def read_data(model: Model) -> Table | None:

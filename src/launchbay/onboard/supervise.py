@@ -61,7 +61,7 @@ def _begin(watch: _Watch, folder: str) -> dict[str, tuple[int, int]]:
     try:
         keep_room(folder)
         write_json(os.path.join(folder, "process.json"), identify(os.getpid()))
-        before = artifacts.snapshot(watch.request["work"])
+        before = artifacts.snapshot(watch.request["work"], until=watch.request.get("since"))
         watch.start()
     except OSError as error:
         why = "the script could not be started: {}".format(error)
@@ -115,7 +115,8 @@ class _Watch:
         self.signals = _signal_pipe()  # from here on, being asked to stop is not missed
 
     def start(self) -> None:
-        log = os.open(os.path.join(self.request["folder"], "output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        path = self.request.get("log") or os.path.join(self.request["folder"], "output.log")
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.began = time.monotonic()
         self.child = subprocess.Popen(
             self.request["argv"],

@@ -150,8 +150,12 @@ class OverlayLayer:
         end_holders(instances)
 
     def written(self, root: Path) -> Mapping[str, Path]:
-        """Return the upper folder of the mounts, and the kernels of several environments."""
-        return {"": root / "upper", "share": root / "env" / "share"}
+        """Return the upper folder of the mounts, and the kernels of several environments.
+
+        One environment alone has no such folder here; inside, the image's own would be seen at that place.
+        """
+        kernels = root / "env" / "share"
+        return {"": root / "upper", **({"share": kernels} if kernels.is_dir() else {})}
 
     def pristine(self, image: Image) -> Mapping[str, str]:
         """Return the kernels: nothing else is written before somebody works in it."""

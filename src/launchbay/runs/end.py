@@ -58,17 +58,17 @@ def settle_run(run: Run) -> Run:
         return run
     if run_processes(run.id):
         raise Conflict(f"{run.id} has lost its supervisor, and its script goes on", hint=f"bay stop {run.id}")
-    brought = {path: state for path, state in snapshot(str(run.work)).items() if state[1] < run.created_at * 1e9}
+    brought = snapshot(str(run.work), until=run.created_at)
     result = {**_ended(run), **take_stock(str(run.work), brought)}
-    write_json(run.folder / "result.json", result, durable=True)
-    free_room(str(run.folder))
+    write_json(run.attempt_folder / "result.json", result, durable=True)
+    free_room(str(run.attempt_folder))
     return read_run(run.folder)
 
 
 def _ended(run: Run) -> dict[str, Any]:
     """Return how the run ended, as far as its supervisor came to write it down."""
     try:
-        result = read_json(run.folder / "result.json")
+        result = read_json(run.attempt_folder / "result.json")
     except FileNotFoundError:
         return {"state": "lost", "exit_code": None, "signal": None}
     return {name: value for name, value in result.items() if name != "taking_stock"}

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from launchbay.onboard.eventfiles import masked_crc
+from launchbay.onboard.protobuf import BYTES, FIXED32, FIXED64, VARINT, Malformed, fields, varint
 
 __all__ = ["Point", "read_event_file"]
 
@@ -73,7 +74,7 @@ def _read_records(data: mmap.mmap, path: Path, plugins: dict[str, str], warnings
             return  # still being written
         try:
             points = _read_event(data, start, end, plugins)
-        except _Malformed:
+        except Malformed:
             warnings.append(f"{path}: the record at byte {position} is not a TensorBoard event; left out")
             points = []
         if (points or length <= _SMALL) and _CRC.unpack_from(data, end)[0] != masked_crc(data[start:end]):
@@ -90,66 +91,21 @@ def _crc_of_length(length: int) -> int:
 
 # --- protobuf -------------------------------------------------------------------------------------
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DOUBLE, _FLOAT = struct.Struct("<d"), struct.Struct("<f")
-
-
-class _Malformed(Exception):
-    """The bytes are not the protobuf message that they should be."""
-
-
-class _Field(NamedTuple):
-    number: int
-    wire: int
-    start: int  # of a varint: its value; of all else: where the bytes start
-    end: int
-
-
-def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[_Field]:
-    """Walk the fields of a message without looking into them."""
-    while position < end:
-        key, position = _varint(data, position, end)
-        wire = key & 7
-        if wire == _VARINT:
-            value, position = _varint(data, position, end)
-            yield _Field(key >> 3, wire, value, position)
-            continue
-        if wire == _BYTES:
-            size, position = _varint(data, position, end)
-        elif wire in (_FIXED64, _FIXED32):
-            size = 8 if wire == _FIXED64 else 4
-        else:
-            raise _Malformed
-        if position + size > end:
-            raise _Malformed
-        yield _Field(key >> 3, wire, position, position + size)
-        position += size
-
-
-def _varint(data: mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < end and shift < 70:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, position
-        shift += 7
-    raise _Malformed
 
 
 def _read_event(data: mmap.mmap, start: int, end: int, plugins: dict[str, str]) -> list[Point]:
     """Read the scalars of one Event: wall_time = 1, step = 2, summary = 5 (a Summary: repeated value = 1)."""
     wall_time, step = 0.0, 0
     values: list[tuple[str, float]] = []
-    for number, wire, first, last in _fields(data, start, end):
-        if number == 1 and wire == _FIXED64:
+    for number, wire, first, last in fields(data, start, end):
+        if number == 1 and wire == FIXED64:
             wall_time = _DOUBLE.unpack_from(data, first)[0]
-        elif number == 2 and wire == _VARINT:
+        elif number == 2 and wire == VARINT:
             step = first - (1 << 64) if first >> 63 else first
-        elif number == 5 and wire == _BYTES:
-            for field in _fields(data, first, last):
-                if field.number == 1 and field.wire == _BYTES:
+        elif number == 5 and wire == BYTES:
+            for field in fields(data, first, last):
+                if field.number == 1 and field.wire == BYTES:
                     value = _read_value(data, field.start, field.end, plugins)
                     values += [] if value is None else [value]
     return [Point(tag, step, value, wall_time) for tag, value in values]
@@ -160,14 +116,14 @@ def _read_value(data: mmap.mmap, start: int, end: int, plugins: dict[str, str]) 
     tag = ""
     value: float | None = None
     tensor = metadata = (0, 0)
-    for number, wire, first, last in _fields(data, start, end):
-        if number == 1 and wire == _BYTES:
+    for number, wire, first, last in fields(data, start, end):
+        if number == 1 and wire == BYTES:
             tag = data[first:last].decode(errors="replace")
-        elif number == 2 and wire == _FIXED32:
+        elif number == 2 and wire == FIXED32:
             value = _FLOAT.unpack_from(data, first)[0]
-        elif number == 8 and wire == _BYTES:
+        elif number == 8 and wire == BYTES:
             tensor = first, last
-        elif number == 9 and wire == _BYTES:
+        elif number == 9 and wire == BYTES:
             metadata = first, last
     if metadata[1] and tag not in plugins:
         plugins[tag] = _read_plugin(data, *metadata)
@@ -178,10 +134,10 @@ def _read_value(data: mmap.mmap, start: int, end: int, plugins: dict[str, str]) 
 
 def _read_plugin(data: mmap.mmap, start: int, end: int) -> str:
     """Read a SummaryMetadata's plugin_data = 1 / plugin_name = 1."""
-    for field in _fields(data, start, end):
-        if field.number == 1 and field.wire == _BYTES:
-            for inner in _fields(data, field.start, field.end):
-                if inner.number == 1 and inner.wire == _BYTES:
+    for field in fields(data, start, end):
+        if field.number == 1 and field.wire == BYTES:
+            for inner in fields(data, field.start, field.end):
+                if inner.number == 1 and inner.wire == BYTES:
                     return data[inner.start : inner.end].decode(errors="replace")
     return ""
 
@@ -199,17 +155,17 @@ def _read_tensor(data: mmap.mmap, start: int, end: int) -> float | None:
     """
     kind = 0
     value: float | None = 0.0
-    for number, wire, first, last in _fields(data, start, end):
-        if number == 1 and wire == _VARINT:
+    for number, wire, first, last in fields(data, start, end):
+        if number == 1 and wire == VARINT:
             kind = first
-        elif number == 4 and wire == _BYTES:
+        elif number == 4 and wire == BYTES:
             value = _read_content(kind, data[first:last])
-        elif number == 5 and wire != _VARINT and last - first == _FLOAT.size:
+        elif number == 5 and wire != VARINT and last - first == _FLOAT.size:
             value = _FLOAT.unpack_from(data, first)[0]
-        elif number == 6 and wire != _VARINT and last - first == _DOUBLE.size:
+        elif number == 6 and wire != VARINT and last - first == _DOUBLE.size:
             value = _DOUBLE.unpack_from(data, first)[0]
-        elif number in (7, 10, 13) and wire in (_VARINT, _BYTES):
-            bits = first if wire == _VARINT else _varint(data, first, last)[0]
+        elif number in (7, 10, 13) and wire in (VARINT, BYTES):
+            bits = first if wire == VARINT else varint(data, first, last)[0]
             value = _read_integer(kind, bits)
     return value if kind in _CONTENT else None
 

@@ -1,6 +1,7 @@
 """Scalars of TensorBoard log folders: event files found, read and merged.
 
-Several event files in one folder are one history: that of a training which was started again.
+Several event files in one folder are one history: that of a training which was started again, from its beginning or
+from a checkpoint. Where a later file begins, what an earlier one holds from that step on is void, as in TensorBoard.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ def read_scalars(logdir: Path) -> tuple[Series, ...]:
 def read_events(logdir: Path, *, below: bool = True) -> EventLog:
     """Read every scalar in (and, with `below`, under) a log folder, and say what was damaged.
 
-    Several files in one folder (a restarted training) are one series: of two values for a step, the one with
-    the later wall time stays. May be called while files are being written. Raises nothing for a damaged file.
+    Several files in one folder (a restarted training) are one series: a file takes over from the step at which it
+    begins, and of two values for a step the one with the later wall time stays. May be called while files are being
+    written. Raises nothing for a damaged file.
     """
     series: list[Series] = []
     warnings: list[str] = []
@@ -77,14 +79,15 @@ def read_events(logdir: Path, *, below: bool = True) -> EventLog:
 
 def _read_folder(folder: Path, run: str, warnings: list[str]) -> Iterator[Series]:
     plugins: dict[str, str] = {}
-    points: dict[str, dict[int, Point]] = {}
+    files: dict[str, list[list[Point]]] = {}  # by tag; a file's points are in the order in which they were written
     for path in sorted(path for path in folder.iterdir() if is_event_file(str(path))):
+        mine: dict[str, list[Point]] = {}
         for point in read_event_file(path, plugins, warnings):
-            steps = points.setdefault(point.tag, {})
-            known = steps.get(point.step)
-            if known is None or known.wall_time <= point.wall_time:
-                steps[point.step] = point
-    for tag, steps in sorted(points.items()):
+            mine.setdefault(point.tag, []).append(point)
+        for tag, points in mine.items():
+            files.setdefault(tag, []).append(points)
+    for tag, histories in sorted(files.items()):
+        steps = _merge(histories)
         ordered = [steps[step] for step in sorted(steps)]
         yield Series(
             run=run,
@@ -93,3 +96,18 @@ def _read_folder(folder: Path, run: str, warnings: list[str]) -> Iterator[Series
             values=tuple(point.value for point in ordered),
             wall_times=tuple(point.wall_time for point in ordered),
         )
+
+
+def _merge(histories: list[list[Point]]) -> dict[int, Point]:
+    """Return one point a step: what a training that went on from a checkpoint writes again, or never, is not kept."""
+    steps: dict[int, Point] = {}
+    for points in sorted(histories, key=lambda points: points[0].wall_time):
+        first = points[0]
+        for point in [known for step, known in steps.items() if step >= first.step]:
+            if point.wall_time <= first.wall_time:
+                del steps[point.step]
+        for point in points:
+            known = steps.get(point.step)
+            if known is None or known.wall_time <= point.wall_time:
+                steps[point.step] = point
+    return steps

@@ -9,15 +9,16 @@ from pathlib import Path
 from launchbay.errors import Conflict, NotFound, UsageError, WillFail
 from launchbay.lifecycle.bay import Bay, connect, image_of, python_of
 from launchbay.lifecycle.build import FRAMEWORKS
-from launchbay.onboard.prints import list_packages
+from launchbay.onboard.fingerprint import list_added
 from launchbay.planning.fleet import Instance
-from launchbay.providers.environment import environments, find_environment
+from launchbay.providers.environment import Environment, environments, find_environment
+from launchbay.providers.layer import find_layer
 from launchbay.runs.foresee import Problem, foresee, missing_modules
 from launchbay.runs.imports import find_distribution
-from launchbay.runs.propose import propose
+from launchbay.runs.propose import judge, propose
 from launchbay.runs.script.reading import Place, Script, read_script
 
-__all__ = ["preview", "refuse", "refuse_in"]
+__all__ = ["choose_environment", "preview", "refuse", "refuse_in"]
 
 _FIND = """
 import importlib.util, json, sys
@@ -35,11 +36,33 @@ def preview(bay: Bay, instance: Instance, path: Path, *, env: str | None = None)
     except UsageError:
         return ()
     environment = find_environment(instance.root, image_of(bay, instance), env)
-    image = environment.image
-    own = environment.path / "lib" / f"python{image.python}" / "site-packages"
-    packages = {**image.packages, **(list_packages(str(own)) if own.is_dir() else {})}
+    packages = _packages(instance, environment)
     missing = _missing(bay, instance, script, packages, env)
-    return (*missing, *foresee(script, packages, environ={**bay.environ, **image.env}))
+    return (*missing, *foresee(script, packages, environ={**bay.environ, **environment.image.env}))
+
+
+def choose_environment(bay: Bay, instance: Instance, path: Path) -> str | None:
+    """Return which of several environments a script fits best, the first where several do; None where there is one."""
+    there = environments(instance.root, image_of(bay, instance))
+    if len(there) == 1:
+        return None
+    try:
+        script = read_script(path)
+    except UsageError:
+        return None
+    choices = [
+        judge(script, item.image.name, _packages(instance, item), environ={**bay.environ, **item.image.env})
+        for item in there
+    ]
+    return min(choices, key=lambda choice: choice.rank[:-1]).image  # the last part of it is the name
+
+
+def _packages(instance: Instance, environment: Environment) -> Mapping[str, str]:
+    """Return name -> version of what an environment has, its person's own packages before the image's."""
+    image = environment.image
+    top = find_layer(instance.layer).written(instance.root)[""]
+    folder = top / image.name if environment.is_one_of_several else top
+    return {**image.packages, **list_added(str(folder), [""])}
 
 
 def refuse(script: str, place: str, problems: Sequence[Problem], *, beside: Collection[str] = ()) -> WillFail:

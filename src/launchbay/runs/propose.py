@@ -18,7 +18,7 @@ from launchbay.runs.imports import find_distribution
 from launchbay.runs.script.reading import Script, read_script
 from launchbay.spec.names import suggest_name
 
-__all__ = ["Choice", "Proposal", "propose"]
+__all__ = ["Choice", "Proposal", "judge", "propose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +85,24 @@ def _judge(bay: Bay, script: Script, recipe: Recipe, *, is_built: bool) -> Choic
     lock = known_lock(bay, recipe)
     packages = {pin.name: pin.version for pin in lock.pins} if lock else _named_packages(recipe)
     environ = dict(lock.env if lock else recipe.env)
+    return judge(script, recipe.name, packages, environ=environ, retired=recipe.retired, is_built=is_built)
+
+
+def judge(
+    script: Script,
+    image: str,
+    packages: Mapping[str, str],
+    *,
+    environ: Mapping[str, str],
+    retired: str = "",
+    is_built: bool = True,
+) -> Choice:
+    """Say how well a script fits an image with these packages, name -> version, and variables."""
     wanted = _wanted(script)
     return Choice(
-        image=recipe.name,
+        image=image,
         built=is_built,
-        retired=recipe.retired,
+        retired=retired,
         missing=tuple(missing_modules(script, packages)) + _missing_backend(script, packages),
         problems=foresee(script, packages, environ=environ),
         unneeded=tuple(name for name in FRAMEWORKS if name in packages and name not in {*wanted, "keras"}),

@@ -5,6 +5,9 @@ A run's folder holds `record.json` (written once, before the script starts), `pr
 
 The result is written twice: how the run ended as soon as it has, and again with what it made once that has been looked
 at. In between it says ``taking_stock``, and the run still counts as running, as long as its supervisor lives.
+
+A run that was resumed has a folder ``attempts/N`` for each attempt from the second on, with a record, a process and a
+result of its own; nothing of an earlier attempt is written over. Work, log and checkpoints are the run's.
 """
 
 from __future__ import annotations
@@ -18,13 +21,14 @@ from typing import Any
 
 from launchbay.errors import NotFound, StateError, UsageError
 from launchbay.fields import FLAG, INTEGER, MAPPING, NUMBER, TEXT, Kind, check_fields, fields, list_of, optional
-from launchbay.files import read_json, sha256_file, write_json
+from launchbay.files import read_json, write_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
 from launchbay.onboard.process import process_alive
 
 __all__ = [
     "Artifact",
+    "Attempt",
     "Run",
     "damaged_runs",
     "find_model_run",
@@ -53,10 +57,27 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One execution of a person's script. CPU and wall in seconds, memory in bytes; unknown is None.
+class Attempt:
+    """One execution of a run's script that is over, because the run was resumed after it."""
 
-    `has_stock` says whether what it made was looked at; `notes` are for the person.
+    instance: str
+    created_at: float
+    state: str
+    exit_code: int | None = None
+    signal: str | None = None
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A person's script, executed once, or in several attempts. CPU and wall in seconds, memory in bytes; unknown is None.
+
+    How it ended and what that took is of the last attempt; `earlier` says it of those before. `artifacts` and `logdirs`
+    are what all of them made. `has_stock` says whether that was looked at; `notes` are for the person; `log_start` is
+    where in the log the last attempt begins.
     """
 
     id: str
@@ -86,6 +107,34 @@ class Run:
     foreseen: Sequence[str] = ()
     """What was expected to fail before it started."""
     has_stock: bool = False
+    instance_id: str = ""
+    earlier: Sequence[Attempt] = ()
+    log_start: int = 0
+
+    @property
+    def attempt(self) -> int:
+        """The number of the last attempt, from 1 on."""
+        return len(self.earlier) + 1
+
+    @property
+    def attempt_folder(self) -> Path:
+        """Where the last attempt's supervisor writes."""
+        return self.folder if not self.earlier else self.folder / "attempts" / str(self.attempt)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder that is offered to the script for its checkpoints; it is kept from attempt to attempt."""
+        return self.folder / "checkpoints"
+
+    @property
+    def checkpoint_sizes(self) -> Sequence[int]:
+        """The bytes of each file in the checkpoint folder, as it is now."""
+        sizes = []
+        for folder, _, names in os.walk(self.checkpoints):
+            for name in names:
+                with contextlib.suppress(OSError):  # gone meanwhile
+                    sizes.append(os.lstat(f"{folder}/{name}").st_size)
+        return sizes
 
     @property
     def work(self) -> Path:
@@ -104,7 +153,8 @@ class Run:
 
     def as_json(self) -> Mapping[str, Any]:
         """Return its fields; `artifacts` are absolute paths with the best model first, `models` says more of them."""
-        hidden = ("id", "artifacts", "supervisor", "data_files", "has_stock")
+        hidden = ("id", "artifacts", "supervisor", "data_files", "has_stock", "instance_id", "log_start")
+        sizes = self.checkpoint_sizes
         return {
             "run": self.id,
             **{name: value for name, value in fields_of(self).items() if name not in hidden},
@@ -112,11 +162,13 @@ class Run:
             "models": [item for item in self.artifacts if item.is_model],
             "log": self.log,
             "work": self.work,
+            "attempt": self.attempt,
+            "checkpoints": {"folder": self.checkpoints, "files": len(sizes), "bytes": sum(sizes)},
         }
 
 
 def write_run(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write a run's record, before anything runs."""
+    """Write the record of a run, or of a further attempt, before anything runs."""
     write_json(folder / "record.json", record, durable=True)
 
 
@@ -128,6 +180,8 @@ _RECORD = {
     "data_files": MAPPING,
     "created_at": NUMBER,
 }
+_CLIENT = {"client": optional(fields(_PROCESS)), "instance_id": optional(TEXT)}
+_ATTEMPT = {**dict.fromkeys(("instance", "fleet"), TEXT), "created_at": NUMBER, "log_start": INTEGER, **_CLIENT}
 _OUTCOME = {
     "exit_code": optional(INTEGER),
     "signal": optional(TEXT),
@@ -151,16 +205,17 @@ _RESULT = {
 
 def read_run(folder: Path) -> Run:
     """Read a run as it stands now. Raises FileNotFoundError when there is none, StateError when damaged."""
-    record = _read(
-        folder / "record.json", _RECORD | {"client": optional(fields(_PROCESS)), "foreseen": optional(list_of(TEXT))}
-    )
-    process = _read_if_there(folder / "process.json", _PROCESS)
-    is_starting = process is None and process_alive(record.get("client"))
+    record = _read(folder / "record.json", _RECORD | _CLIENT | {"foreseen": optional(list_of(TEXT))})
+    places = [folder, *(folder / "attempts" / str(number) for number in range(2, _last_attempt(folder) + 1))]
+    last = places[-1]
+    attempts = [record, *(_read(place / "record.json", _ATTEMPT) for place in places[1:])]
+    process = _read_if_there(last / "process.json", _PROCESS)
+    is_starting = process is None and process_alive(attempts[-1].get("client"))
     if process is None and not is_starting:
-        process = _read_if_there(folder / "process.json", _PROCESS)  # its client may just have started it, and left
+        process = _read_if_there(last / "process.json", _PROCESS)  # its client may just have started it, and left
     # Looked for once, and before the result is: all that a dead supervisor had to say is there by then.
     is_alive = process_alive(process)
-    result = _read_if_there(folder / "result.json", _RESULT)
+    result = _read_if_there(last / "result.json", _RESULT)
     has_stock = result is not None and not result.get("taking_stock")
     if is_alive and not has_stock:
         result = None  # its supervisor is still at it
@@ -181,7 +236,32 @@ def read_run(folder: Path) -> Run:
         foreseen=tuple(record.get("foreseen") or ()),
         timed_out=bool(outcome.get("timed_out")),
         has_stock=has_stock,
-        **known,
+        earlier=tuple(_read_attempt(*item) for item in zip(places[:-1], attempts[:-1], strict=True)),
+        instance_id=attempts[-1].get("instance_id") or "",
+        log_start=attempts[-1].get("log_start") or 0,
+        **known | {name: attempts[-1][name] for name in ("instance", "fleet")},
+    )
+
+
+def _last_attempt(folder: Path | str) -> int:
+    """Return the number of a run's last attempt. A folder has its name once its record is in it."""
+    try:
+        names = os.listdir(f"{folder}/attempts")
+    except (FileNotFoundError, NotADirectoryError):
+        return 1
+    return max([1, *(int(name) for name in names if name.isdigit())])
+
+
+def _read_attempt(place: Path, record: Mapping[str, Any]) -> Attempt:
+    """Read an attempt that another one followed."""
+    outcome = _read_if_there(place / "result.json", _RESULT) or {}
+    names = ("exit_code", "signal", "seconds", "cpu_seconds", "peak_memory_bytes")
+    return Attempt(
+        instance=record["instance"],
+        created_at=record["created_at"],
+        state=outcome.get("state", "lost"),
+        timed_out=bool(outcome.get("timed_out")),
+        **{name: outcome.get(name) for name in names},
     )
 
 
@@ -225,10 +305,12 @@ def open_runs(home: Home) -> Iterator[Run]:
 def _may_be_open(folder: str) -> bool:
     """Say whether a run has no result, or one that its supervisor will add to: it keeps room for that until the end.
 
-    A guess that costs two looks and no reading. On a full disk that room is used for the first result, and the run is
+    A guess that costs three looks and no reading. On a full disk that room is used for the first result, and the run is
     then missing from those that are open for as long as what it made is looked at.
     """
-    return not os.path.exists(f"{folder}/result.json") or os.path.exists(f"{folder}/result.reserve")
+    last = _last_attempt(folder)
+    place = folder if last == 1 else f"{folder}/attempts/{last}"
+    return not os.path.exists(f"{place}/result.json") or os.path.exists(f"{place}/result.reserve")
 
 
 def _names(home: Home) -> list[str]:
@@ -269,15 +351,7 @@ def find_run(home: Home, reference: str) -> Run:
     raise NotFound(f"there is no run {reference!r}", hint="`bay runs` lists them; `latest` is the newest")
 
 
-def find_model_run(home: Home, path: Path) -> tuple[Run, str] | None:
-    """Return the run that made this very file (by sha256) and the hash, or None when no run of ours did.
-
-    Raises UsageError for what is no regular file: reading a pipe could take for ever.
-    """
-    if not path.is_file():
-        raise UsageError("not a regular file", where=str(path), hint="the path of a .keras file")
-    digest = sha256_file(path)
-    for run in reversed(list(list_runs(home))):
-        if any(artifact.sha256 == digest for artifact in run.artifacts):
-            return run, digest
-    return None
+def find_model_run(home: Home, sha256: str) -> Run | None:
+    """Return the newest run that made a model of that sha256, or None when no run of ours did."""
+    runs = reversed(list(list_runs(home)))
+    return next((run for run in runs if any(artifact.sha256 == sha256 for artifact in run.artifacts)), None)

@@ -1,0 +1,60 @@
+"""PyTorch programs: TorchScript (`torch.jit.save`) and exported ones (`torch.export.save`). Imports PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from .loaded import LOAD_ERRORS, Loaded, Sizes, in_batches, probe_width, reason
+from .refused import Refused
+
+__all__ = ["load_exported", "load_script"]
+
+
+def load_script(path: str, name: str) -> Loaded:
+    """Load a TorchScript program on the CPU, as it is after training; `name` stands in errors."""
+    import torch
+
+    try:
+        module = torch.jit.load(path, map_location="cpu").eval()
+    except LOAD_ERRORS as error:
+        raise _refused(error, name) from error
+    held = list(module.parameters())
+    ask = _asking(module, held[0].dtype if held and held[0].is_floating_point() else torch.float32)
+    inputs, outputs = probe_width(ask, [tuple(item.shape) for item in held])
+    return Loaded(inputs, outputs, "float32", in_batches(ask))
+
+
+def load_exported(path: str, name: str) -> Loaded:
+    """Load an exported program; `name` stands in errors. One exported for a fixed batch is asked in such batches."""
+    import torch
+
+    try:
+        program = torch.export.load(path)
+        ask = _asking(program.module())
+        nodes = {node.name: node for node in program.graph.nodes}
+        given = [nodes[item].meta["val"] for item in program.graph_signature.user_inputs]
+        made = [nodes[item].meta["val"] for item in program.graph_signature.user_outputs]
+    except LOAD_ERRORS as error:
+        raise _refused(error, name) from error
+    batch = given[0].shape[0] if given and len(given[0].shape) else None
+    dtype = str(given[0].dtype).rpartition(".")[2] if given else "float32"
+    fixed = batch if isinstance(batch, int) else None
+    return Loaded([_sizes(item) for item in given], [_sizes(item) for item in made], dtype, in_batches(ask, fixed))
+
+
+def _asking(module: Any, dtype: Any = None) -> Callable[[Any], Any]:
+    import torch
+
+    def ask(array: Any) -> Any:
+        with torch.no_grad():
+            return module(torch.from_numpy(array).to(dtype)).to(torch.float64).numpy()
+
+    return ask
+
+
+def _sizes(tensor: Any) -> Sizes:
+    return tuple(size if isinstance(size, int) else None for size in tensor.shape[1:])
+
+
+def _refused(error: BaseException, name: str) -> Refused:
+    return Refused("PyTorch cannot load it: {}".format(reason(error)), name, "`bay model show` says what is in it")
