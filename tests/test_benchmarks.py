@@ -187,7 +187,15 @@ def test_totals_hold_values_of_ours_and_are_read_again(totals: Path) -> None:
 
 def test_prove_runs_every_benchmark_without_arguments() -> None:
     names = set(prove.steps()) - {"campaigns"}
-    assert names == {"board", "jax_against_tensorflow", "startup", "train_overhead", "twenty_instances", "update"}
+    assert names == {
+        "board",
+        "drift",
+        "jax_against_tensorflow",
+        "startup",
+        "train_overhead",
+        "twenty_instances",
+        "update",
+    }
 
 
 def test_seeds_are_a_range() -> None:
@@ -239,6 +247,16 @@ def test_twenty_instances_runs_and_leaves_only_what_is_not_its_own(home: Home, t
     single = kept["samples"][uv["method"]][0]["wall_s"]
     assert uv["extrapolated"] == "extrapolated from 1"
     assert uv["wall_s"]["median"] == pytest.approx(3 * single)
+
+
+@pytest.mark.image("tiny")
+def test_drift_is_timed_against_the_other_ways_to_tell(home: Home, tiny: str, totals: Path) -> None:
+    printed = run_quick("drift", home, "--image", tiny, "--count", "2")
+    assert names_of(home) == []
+    kept = json.loads((totals / "drift.quick.json").read_text())
+    assert len(kept["samples"]) == 3
+    assert 0 < kept["fingerprints_s"][0] < kept["samples"]["bay verify, with the image"][0]["wall_s"]
+    assert "2 instances of tiny, 0.9 MB of data in each" in printed
 
 
 @pytest.mark.image("tiny")

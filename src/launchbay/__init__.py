@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         update,
         verify,
     )
-    from launchbay.api.images import build_image, list_images, remove_image, show_image, verify_built
+    from launchbay.api.images import bake, build_image, list_images, remove_image, show_image, verify_built
     from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.people import readmit_person, revoke, share
@@ -45,6 +45,7 @@ _NAMES = {
     "launchbay.jsonable": ("to_json",),
     "launchbay.api.listing": ("ps",),
     "launchbay.api.images": (
+        "bake",
         "build_image",
         "export_image",
         "import_image",
@@ -82,6 +83,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [
     "Bay",
     "__version__",
+    "bake",
     "board",
     "build_image",
     "complete_launch",

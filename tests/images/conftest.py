@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from launchbay.images.uv import Uv, find_uv
+from launchbay.lifecycle.bay import Bay
+from tests.images.baking import Site
 from tests.images.index import Index, make_wheel, run_index
 
 
@@ -61,3 +63,13 @@ def left_behind(tmp_path: Path) -> Callable[[], list[str]]:
         return sorted(os.path.relpath(path, home) for path in found if path.name != "trash")
 
     return look
+
+
+@pytest.fixture
+def site(index: Index, bay: Bay, tmp_path: Path) -> Iterator[Site]:
+    """Return an instance to be, on an image of the index, and a folder to bake into."""
+    assert index.url
+    (tmp_path / "out").mkdir()
+    site = Site(bay, tmp_path / "out")
+    yield site
+    bay.provider.delete(bay.provider.observe())

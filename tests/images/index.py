@@ -37,13 +37,13 @@ def make_wheel(
     name: str,
     version: str = "1.0",
     *,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
     needs: tuple[str, ...] = (),
     scripts: Mapping[str, str] | None = None,
 ) -> Wheel:
     """Make a wheel of one module (or of `files`); it is stored, not compressed, so that a large file stays large."""
     info = f"{name}-{version}.dist-info"
-    content = dict(files or {f"{name}.py": f"VERSION = {version!r}\n"})
+    content: dict[str, str | bytes] = dict(files or {f"{name}.py": f"VERSION = {version!r}\n"})
     content[f"{info}/METADATA"] = "".join(
         [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", *(f"Requires-Dist: {item}\n" for item in needs)]
     )
@@ -53,8 +53,9 @@ def make_wheel(
         content[f"{info}/entry_points.txt"] = f"[console_scripts]\n{lines}"
     rows = []
     for path, text in content.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        rows.append(f"{path},sha256={digest},{len(text.encode())}\n")
+        data = text.encode() if isinstance(text, str) else text
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        rows.append(f"{path},sha256={digest},{len(data)}\n")
     content[f"{info}/RECORD"] = "".join([*rows, f"{info}/RECORD,,\n"])
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

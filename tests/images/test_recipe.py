@@ -49,12 +49,14 @@ def test_a_recipe_of_a_few_lines(tmp_path: Path) -> None:
 
 def test_every_field_can_be_said(tmp_path: Path) -> None:
     write(tmp_path, "six\n", "more.txt")
+    (tmp_path / "more").mkdir()
     text = """\
 description: ours
 extends: jax
 python: "3.12"
 packages: [numpy]
 requirements: more.txt
+files: ./more
 system: [libgomp1]
 env: {THREADS: 4, KERAS_BACKEND: torch}
 accelerators: [cpu, cuda12, cuda13]
@@ -73,6 +75,7 @@ retired: not yet
     assert recipe.packages_for("cuda13") == (*recipe.packages, "jax[cuda13]", "two")
     assert recipe.accelerators == ("cpu", "cuda12", "cuda13")
     assert recipe.requirements == (tmp_path / "more.txt",)
+    assert recipe.files == tmp_path / "more"
     assert recipe.system == ("libgomp1",)
     assert recipe.env == (("KERAS_BACKEND", "torch"), ("THREADS", "4"))
     assert (recipe.gpu_capability, recipe.gpu_driver, recipe.retired) == ("7.5", "580", "not yet")

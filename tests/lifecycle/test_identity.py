@@ -19,6 +19,9 @@ def fingerprint(**changed: Any) -> dict[str, Any]:
         "path": ["<instance>/lib", "<image>/lib"],
         "layer": dict(PRISTINE),
         "packages": {},
+        "variables": {},
+        "home": {},
+        "data": {},
         "kernel": "Linux 6",
         "driver": None,
         "gpus": [],
@@ -118,3 +121,89 @@ def test_a_part_of_a_namespace_shadows_nothing() -> None:
 def test_long_values_are_cut() -> None:
     ((_, _, what),) = compare({"a": fingerprint(), "b": fingerprint(), "c": fingerprint(path=["x" * 1000])})
     assert len(what) < 400
+
+
+# --- what people fill -----------------------------------------------------------------------------------------------
+
+SET = {"variable OMP_NUM_THREADS in ~/.bashrc": "sha256:1"}
+
+
+@pytest.mark.parametrize(
+    ("homes", "expected"),
+    [
+        ([SET], {"a": "was added"}),
+        ([SET, {}], {"a": "was added"}),
+        ([SET, SET], {}),
+        ([SET, SET, {}], {"a": "was added", "b": "was added"}),
+        ([SET, SET, SET, {}], {"d": "is missing"}),
+        ([SET, SET, SET, {next(iter(SET)): "sha256:2"}], {"d": "is not what the others have"}),
+    ],
+)
+def test_a_home_is_compared_with_the_others_and_an_untouched_one(
+    homes: list[dict[str, str]], expected: dict[str, str]
+) -> None:
+    prints = {name: fingerprint(home=home) for name, home in zip("abcd", homes, strict=False)}
+    assert compare(prints) == [
+        (name, "variable", f"variable OMP_NUM_THREADS in ~/.bashrc {what}") for name, what in expected.items()
+    ]
+
+
+def test_a_setting_is_no_variable() -> None:
+    found = compare({"a": fingerprint(home={"~/.pip/pip.conf": "sha256:1"}), "b": fingerprint()})
+    assert found == [("a", "setting", "~/.pip/pip.conf was added")]
+
+
+@pytest.mark.parametrize("how", ["set", "changed", "removed"])
+def test_a_variable_at_pythons_start_is_told_with_what_was_done_to_it(how: str) -> None:
+    found = compare({"a": fingerprint(variables={"variable X": how}), "b": fingerprint()})
+    assert found == [("a", "variable", f"variable X is {how} when its Python starts")]
+
+
+def test_what_the_image_does_to_variables_is_no_drift() -> None:
+    mine = {"variable X": "set"}
+    assert compare({"a": fingerprint(variables=mine)}) == []
+    found = compare({"a": fingerprint(variables=mine), "b": fingerprint(variables=mine), "c": fingerprint()})
+    assert found == [("c", "variable", "variable X is left as it is when its Python starts")]
+
+
+DATA = {"data/a.csv": "sha256:1", "data/b.csv": "sha256:2"}
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ([DATA, {}, {}], []),
+        ([DATA, DATA, {}], []),
+        ([DATA, DATA, {**DATA, "data/b.csv": "sha256:3"}], [("c", "data/b.csv is not what the others have")]),
+        ([DATA, DATA, {"data/a.csv": "sha256:1"}], [("c", "data/b.csv is missing")]),
+        ([DATA, DATA, {**DATA, "data/c.csv": "sha256:3"}], [("c", "data/c.csv was added")]),
+        ([DATA, {**DATA, "data/b.csv": "sha256:3"}], [("b", "data/b.csv is not what the others have")]),
+    ],
+)
+def test_data_is_compared_among_those_that_hold_any(
+    data: list[dict[str, str]], expected: list[tuple[str, str]]
+) -> None:
+    prints = {name: fingerprint(data=held) for name, held in zip("abc", data, strict=False)}
+    assert compare(prints) == [(name, "data", what) for name, what in expected]
+
+
+# --- several environments -------------------------------------------------------------------------------------------
+
+
+def test_what_lies_beside_several_environments_is_told_too() -> None:
+    pristine = {"one/pyvenv.cfg": "sha256:1", "two/pyvenv.cfg": "sha256:2"}
+    files = {**pristine, "stray": "sha256:3", "three/stray": "sha256:4"}
+    found = find_differences(
+        {"a": fingerprint(layer=files)}, pristine=pristine, bases=dict.fromkeys(("one", "two"), Base({}, ()))
+    )
+    assert [item.what for item in found] == [
+        "stray was added to its layer",
+        "stray was added to its layer (in three)",
+    ]
+
+
+def test_a_package_of_the_old_kind_is_told_by_its_files() -> None:
+    files = {f"{SITE}/old-1.0.egg-info/PKG-INFO": "sha256:1"}
+    assert compare({"a": fingerprint(layer=layer(**files))}) == [
+        ("a", "file", f"{SITE}/old-1.0.egg-info/PKG-INFO was added to its layer")
+    ]

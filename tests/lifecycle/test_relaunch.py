@@ -8,7 +8,9 @@ import pytest
 
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.end import terminate
 from launchbay.lifecycle.launch import launch_fleet
+from launchbay.lifecycle.verify import verify_instances
 from launchbay.store.journal import open_journal
 from tests.lifecycle.killing import leftovers
 
@@ -59,3 +61,17 @@ def test_what_killed_commands_left_goes_with_the_next_launch(bay: Bay, tiny: str
         (bay.home.tmp / name).mkdir(parents=True)
     launch_fleet(bay, tiny, name="exp")
     assert leftovers(bay.home) == []
+
+
+def test_what_the_others_filled_in_is_no_fault_of_a_new_one(bay: Bay, tiny: str) -> None:
+    launch_fleet(bay, tiny, count=4, name="exp")
+    for instance in bay.provider.observe()[:3]:
+        (instance.root / "home" / ".bashrc").write_text("export KERAS_BACKEND=jax\n", encoding="utf-8")
+        (instance.root / "work" / "data").mkdir()
+        (instance.root / "work" / "data" / "train.csv").write_text("x\n", encoding="utf-8")
+    terminate(bay, "exp-4")
+    launched = launch_fleet(bay, tiny, count=4, name="exp")
+    assert launched.identical
+    assert [item.what for item in verify_instances(bay, bay.provider.observe(), full=True).differences] == [
+        "variable KERAS_BACKEND in ~/.bashrc is missing"
+    ]

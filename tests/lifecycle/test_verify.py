@@ -87,6 +87,19 @@ def test_being_used_does_not_make_one_different(bay: Bay, three: Sequence[Instan
     assert verify(bay).identical
 
 
+def test_a_module_of_the_image_compiled_once_more_does_not_count(bay: Bay, own_image: Image) -> None:
+    """For root, whom a read-only folder does not stop, `python -O` leaves its compiled modules in the image."""
+    one, two = make_instances(bay, own_image, 2)
+    folder = own_image.site_packages / "__pycache__"
+    folder.chmod(0o755)
+    assert connect(bay, one).run(["python", "-O", "-c", "import six"]).code == 0
+    assert list(folder.glob("six*.opt-1.pyc"))
+    assert verify(bay, full=True).identical
+    (folder / "mine.cpython-311.pyc").write_bytes(b"")
+    (place,) = verify_instances(bay, [two], full=True).image_problems
+    assert place.endswith("/mine.cpython-311.pyc: added to the image")
+
+
 # --- packages and files ---------------------------------------------------------------------------------------------
 
 

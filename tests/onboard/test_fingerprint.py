@@ -32,10 +32,10 @@ def instance(bay: Bay, image: Image) -> Instance:
 
 
 @pytest.fixture
-def take(bay: Bay, instance: Instance) -> Callable[[], dict[str, Any]]:
-    def ask_it() -> dict[str, Any]:
+def take(bay: Bay, instance: Instance) -> Callable[..., dict[str, Any]]:
+    def ask_it(**more: object) -> dict[str, Any]:
         folder = (bay.home.images / instance.digest) / "env"
-        request = {"root": str(instance.root), "image": str(folder)}
+        request = {"root": str(instance.root), "image": str(folder), **more}
         return ask(connect(bay, instance), python_of(bay, instance), install_onboard(bay.home), "fingerprint", request)
 
     return ask_it
@@ -164,3 +164,39 @@ def test_large_files_are_hashed_whole(tmp_path: Path) -> None:
     path.write_bytes(b"ab" * (1 << 20))
     assert prints.hash_file(str(path)).hex() == hashlib.sha256(b"ab" * (1 << 20)).hexdigest()
     assert prints.hash_file(str(path), "sha512").hex() == hashlib.sha512(b"ab" * (1 << 20)).hexdigest()
+
+
+def test_files_that_vanish_or_cannot_be_read_do_not_end_the_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may install something just now; as a finding that would be a false one."""
+    for name in ("gone", "secret", "usual"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+
+    def look(path: str) -> str:
+        if path.endswith("gone"):
+            raise FileNotFoundError(path)
+        if path.endswith("secret"):
+            raise PermissionError(path)
+        return "sha256:0"
+
+    monkeypatch.setattr(fingerprint, "fingerprint_path", look)
+    assert fingerprint.list_files(str(tmp_path)) == {"secret": "unreadable", "usual": "sha256:0"}
+
+
+def test_what_uv_leaves_in_each_of_several_environments_does_not_count(tmp_path: Path) -> None:
+    for name in ("one", "two", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ".lock").write_text("", encoding="utf-8")
+    assert fingerprint.list_files(str(tmp_path), ["one", "two"]).keys() == {"other/.lock"}
+
+
+def test_only_who_asks_for_what_people_fill_is_told(take: Callable[..., dict[str, Any]], instance: Instance) -> None:
+    (instance.root / "home" / ".bashrc").write_text("export X=1\n", encoding="utf-8")
+    (instance.root / "work" / "data").mkdir()
+    (instance.root / "work" / "data" / "a.csv").write_text("1\n", encoding="utf-8")
+    print_ = take()
+    assert (print_["home"], print_["data"]) == ({}, {})
+    print_ = take(filled=True)
+    assert print_["home"].keys() == {"variable X in ~/.bashrc"}
+    assert print_["data"].keys() == {"data/a.csv"}

@@ -11,15 +11,18 @@ from launchbay.images.recipe import find_recipe
 from launchbay.jsonable import to_json
 from launchbay.lifecycle import archives
 from launchbay.lifecycle.archives import Exported, Imported
+from launchbay.lifecycle.bake import Baked, bake_instance
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.build import ensure_image
 from launchbay.lifecycle.images import ImageCheck, ImageRow, find_any, image_rows, remove_image, verify_built
 
 __all__ = [
+    "Baked",
     "Exported",
     "ImageCheck",
     "ImageRow",
     "Imported",
+    "bake",
     "build_image",
     "export_image",
     "import_image",
@@ -41,6 +44,17 @@ def build_image(bay: Bay, reference: str, *, accelerator: str = "auto") -> Image
     `accelerator` is ``cpu``, ``cuda``, or ``auto``: CUDA where the machine has an NVIDIA GPU and the recipe a CUDA lock.
     """
     return ensure_image(bay, reference, accelerator)[0]
+
+
+def bake(
+    bay: Bay, instance: str, *, name: str | None = None, env: str | None = None, output: str | Path | None = None
+) -> Baked:
+    """Make a recipe, its lock and an image of what was built up in an instance, and prove them the same.
+
+    They are called `name` (default: INSTANCE-baked) and written to the folder `output` (default: here); `env` names the
+    environment where an instance has several.
+    """
+    return bake_instance(bay, instance, image_name=name, env=env, output=None if output is None else Path(output))
 
 
 def show_image(bay: Bay, reference: str) -> Mapping[str, Any]:

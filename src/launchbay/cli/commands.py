@@ -15,6 +15,7 @@ from typing import Any
 
 import launchbay
 from launchbay.cli import render
+from launchbay.cli import shared as shared_texts
 from launchbay.cli.console import ConsoleReporter, is_lively
 from launchbay.cli.ending import ended_like_interrupted
 from launchbay.cli.output import LastingStream, ReaderLeft, complain, printable, write_bytes, write_text
@@ -166,6 +167,13 @@ def _image_verify(context: _Context) -> int:
     return 0 if check.ok else 1
 
 
+def _image_bake(context: _Context) -> int:
+    given = context.arguments
+    baked = launchbay.bake(context.bay, given.instance, name=given.name, env=given.env, output=given.output)
+    context.show(baked, lambda: render.baked_text(baked))
+    return 0 if baked.same else 1
+
+
 def _image_export(context: _Context) -> int:
     exported = launchbay.export_image(context.bay, context.arguments.image, output=context.arguments.output)
     context.show(exported, lambda: render.exported_text(exported))
@@ -272,10 +280,10 @@ def _share(context: _Context) -> int:
         raise UsageError("which fleet?", hint=f"bay share FLEET --revoke {given.revoke or given.readmit}")
     if given.revoke:
         revoked = launchbay.revoke(context.bay, given.fleet, given.revoke)
-        context.show(revoked, lambda: render.revoked_text(revoked))
+        context.show(revoked, lambda: shared_texts.revoked_text(revoked))
     elif given.readmit:
         again = launchbay.readmit_person(context.bay, given.fleet, given.readmit)
-        context.show(again, lambda: render.revoked_text(again, is_again=True))
+        context.show(again, lambda: shared_texts.revoked_text(again, is_again=True))
     else:
         shared = launchbay.share(
             context.bay,
@@ -286,7 +294,7 @@ def _share(context: _Context) -> int:
             host_key=given.host_key,
             authorized_keys=given.authorized_keys,
         )
-        context.show(shared, lambda: render.shared_text(shared))
+        context.show(shared, lambda: shared_texts.shared_text(shared))
     return 0
 
 
@@ -495,6 +503,7 @@ _COMMANDS: dict[str, Callable[[_Context], int]] = {
     "image build": _image_build,
     "image show": _image_show,
     "image verify": _image_verify,
+    "image bake": _image_bake,
     "image export": _image_export,
     "image import": _image_import,
     "image remove": _image_remove,

@@ -22,6 +22,7 @@ getting started
 images
   images [QUERY]          built images, and recipes that could be built
   image build NAME        build one; `image show`, `image verify`, `image remove`
+  image bake INSTANCE     a recipe and an image of what you built up in one
   image export NAME       an image as one file; `image import FILE` takes it in
 
 instances
@@ -212,8 +213,9 @@ def _add_images(verbs: _Verbs[_Parser]) -> None:
     images.add_argument(
         "query", nargs="*", metavar="QUERY", help="words that name, description or packages must contain"
     )
-    image = _verb(verbs, "image", "Build, show, verify, move or remove an image.", "bay image build tensorflow")
-    actions = image.add_subparsers(dest="action", required=True, metavar="build|show|verify|export|import|remove")
+    image = _verb(verbs, "image", "Build, bake, show, verify, move or remove an image.", "bay image build tensorflow")
+    actions = image.add_subparsers(dest="action", required=True, metavar="build|bake|show|verify|export|import|remove")
+    _add_bake(actions)
     for name, says in (
         (
             "build",
@@ -260,6 +262,21 @@ def _add_env(verb: _Parser) -> None:
     verb.add_argument(
         "--env", metavar="NAME", help="which environment, where an instance has several (default: the first)"
     )
+
+
+def _add_bake(actions: _Verbs[_Parser]) -> None:
+    bake = _verb(
+        actions,
+        "bake",
+        "Make a recipe, its lock and an image of what was built up in an instance: packages pinned as they are, other "
+        "files of its environment beside them. Then compare the image with the instance; exit code 1 if it is not the "
+        "same. Home and work folder are not taken.",
+        "bay image bake exp-1 --name course\nbay launch ./course.yaml -n 20",
+    )
+    bake.add_argument("instance", metavar="INSTANCE", help="an instance; a fleet of one answers to its fleet name")
+    bake.add_argument("--name", metavar="NAME", help="what recipe and image are called (default: INSTANCE-baked)")
+    _add_env(bake)
+    bake.add_argument("-o", "--output", metavar="DIR", help="where the recipe is written (default: here)")
 
 
 def _add_instances(verbs: _Verbs[_Parser]) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from launchbay.errors import BuildError
 from launchbay.files import write_atomic, write_json
+from launchbay.images.carried import check_carried, lay_over
 from launchbay.images.commands import write_commands
 from launchbay.images.lock import Lock
 from launchbay.images.uv import Downloads, Uv
@@ -27,6 +28,7 @@ from launchbay.units import count_of
 
 __all__ = [
     "Stage",
+    "carry_files",
     "compile_bytecode",
     "install_packages",
     "make_environment",
@@ -109,6 +111,12 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
+def carry_files(stage: Stage, folder: Path | None) -> None:
+    """Lay the recipe's files over the packages. Raises BuildError when they are no longer those of the lock."""
+    if folder is not None:
+        lay_over(stage.environment, stage.site_packages, folder, stage.lock.files)
+
+
 def compile_bytecode(stage: Stage) -> None:
     """Compile every module once, with the paths of the final folder in it; no instance ever compiles again.
 
@@ -162,6 +170,7 @@ def _run_with_workers(command: list[str], environ: dict[str, str]) -> tuple[int,
 
 def verify_records(stage: Stage, *, hint: str = "") -> content.Content:
     """Hash every installed file against its package's RECORD. Raises BuildError naming package and file."""
+    check_carried(stage.environment, stage.lock.files)
     result = content.verify_records(str(stage.site_packages))
     if result.problems:
         first = result.problems[0]

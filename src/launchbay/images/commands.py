@@ -53,7 +53,7 @@ export VIRTUAL_ENV="${{here%/bin}}"
 beside="${{VIRTUAL_ENV%/*}}/share/jupyter"  # the kernels of all, where several environments lie side by side
 [ -d "$beside/kernels" ] && export JUPYTER_PATH="$beside:$JUPYTER_PATH"
 case ${{0##*/}} in
-  uv|uvx) exec {environment}/bin/"${{0##*/}}" "$@" ;;
+  uv|uvx) exec {environment}/bin/"${{0##*/}}" "$@" ;;{carried}
   *) exec "$here/python" {folder}/command.py "$here" "${{0##*/}}" "$@" ;;
 esac
 """
@@ -73,6 +73,9 @@ for part in attribute.split("."):
 sys.exit(found())
 '''
 
+_CARRIED = """
+  {names}) export PATH="$here:$PATH"; exec {environment}/bin/"${{0##*/}}" "$@" ;;"""
+
 _NATIVE = ("uv", "uvx")
 
 
@@ -81,11 +84,15 @@ def write_commands(folder: Path, final: Path, lock: Lock, site_packages: Path) -
     scripts = _console_scripts(site_packages)
     environment = {**command_environment(final), **dict(lock.env)}
     exports = "\n".join(f"export {key}={shlex.quote(value)}" for key, value in sorted(environment.items()))
-    shell = _SHELL.format(exports=exports, folder=shlex.quote(str(final)), environment=shlex.quote(str(final / "env")))
+    inside = shlex.quote(str(final / "env"))
+    carried = [path.removeprefix("bin/") for path, _ in lock.files if path.startswith("bin/") and path.count("/") == 1]
+    names = "|".join(map(shlex.quote, carried))
+    case = _CARRIED.format(names=names, environment=inside) if carried else ""
+    shell = _SHELL.format(exports=exports, folder=shlex.quote(str(final)), environment=inside, carried=case)
     write_atomic(folder / "command.sh", shell.encode())
     (folder / "command.sh").chmod(0o755)
     write_atomic(folder / "command.py", _PYTHON.encode())
-    native = {name: "" for name in _NATIVE if (folder / "env" / "bin" / name).exists()}
+    native = {name: "" for name in (*_NATIVE, *carried) if (folder / "env" / "bin" / name).exists()}
     write_atomic(folder / "commands.json", json.dumps({**scripts, **native}, indent=1, sort_keys=True).encode())
 
 

@@ -49,6 +49,7 @@ class Image:
     description: str = ""
     support_ends: str | None = None
     retired: str = ""
+    system: tuple[str, ...] = ()
     members: tuple[Image, ...] = ()
 
     @property
@@ -165,10 +166,12 @@ _RECORD = {
     "first_import_s": nullable(NUMBER),
     **dict.fromkeys(("description", "retired"), dataclasses.replace(TEXT, may_lack=True)),
     "support_ends": optional(TEXT),
+    "system": dataclasses.replace(list_of(TEXT), may_lack=True),
 }
 
 
 def from_record(record: Mapping[str, Any], folder: Path) -> Image:
     """Make the value from its record; fields of later versions are ignored. Raises StateError when some cannot be used."""
     check_fields(record, _RECORD, where=folder / "record.json")
-    return Image(folder=folder, **{name: record[name] for name in _RECORD if name in record})
+    known = {name: record[name] for name in _RECORD if name in record}
+    return Image(folder=folder, **{**known, "system": tuple(record.get("system") or ())})

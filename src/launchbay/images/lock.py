@@ -11,13 +11,14 @@ import json
 import platform
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
 from launchbay.errors import BuildError, StateError
 from launchbay.files import write_atomic
+from launchbay.images.carried import list_carried
 from launchbay.images.recipe import Recipe, check_wanted
 from launchbay.images.uv import Uv
 
@@ -29,6 +30,9 @@ __all__ = [
     "compose_digest",
     "current_target",
     "find_lock",
+    "is_lock_of",
+    "lock_as_installed",
+    "lock_path",
     "lock_recipe",
     "parse_lock",
 ]
@@ -40,7 +44,7 @@ _PIN = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>\S+)\s+(?P<hashes>(--hash=sha256:[0-9a-f]{64}\s*)+)\Z"
 )
 _HASH = re.compile(r"sha256:([0-9a-f]{64})")
-_HEAD = re.compile(r"# (?P<key>recipe|inputs|python|platform|accelerator|env): (?P<value>.*)\Z")
+_HEAD = re.compile(r"# (?P<key>recipe|inputs|python|platform|accelerator|env|file): (?P<value>.*)\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,7 @@ class Lock:
     target: Target
     env: tuple[tuple[str, str], ...]
     pins: tuple[Pin, ...]
+    files: tuple[tuple[str, str], ...] = ()
 
     @property
     def digest(self) -> str:
@@ -89,6 +94,7 @@ class Lock:
             "accelerator": self.target.accelerator,
             "env": [list(pair) for pair in self.env],
             "packages": [[pin.name, pin.version, list(pin.hashes)] for pin in self.pins],
+            **({"files": [list(file) for file in self.files]} if self.files else {}),
         }
         return hashlib.sha256(json.dumps(canonical, separators=(",", ":")).encode()).hexdigest()
 
@@ -114,6 +120,7 @@ class Lock:
             f"# platform: {self.target.platform}",
             f"# accelerator: {self.target.accelerator}",
             *(f"# env: {key}={value}" for key, value in self.env),
+            *(f"# file: {json.dumps(file)}" for file in self.files),
         ]
         return "\n".join(head) + "\n" + self.requirements()
 
@@ -134,12 +141,15 @@ def parse_lock(text: str, *, where: str) -> Lock:
     """Read a lock file. Raises StateError when it is not one of ours or was damaged."""
     head: dict[str, str] = {}
     env: list[tuple[str, str]] = []
+    files: list[tuple[str, str]] = []
     pins = []
     for line in _join_continued(text):
         match = _HEAD.match(line)
         if match and match["key"] == "env":
             key, _, value = match["value"].partition("=")
             env.append((key, value))
+        elif match and match["key"] == "file":
+            files.append(_parse_file(match["value"], where))
         elif match:
             head[match["key"]] = match["value"]
         elif line.strip() and not line.startswith("#"):
@@ -156,10 +166,19 @@ def parse_lock(text: str, *, where: str) -> Lock:
         target=target,
         env=tuple(sorted(env)),
         pins=tuple(sorted(pins, key=_by_name)),
+        files=tuple(sorted(files)),
     )
 
 
 _MADE_AGAIN = "delete it; it is made again"
+
+
+def _parse_file(text: str, where: str) -> tuple[str, str]:
+    try:
+        path, value = json.loads(text)
+    except (TypeError, ValueError):
+        raise StateError("lock is damaged: a file in its head", where=where, hint=_MADE_AGAIN) from None
+    return str(path), str(value)
 
 
 def _join_continued(text: str) -> list[str]:
@@ -184,12 +203,13 @@ def lock_recipe(recipe: Recipe, *, folder: Path, uv: Uv, accelerator: str = "cpu
     Raises BuildError with the resolver's reason when the packages cannot live together.
     """
     lock = find_lock(recipe, folder=folder, accelerator=accelerator)
-    if lock is not None:
-        return lock
     target = current_target(recipe.python, accelerator)
     beside = _lock_path(recipe, target, folder)
     previous = _read_lock(beside) if beside.exists() else ""
-    lock = resolve(recipe, target, uv=replace(uv, accelerator=accelerator), previous=previous)
+    if lock is None:
+        lock = resolve(recipe, target, uv=replace(uv, accelerator=accelerator), previous=previous)
+    elif not previous or parse_lock(previous, where=str(beside)).files == lock.files:
+        return lock
     try:
         write_atomic(beside, lock.text().encode())
     except OSError as error:
@@ -213,14 +233,14 @@ def find_lock(recipe: Recipe, *, folder: Path, accelerator: str = "cpu") -> Lock
     if beside.exists():
         lock = parse_lock(_read_lock(beside), where=str(beside))
         if lock.inputs == inputs and lock.env == recipe.env:
-            return lock
+            return replace(lock, files=_files(recipe))  # whatever files there are, the packages stay as they are locked
     return None
 
 
 def _lock_path(recipe: Recipe, target: Target, folder: Path) -> Path:
     """Return where a lock is kept that is made here: beside the recipe's file, or in `folder`."""
     if recipe.origin:
-        return recipe.origin.with_name(f"{recipe.origin.stem}.{target.slug}.lock")
+        return lock_path(recipe.origin, target)
     return folder / f"{recipe.name}.{target.slug}.txt"
 
 
@@ -248,6 +268,7 @@ def resolve(recipe: Recipe, target: Target, *, uv: Uv, previous: str = "") -> Lo
         target=target,
         env=recipe.env,
         pins=tuple(sorted(pins, key=_by_name)),
+        files=_files(recipe),
     )
 
 
@@ -303,3 +324,38 @@ def _parse_pin(line: str) -> Pin:
             hint="publish it to your index, or install it in the instance with pip",
         )
     return Pin(_normal(match["name"]), match["version"], tuple(sorted(_HASH.findall(match["hashes"]))))
+
+
+def lock_as_installed(recipe: Recipe, base: Lock, *, kept: Collection[str], added: Mapping[str, str], uv: Uv) -> Lock:
+    """Return a lock of packages that are installed: those kept as `base` pins them, the added ones as the index has them.
+
+    Nothing is resolved, so nothing can change: what an installer has put together stays together. Needs the index for
+    what was added. Raises BuildError for a version that it does not have.
+    """
+    lines = [f"{name}=={version}" for name, version in sorted(added.items())]
+    text = uv.compile(lines, (), python=base.target.python, previous="", name=recipe.name, alone=True) if lines else ""
+    pins = [pin for pin in base.pins if pin.name in kept]
+    pins += [_parse_pin(line) for line in _join_continued(text) if line.strip()]
+    _check_accelerator(recipe.name, base.target.accelerator, pins)
+    return Lock(
+        recipe=recipe.name,
+        inputs=_hash_inputs(recipe, base.target),
+        target=base.target,
+        env=recipe.env,
+        pins=tuple(sorted(pins, key=_by_name)),
+        files=_files(recipe),
+    )
+
+
+def is_lock_of(lock: Lock, recipe: Recipe) -> bool:
+    """Say whether a lock was made from what a recipe says now."""
+    return lock.inputs == _hash_inputs(recipe, lock.target) and lock.env == recipe.env
+
+
+def lock_path(origin: Path, target: Target) -> Path:
+    """Return where the lock of a recipe's file lies."""
+    return origin.with_name(f"{origin.stem}.{target.slug}.lock")
+
+
+def _files(recipe: Recipe) -> tuple[tuple[str, str], ...]:
+    return list_carried(recipe.files) if recipe.files else ()

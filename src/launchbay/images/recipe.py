@@ -34,6 +34,7 @@ RECIPE_FIELDS: dict[str, str] = {
     "images": "images side by side under one name, instead of packages: an environment and a notebook kernel each",
     "packages": "what to install, in the words of pip (`numpy`, `pandas>=2`)",
     "requirements": "an existing requirements file, instead of or beside packages",
+    "files": "a folder of files that the image has besides, laid over its environment (`lib/...`, `bin/...`)",
     "system": "system packages that must be there; they are checked and named, not installed",
     "env": "environment variables of every instance",
     "accelerators": "what it can be locked for: cpu, cuda12, cuda13 (default: cpu)",
@@ -67,6 +68,7 @@ class Recipe:
     images: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     requirements: tuple[Path, ...] = ()
+    files: Path | None = None
     system: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     accelerators: tuple[str, ...] = ("cpu",)
@@ -167,6 +169,7 @@ def _parse(document: Document, *, name: str, origin: Path | None) -> Recipe:
         images=tuple(_member(item, folder) for item in document.texts("images")) or parent.images,
         packages=(*parent.packages, *document.texts("packages")),
         requirements=(*parent.requirements, *(folder / item for item in document.texts("requirements"))),
+        files=folder / document.text("files") if document.has("files") else parent.files,
         system=(*parent.system, *document.texts("system")),
         env=tuple(sorted({**dict(parent.env), **document.mapping("env")}.items())),
         accelerators=document.texts("accelerators") or parent.accelerators,
@@ -189,6 +192,8 @@ def _member(reference: str, folder: Path) -> str:
 def _check(recipe: Recipe, document: Document) -> None:
     if recipe.images:
         _check_members(recipe, document)
+    if recipe.files and not recipe.files.is_dir():
+        raise UsageError(f"there is no folder {recipe.files}", where=document.where("files"))
     if not _PYTHON.match(recipe.python):
         raise UsageError(
             f'python must be a minor version such as "3.11", got {recipe.python!r}', where=document.where("python")
@@ -210,8 +215,8 @@ def _check(recipe: Recipe, document: Document) -> None:
 def _check_members(recipe: Recipe, document: Document) -> None:
     """Refuse a recipe of images that cannot stand side by side, or that asks for packages besides."""
     where = document.where("images")
-    if recipe.packages or recipe.requirements or recipe.env:
-        what = "images stand side by side as they are: packages, requirements and env belong into their recipes"
+    if recipe.packages or recipe.requirements or recipe.env or recipe.files:
+        what = "images stand side by side as they are: packages, requirements, files and env belong into their recipes"
         raise UsageError(what, where=where, hint="a recipe file each, named in images")
     names = [suggest_name(Path(item).name.split(".")[0]) if is_recipe_path(item) else item for item in recipe.images]
     if twice := next((name for name in names if names.count(name) > 1), None):

@@ -94,8 +94,17 @@ class Uv:
             )
         return Path(finding.stdout.strip()).resolve()
 
-    def compile(self, packages: Sequence[str], files: Sequence[Path], *, python: str, previous: str, name: str) -> str:
-        """Resolve to pins with hashes, as requirements text without index addresses."""
+    def compile(
+        self,
+        packages: Sequence[str],
+        files: Sequence[Path],
+        *,
+        python: str,
+        previous: str,
+        name: str,
+        alone: bool = False,
+    ) -> str:
+        """Resolve to pins with hashes, as requirements text without index addresses; `alone` adds no dependencies."""
         interpreter = self.find_python(python)
         with tempfile.TemporaryDirectory(prefix="launchbay-lock-") as folder:
             output = Path(folder) / "lock.txt"
@@ -108,6 +117,7 @@ class Uv:
                 "--no-annotate",
                 "--no-emit-index-url",
                 "--quiet",
+                *(["--no-deps"] if alone else []),
                 "--python",
                 str(interpreter),
                 "--output-file",

@@ -20,7 +20,17 @@ from launchbay.providers.resources import find_part
 from launchbay.transport.base import Transport
 from launchbay.transport.local import LocalTransport
 
-__all__ = ["Bay", "connect", "fleet_names", "image_mark", "image_of", "image_transport", "open_bay", "python_of"]
+__all__ = [
+    "Bay",
+    "connect",
+    "fleet_names",
+    "image_mark",
+    "image_of",
+    "image_transport",
+    "open_bay",
+    "python_of",
+    "variables_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +73,20 @@ def connect(bay: Bay, instance: Instance, env: str | None = None) -> Transport:
     if instance.state != "running":
         raise Conflict(f"{instance.name} is {instance.state}", hint=f"bay start {instance.name}")
     image = image_of(bay, instance)
+    variables = variables_of(bay, instance, image, env)
+    door = find_layer(instance.layer).door(instance, image)
+    part = find_part(instance.root)
+    return LocalTransport(
+        environment=variables,
+        folder=str(instance.root / "work"),
+        door=[*part.words, *door.words],
+        view=door.view,
+        processors=part.processors,
+    )
+
+
+def variables_of(bay: Bay, instance: Instance, image: Image, env: str | None = None) -> dict[str, str]:
+    """Return the variables that everything in one environment of an instance is given."""
     variables = instance_environment(
         find_environment(instance.root, image, env),
         person=instance.root / "home",
@@ -70,15 +94,7 @@ def connect(bay: Bay, instance: Instance, env: str | None = None) -> Transport:
         name=instance.name,
         identity=instance.id,
     )
-    door = find_layer(instance.layer).door(instance, image)
-    part = find_part(instance.root)
-    return LocalTransport(
-        environment={**variables, **part.variables},
-        folder=str(instance.root / "work"),
-        door=[*part.words, *door.words],
-        view=door.view,
-        processors=part.processors,
-    )
+    return {**variables, **find_part(instance.root).variables}
 
 
 def image_transport(bay: Bay, image: Image, *, folder: str) -> Transport:

@@ -231,6 +231,7 @@ class _Making:
         with self._step("install", "install") as result:
             downloaded = self.fill(stage)
             result["downloaded_bytes"] = downloaded
+            build.carry_files(stage, self.recipe.files)
         with self._step("compile", "compile"):
             build.compile_bytecode(stage)
         with self._step("verify", "verify") as result:
@@ -302,6 +303,7 @@ class _Making:
             first_import_s=None,
             description=self.recipe.description,
             retired=self.recipe.retired,
+            system=self.recipe.system,
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["Base", "Difference", "find_differences"]
 
 _REMOVED = "special:c"  # how an overlay marks what it hides: a character device
-_OWN_PACKAGE_FILE = (".dist-info/", ".egg-info/")
+_OWN_PACKAGE_FILE = ".dist-info/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,10 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing that sets an instance apart. `kind` is package, file, python, path, machine or gpu."""
+    """One thing that sets an instance apart.
+
+    `kind` is package, file, python, path, variable, setting, data, machine, image or gpu.
+    """
 
     instance: str
     kind: str
@@ -47,11 +50,15 @@ def find_differences(
             what = f"its Python does not run: {print_['broken']}"
             found.append(Difference(instance=name, kind="python", what=what))
             continue
-        for part in [""] if "" in bases else sorted({*bases, *(path.split("/")[0] for path in print_["layer"])}):
+        if "." in print_["layer"]:
+            target = print_["layer"]["."].removeprefix("link:")
+            found.append(Difference(instance=name, kind="file", what=f"the folder of its layer is a link to {target}"))
+        layer = {path: value for path, value in print_["layer"].items() if path != "."}
+        for part in sorted({*bases, *(_part(path, bases) for path in layer)}):
             own = _own(
-                _inside(part, print_["layer"]),
-                _inside(part, pristine),
-                _inside(part, print_["packages"]),
+                _inside(part, layer, bases),
+                _inside(part, pristine, bases),
+                _inside(part, print_["packages"], bases),
                 bases.get(part, Base({}, ())),
             )
             found += (
@@ -66,13 +73,60 @@ def find_differences(
         ("onboard", "machine"),
     ):
         found += _odd_ones(fingerprints, key, kind)
+    return [*found, *_odd_entries(fingerprints)]
+
+
+def _odd_entries(fingerprints: Mapping[str, Mapping[str, Any]]) -> list[Difference]:
+    """Name those whose variables, settings or data are not what most have.
+
+    What is set in a home is compared with an untouched one too. Data can only be compared among those that hold any.
+    """
+    found: list[Difference] = []
+    for key in ("variables", "home", "data"):
+        held: dict[str, Mapping[str, str]] = {
+            name: print_[key] for name, print_ in fingerprints.items() if key in print_
+        }
+        if key == "data":
+            held = {name: entries for name, entries in held.items() if entries}
+        untouched: list[str | None] = [None] if key == "home" else []
+        for entry in sorted({entry for entries in held.values() for entry in entries}):
+            values = [*untouched, *(entries.get(entry) for entries in held.values())]
+            usual = _usual(values, on_tie=values[0] if key == "data" else None)
+            found += (
+                Difference(instance=name, kind=_kind(key, entry), what=_sentence(key, entry, entries.get(entry), usual))
+                for name, entries in held.items()
+                if entries.get(entry) != usual
+            )
     return found
 
 
-def _inside(folder: str, values: Mapping[str, str]) -> dict[str, str]:
-    """Return what lies in a folder, by what is left of its name; everything for ""."""
-    prefix = f"{folder}/" if folder else ""
-    return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}
+def _kind(key: str, entry: str) -> str:
+    return "data" if key == "data" else "variable" if entry.startswith("variable ") else "setting"
+
+
+def _usual(values: Sequence[str | None], *, on_tie: str | None) -> str | None:
+    (first, times), *others = Counter(values).most_common()
+    is_tie = bool(others) and others[0][1] == times
+    return on_tie if is_tie else first
+
+
+def _sentence(key: str, entry: str, value: str | None, usual: str | None) -> str:
+    if key == "variables":
+        return f"{entry} is {value or 'left as it is'} when its Python starts"
+    if value is None:
+        return f"{entry} is missing"
+    return f"{entry} was added" if usual is None else f"{entry} is not what the others have"
+
+
+def _part(path: str, bases: Collection[str]) -> str:
+    """Return the folder that a path lies in among several environments; "" in one alone, and beside them."""
+    return "" if "" in bases or "/" not in path else path.partition("/")[0]
+
+
+def _inside(part: str, values: Mapping[str, str], bases: Collection[str]) -> dict[str, str]:
+    """Return what lies in a part, by what is left of its name."""
+    prefix = f"{part}/" if part else ""
+    return {path.removeprefix(prefix): value for path, value in values.items() if _part(path, bases) == part}
 
 
 def _own(
@@ -121,7 +175,7 @@ def _belongs_to_package(path: str, owned: set[str], *, any_package: bool) -> boo
         return any_package and path.startswith(("bin/", "share/", "etc/"))
     first = inside.split("/")[0]
     return (
-        any(mark in inside for mark in _OWN_PACKAGE_FILE)
+        _OWN_PACKAGE_FILE in inside
         or _module_name(first.removesuffix(".py")) in owned
         or (any_package and "/" in inside)
     )

@@ -14,7 +14,7 @@ from typing import Any
 from launchbay.errors import LaunchbayError, StateError
 from launchbay.files import read_json
 from launchbay.images.image import Image
-from launchbay.lifecycle.bay import Bay, connect, image_of, python_of
+from launchbay.lifecycle.bay import Bay, connect, image_of, python_of, variables_of
 from launchbay.lifecycle.gpus import prove_gpus
 from launchbay.lifecycle.identity import Base, Difference, find_differences
 from launchbay.onboard import content
@@ -46,6 +46,7 @@ def verify_instances(
 ) -> Verification:
     """Fingerprint every instance and compare; with `full`, re-hash each image below them (seconds, once per image).
 
+    Only with `full` are the settings in homes and the data compared: to a launch, what others filled in is no fault.
     Stopped instances are fingerprinted too: nothing of theirs runs but the fingerprint.
     """
     began = time.monotonic()
@@ -53,7 +54,7 @@ def verify_instances(
         digest: image_of(bay, next(item for item in instances if item.digest == digest))
         for digest in dict.fromkeys(item.digest for item in instances)
     }
-    prints = _take_fingerprints(bay, instances, images, told)
+    prints = _take_fingerprints(bay, instances, images, told, filled=full)
     for item in instances:
         if item.state != "running":
             find_layer(item.layer).shut([item])  # it was opened for its fingerprint alone
@@ -101,14 +102,19 @@ def verify_instances(
 
 
 def _take_fingerprints(
-    bay: Bay, instances: Sequence[Instance], images: Mapping[str, Image], told: Callable[[], None]
+    bay: Bay,
+    instances: Sequence[Instance],
+    images: Mapping[str, Image],
+    told: Callable[[], None],
+    *,
+    filled: bool,
 ) -> dict[str, Mapping[str, Any]]:
     """Fingerprint all, several at a time; the driver of this machine is asked once for its GPUs, since it takes long."""
     program = install_onboard(bay.home)
     gpus: list[str] | None = None
 
     def take(instance: Instance) -> Mapping[str, Any]:
-        print_ = _fingerprint(bay, instance, images[instance.digest], program, gpus)
+        print_ = _fingerprint(bay, instance, images[instance.digest], program, gpus, filled=filled)
         told()
         return print_
 
@@ -124,12 +130,16 @@ def _take_fingerprints(
 
 
 def _fingerprint(
-    bay: Bay, instance: Instance, image: Image, program: Path, gpus: list[str] | None
+    bay: Bay, instance: Instance, image: Image, program: Path, gpus: list[str] | None, *, filled: bool
 ) -> Mapping[str, Any]:
     transport = connect(bay, replace(instance, state="running"))  # a stopped one has a fingerprint too
+    layer = find_layer(instance.layer)
     request = {
         "root": str(instance.root),
-        "folders": {prefix: str(path) for prefix, path in find_layer(instance.layer).written(instance.root).items()},
+        "folders": {prefix: str(path) for prefix, path in layer.written(instance.root).items()},
+        "covered": {part: str(path) for part, path in layer.covered(image).items()},
+        "given": variables_of(bay, instance, image),
+        "filled": filled,
         "environments": [member.name for member in image.members],
         "image": str(image.parts[0].environment),
         "gpus": gpus,

@@ -10,11 +10,19 @@ import base64
 import csv
 import hashlib
 import os
-from typing import Callable, Dict, List, NamedTuple, TypeVar
+from typing import Callable, Dict, List, NamedTuple, Optional, TypeVar
 
 from .prints import fingerprint_path, hash_file, list_packages
 
-__all__ = ["Content", "compare_seals", "seal_beside", "seal_unrecorded", "verify_environment", "verify_records"]
+__all__ = [
+    "Content",
+    "compare_seals",
+    "in_parallel",
+    "seal_beside",
+    "seal_unrecorded",
+    "verify_environment",
+    "verify_records",
+]
 
 
 _Item = TypeVar("_Item")
@@ -40,7 +48,7 @@ class _Row(NamedTuple):
 def verify_records(site_packages: str) -> Content:
     """Hash every file that a RECORD names. Reads all of it: seconds for gigabytes, on all cores."""
     rows = _read_rows(site_packages)
-    problems = [problem for problem in _in_parallel(lambda row: _check_row(site_packages, row), rows) if problem]
+    problems = [problem for problem in in_parallel(lambda row: _check_row(site_packages, row), rows) if problem]
     lines = sorted("{},{},{}".format(row.path, row.hash, row.size) for row in rows)
     total = sum(int(row.size) for row in rows if row.size.isdigit())
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -51,7 +59,7 @@ def seal_unrecorded(environment: str, site_packages: str) -> Dict[str, str]:
     """Return every file and link that no RECORD vouches for, relative path -> ``sha256:...`` or ``link:target``."""
     recorded = {os.path.normpath(os.path.join(site_packages, row.path)) for row in _read_rows(site_packages)}
     paths = [path for path in _walk(environment) if path not in recorded]
-    prints = _in_parallel(fingerprint_path, paths)
+    prints = in_parallel(fingerprint_path, paths)
     return {os.path.relpath(path, environment): value for path, value in zip(paths, prints)}
 
 
@@ -71,16 +79,29 @@ def seal_beside(folder: str) -> Dict[str, str]:
 
 
 def compare_seals(sealed: Dict[str, str], now: Dict[str, str]) -> List[str]:
-    """Return what was added, changed or lost since the seal was made."""
+    """Return what was added, changed or lost since the seal was made.
+
+    A sealed module that was compiled once more, with other optimisations or by another Python, is the same module: to
+    a user whom permissions do not stop, Python adds those by itself.
+    """
+    compiled = {_compiled_module(path) for path in sealed if path.endswith(".pyc")}
     problems = []
     for path in sorted(set(now) | set(sealed)):
         if path not in now:
             problems.append("{}: missing".format(path))
+        elif path not in sealed and path.endswith(".pyc") and _compiled_module(path) in compiled - {None}:
+            continue
         elif path not in sealed:
             problems.append("{}: added to the image".format(path))
         elif now[path] != sealed[path]:
             problems.append("{}: changed in place".format(path))
     return problems
+
+
+def _compiled_module(path: str) -> Optional[str]:
+    """Return the module, as a path, that Python keeps compiled there; None where it keeps none."""
+    parent, name = os.path.split(path)
+    return os.path.join(parent, name.split(".")[0]) if os.path.basename(parent) == "__pycache__" else None
 
 
 def _walk(folder: str) -> List[str]:
@@ -124,7 +145,8 @@ def _check_row(site_packages: str, row: _Row) -> str:
     return ""
 
 
-def _in_parallel(function: Callable[[_Item], str], items: List[_Item]) -> List[str]:
+def in_parallel(function: Callable[[_Item], str], items: List[_Item]) -> List[str]:
+    """Apply a function that reads files, on all cores."""
     from concurrent.futures import ThreadPoolExecutor  # 10 ms, which a fingerprint must not pay
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:

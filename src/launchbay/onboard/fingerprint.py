@@ -1,4 +1,4 @@
-"""What this instance measurably is: Python, packages and files of its own layer, kernel, driver, GPUs.
+"""What this instance measurably is: Python, packages and files of its own layer, variables, data, kernel, driver, GPUs.
 
 Runs under the instance's own Python, so a replaced or foreign interpreter shows itself. Costs milliseconds: the image
 under a layer is hashed once for all its instances, by `content`.
@@ -10,10 +10,12 @@ import os
 import sys
 
 from .prints import fingerprint_path, hash_file, list_packages
+from .settings import changed_variables, read_settings
+from .workdata import print_data
 
 TYPE_CHECKING = False  # `typing` itself would cost a tenth of a fingerprint
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Sequence
 
 __all__ = ["list_added", "list_files", "run"]
 
@@ -23,10 +25,13 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
     The request names the instance's root folder, the folders with what it has written, by where they lie in its
     environments, the names of those (none for one alone), and the environment of the image. It may say which GPUs the
-    driver shows, where the same driver has been asked a moment ago: that takes long.
+    driver shows, where the same driver has been asked a moment ago: that takes long. `given` are the variables that it
+    was started with, `covered` the image's environments that it sees as its own; `filled` asks for what people fill too:
+    the settings in its home, and its data.
     """
     root, image = request["root"], request.get("image", "")
     folders = request.get("folders") or {"": os.path.join(root, "env")}
+    environments = request.get("environments") or [""]
     swap = [(os.path.realpath(root), "<instance>"), (root, "<instance>"), (image, "<image>")]
     return {
         "python": {
@@ -37,11 +42,18 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         },
         "path": [_swap(entry, swap) for entry in sys.path if not entry.endswith(".pyz")],
         "layer": {
-            os.path.join(prefix, path): value
-            for prefix, folder in folders.items()
-            for path, value in list_files(folder).items()
+            **{prefix or ".": fingerprint_path(folder) for prefix, folder in folders.items() if os.path.islink(folder)},
+            **_replaced(folders[""], request.get("covered") or {}),
+            **{
+                os.path.join(prefix, path): value
+                for prefix, folder in folders.items()
+                for path, value in list_files(folder, environments).items()
+            },
         },
-        "packages": list_added(folders[""], request.get("environments") or [""]),
+        "packages": list_added(folders[""], environments),
+        "variables": changed_variables(request["given"]) if "given" in request else {},
+        "home": read_settings(os.path.join(root, "home")) if request.get("filled") else {},
+        "data": print_data(os.path.join(root, "work", "data"), root) if request.get("filled") else {},
         "kernel": "{0.sysname} {0.release} {0.machine}".format(os.uname()),
         "driver": _first_line("/proc/driver/nvidia/version"),
         "gpus": _gpus() if request.get("gpus") is None else request["gpus"],
@@ -56,18 +68,44 @@ def _swap(text: str, pairs: list[tuple[str, str]]) -> str:
     return text
 
 
-def list_files(environment: str) -> dict[str, str]:
+def list_files(written: str, environments: Sequence[str] = ("",)) -> dict[str, str]:
     """Every file of the layer by hash; compiled modules left out, Python makes those by itself."""
     entries = {}
-    for parent, folders, files in os.walk(environment):
+    locks = {os.path.normpath(os.path.join(written, name, ".lock")) for name in environments}
+    for parent, folders, files in os.walk(written):
         folders[:] = [name for name in folders if name != "__pycache__"]
-        if parent == environment and ".lock" in files:
-            files.remove(".lock")  # uv leaves it behind; it holds nothing
         for name in files + [name for name in folders if os.path.islink(os.path.join(parent, name))]:
+            path = os.path.join(parent, name)
             if name == "__pycache__":
                 continue  # a mark of an overlay's, that those of the image are gone
-            path = os.path.join(parent, name)
-            entries[os.path.relpath(path, environment)] = fingerprint_path(path)
+            if path in locks:
+                continue  # uv leaves it behind; it holds nothing
+            try:
+                entries[os.path.relpath(path, written)] = fingerprint_path(path)
+            except FileNotFoundError:  # somebody is at work in it just now
+                continue
+            except PermissionError:
+                entries[os.path.relpath(path, written)] = "unreadable"
+    return entries
+
+
+def _replaced(written: str, covered: dict[str, str]) -> dict[str, str]:
+    """Compiled modules of the image, by hash, in whose place others lie although their sources do not.
+
+    Python does not do that by itself, and takes them for the sources' own.
+    """
+    entries = {}
+    for part, image in covered.items():
+        top = os.path.join(written, part)
+        for parent, _, files in os.walk(top):
+            for name in files if os.path.basename(parent) == "__pycache__" else ():
+                path = os.path.join(parent, name)
+                below = os.path.join(image, os.path.relpath(path, top))
+                source = os.path.join(os.path.dirname(parent), name.split(".")[0] + ".py")
+                if os.path.isfile(path) and os.path.isfile(below) and not os.path.lexists(source):
+                    now = fingerprint_path(path)
+                    if now != fingerprint_path(below):
+                        entries[os.path.join(part, os.path.relpath(path, top))] = now
     return entries
 
 

@@ -59,6 +59,10 @@ def _find(name: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
         from . import probe
 
         return probe.run
+    if name == "stock":
+        from . import stock
+
+        return stock.run
     if name == "supervise":
         from . import supervise
 

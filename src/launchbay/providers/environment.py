@@ -28,6 +28,11 @@ class Environment:
         """Its Python."""
         return self.path / "bin" / "python"
 
+    @property
+    def name(self) -> str | None:
+        """What tells it from others of its instance; None for one alone."""
+        return self.image.name if self.is_one_of_several else None
+
 
 def environments(root: Path, image: Image) -> Sequence[Environment]:
     """Return the environments of an instance in `root`; the first is the default."""

@@ -42,6 +42,10 @@ class Layer(Protocol):
     def name(self) -> str:
         """The layer's name in records."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether an environment holds the image's packages too, and not only what is its own."""
+
     def create(self, root: Path, image: Image) -> None:
         """Make the environments of an instance in `root`, a folder that is renamed afterwards."""
 
@@ -57,6 +61,9 @@ class Layer(Protocol):
     def written(self, root: Path) -> Mapping[str, Path]:
         """Return the folders that hold what the instance has written, by where they lie in its environments."""
 
+    def covered(self, image: Image) -> Mapping[str, Path]:
+        """Return the image's environments that an instance sees as its own, by where they lie in what it has written."""
+
     def pristine(self, image: Image) -> Mapping[str, str]:
         """Return every file of an untouched layer, path -> ``sha256:...`` or ``link:...``: what verifying compares with."""
 
@@ -68,6 +75,7 @@ class PthLayer:
     """The default layer: any POSIX system, no privileges."""
 
     name = "layer"
+    is_whole = False
 
     def create(self, root: Path, image: Image) -> None:
         """Write the few files and links; nothing in them names the instance, so it can be renamed."""
@@ -99,6 +107,10 @@ class PthLayer:
         """Return its environments: they hold nothing else."""
         return {"": root / "env"}
 
+    def covered(self, image: Image) -> Mapping[str, Path]:  # noqa: ARG002 - the protocol's
+        """Return none: the image's packages stay where they lie."""
+        return {}
+
     def pristine(self, image: Image) -> Mapping[str, str]:
         """Return what `create` writes, by hash."""
         return {path: f"link:{target}" if target else _hash(text) for path, text, target in _entries(image)}
@@ -120,6 +132,7 @@ class OverlayLayer:
     """A layer where the kernel allows it: one environment, the image's files and the instance's own in it as one."""
 
     name = "overlay"
+    is_whole = True
 
     def create(self, root: Path, image: Image) -> None:
         """Make the folders: what is written, what the kernel works in, and where both are seen with the image's."""
@@ -156,6 +169,10 @@ class OverlayLayer:
         """
         kernels = root / "env" / "share"
         return {"": root / "upper", **({"share": kernels} if kernels.is_dir() else {})}
+
+    def covered(self, image: Image) -> Mapping[str, Path]:
+        """Return what lies below the mounts."""
+        return {part: member.environment for part, member in zip(_parts(image), image.parts, strict=True)}
 
     def pristine(self, image: Image) -> Mapping[str, str]:
         """Return the kernels: nothing else is written before somebody works in it."""
