@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("providers", "store", "transport"),
     ("lifecycle",),
     ("models", "runs", "scaffold", "services", "serving"),
+    ("sharing",),
     ("api", "experiment"),
     ("cli", "web"),
 )

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from launchbay.api.images import bake, build_image, list_images, remove_image, show_image, verify_built
     from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
+    from launchbay.api.people import readmit_person, revoke, share
     from launchbay.api.project import doctor, init
     from launchbay.api.runs import explain, list_runs, logs, propose_image, resume, train
     from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
-    from launchbay.api.wish import complete_launch, complete_resumption, complete_training
+    from launchbay.api.wish import complete_launch, complete_resources, complete_resumption, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
     from launchbay.lifecycle.bay import Bay, open_bay
@@ -71,8 +72,9 @@ _NAMES = {
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
+    "launchbay.api.people": ("readmit_person", "revoke", "share"),
     "launchbay.api.project": ("doctor", "init"),
-    "launchbay.api.wish": ("complete_launch", "complete_resumption", "complete_training"),
+    "launchbay.api.wish": ("complete_launch", "complete_resources", "complete_resumption", "complete_training"),
     "launchbay.experiment": ("demo",),
 }
 _MODULES = ("errors", "testing")
@@ -85,6 +87,7 @@ __all__ = [
     "board",
     "build_image",
     "complete_launch",
+    "complete_resources",
     "complete_resumption",
     "complete_training",
     "copy",
@@ -112,9 +115,12 @@ __all__ = [
     "predict",
     "propose_image",
     "ps",
+    "readmit_person",
     "reboot",
     "remove_image",
     "resume",
+    "revoke",
+    "share",
     "shell",
     "show_image",
     "show_model_card",

@@ -42,6 +42,11 @@ class Home:
         return self.root / "services"
 
     @property
+    def shares(self) -> Path:
+        """What was revoked, one file a fleet; it outlives the fleet."""
+        return self.root / "shares"
+
+    @property
     def tmp(self) -> Path:
         """Half-made things; nothing here is ever used, all of it may be removed."""
         return self.root / "tmp"

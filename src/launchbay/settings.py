@@ -26,6 +26,11 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="the folder that holds images, instances, runs and the journal",
     ),
     Setting(
+        name="LAUNCHBAY_CGROUP",
+        default="the one that bay runs in, if it may",
+        meaning="a control group (version 2) that was delegated to you, in which instances get one each",
+    ),
+    Setting(
         name="NO_COLOR",
         default="unset",
         meaning="when set to anything, no colour and no moving progress bars",

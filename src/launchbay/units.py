@@ -7,9 +7,18 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from launchbay.errors import UsageError
 
-__all__ = ["count_of", "format_bytes", "format_duration", "format_number", "format_usd", "parse_duration"]
+__all__ = [
+    "count_of",
+    "format_bytes",
+    "format_duration",
+    "format_number",
+    "format_usd",
+    "parse_bytes",
+    "parse_duration",
+]
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)?\Z")
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[kMGT]i?B)\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -32,6 +41,18 @@ def format_bytes(count: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.2f} TB"
+
+
+def parse_bytes(text: str) -> int:
+    """Read ``4GB`` (a thousand millions each) or ``4GiB`` (1024 to the third) as bytes. Raises UsageError on anything else."""
+    match = _SIZE.match(text.strip())
+    size = 0.0
+    if match is not None:
+        power = "kMGT".index(match["unit"][0]) + 1
+        size = float(match["number"]) * (1024 if "i" in match["unit"] else 1000) ** power
+    if size < 1:
+        raise UsageError(f"a size must look like 500MB, 4GB or 4GiB, got {text!r}")
+    return int(size)
 
 
 def format_duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Callable
 from dataclasses import replace
@@ -298,3 +299,31 @@ def test_the_python_of_images_is_not_one_of_an_environment(monkeypatch: pytest.M
     code = "import sys; print(sys.prefix == sys.base_prefix, *sys.version_info[:2])"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ))
     assert done.stdout.split() == ["True", "3", "11"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "accelerator", "asked"),
+    [
+        ({}, "cpu", "cpu"),
+        ({}, "cuda13", ""),
+        ({"UV_TORCH_BACKEND": "cpu"}, "cuda13", ""),
+        ({"UV_TORCH_BACKEND": "cu130"}, "cpu", "cu130"),
+        ({"PIP_FIND_LINKS": "/wheels"}, "cpu", ""),
+        ({"UV_FIND_LINKS": "/wheels"}, "cpu", ""),
+        ({"UV_DEFAULT_INDEX": "http://example.org"}, "cpu", ""),
+    ],
+)
+def test_cpu_builds_of_pytorch_are_looked_for_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], accelerator: str, asked: str
+) -> None:
+    for name in ("UV_FIND_LINKS", "PIP_FIND_LINKS", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_TORCH_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("UV_EXTRA_INDEX_URL", raising=False)
+    monkeypatch.delenv("UV_OFFLINE", raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    program = tmp_path / "uv"
+    program.write_text(f'#!/bin/sh\nprintf %s "$UV_TORCH_BACKEND" > {tmp_path}/asked\necho {sys.executable}\n')
+    program.chmod(0o755)
+    Uv(str(program), accelerator=accelerator).find_python("3.11")
+    assert (tmp_path / "asked").read_text() == asked

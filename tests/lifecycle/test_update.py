@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -337,8 +338,11 @@ def test_who_goes_in_in_the_midst_does_not_hold_the_old_image(fresh: Callable[..
     check_whole(bay)
 
 
-def kill_each(first: Bay, body: Callable[[Bay], object]) -> Iterator[Bay]:
-    """Yield a copy of a bay for each instant of `body` between two lasting steps, at which it was killed."""
+def kill_each(first: Bay, body: Callable[[Bay], object], *, most: int | None = None) -> Iterator[Bay]:
+    """Yield a copy of a bay for each instant of `body` between two lasting steps, at which it was killed.
+
+    Of more than `most` instants a seeded sample is taken, in order.
+    """
     number = itertools.count()
 
     def make() -> Bay:
@@ -351,9 +355,11 @@ def kill_each(first: Bay, body: Callable[[Bay], object]) -> Iterator[Bay]:
     bay = make()
     names = count_crossings(lambda: body(bay))
     assert len(names) > 40
-    for crossing, name in enumerate(names, start=1):
-        if name.startswith("before") and crossing > 1 and names[crossing - 2].startswith("after"):
-            continue  # nothing lasting lies between the two
+    # between "after" and the next "before" nothing lasting lies
+    apart = [k for k, name in enumerate(names, start=1) if k == 1 or name.startswith("after")]
+    chosen = apart if most is None else sorted(random.Random(3).sample(apart, min(most, len(apart))))
+    for crossing in chosen:
+        name = names[crossing - 1]
         bay = make()
         assert kill_at(crossing, lambda bay=bay: body(bay)), name  # type: ignore[misc]
         yield bay
@@ -386,6 +392,28 @@ def test_killed_while_going_back_the_same_again_converges(
         update(bay, "older")
         assert {item.image for item in bay.provider.observe()} == {"older"}
         check_whole(bay)
+
+
+@pytest.mark.image("multi")
+@pytest.mark.image("tensorflow")
+@pytest.mark.parametrize("most", [8, pytest.param(None, marks=pytest.mark.prove)], ids=["some steps", "every step"])
+def test_twenty_move_from_one_framework_to_five_whenever_killed(
+    bay: Bay, with_image: Callable[[str], Image], most: int | None
+) -> None:
+    for name in ("tensorflow", "multi"):
+        with_image(name)
+    launch_fleet(bay, "tensorflow", count=20, name="exp")
+    for item in bay.provider.observe():
+        (item.root / "home" / "notes.txt").write_text(item.name)
+    for killed in kill_each(bay, lambda each: update_fleet(each, "exp", "multi"), most=most):
+        done = update_fleet(killed, "exp", "multi")
+        assert done.identical
+        instances = killed.provider.observe()
+        assert [(item.name, item.image, item.previous) for item in instances] == [
+            (f"exp-{number}", "multi", None) for number in range(1, 21)
+        ]
+        assert all((item.root / "home" / "notes.txt").read_text() == item.name for item in instances)
+        assert leftovers(killed.home) == []
 
 
 def test_one_that_was_cut_off_is_finished_before_another_begins(fresh: Callable[..., Bay]) -> None:

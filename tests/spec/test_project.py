@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from launchbay.errors import UsageError
+from launchbay.spec.people import Person, PublicKey
 from launchbay.spec.project import PROJECT_FIELDS, Project, find_project, read_project
+from launchbay.spec.resources import Resources
 
 WHOLE = """\
 name: exp
@@ -14,7 +16,10 @@ count: 20
 script: train.py
 data: data
 args: [--epochs, "500"]
+people: [{name: ada, key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f}]
+resources: {cpus: 2}
 """
+KEY = PublicKey("ssh-ed25519", "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f")
 
 
 def write(folder: Path, text: str) -> Path:
@@ -34,6 +39,8 @@ def test_a_project_says_all_it_can_say(tmp_path: Path) -> None:
         script="train.py",
         data="data",
         args=("--epochs", "500"),
+        people=(Person(name="ada", key=KEY, where=f"{tmp_path / 'bay.yaml'}:7"),),
+        resources=Resources(cpus=2),
     )
 
 

@@ -18,8 +18,10 @@ from launchbay.planning.fleet import Instance, Plan
 from launchbay.ports import Event
 from launchbay.providers.layer import find_layer
 from launchbay.providers.processes import run_processes
+from launchbay.providers.resources import give_parts, look_at_machine, part_of, say_parts
 from launchbay.runs.end import stop_run
 from launchbay.spec.names import LATEST, is_run_id
+from launchbay.spec.resources import Resources
 from launchbay.store.records import Run, find_run
 from launchbay.transport.base import Transport
 
@@ -39,16 +41,31 @@ __all__ = [
 
 
 def launch(
-    bay: Bay, image: str, *, count: int = 1, name: str | None = None, overlay: bool = False, accelerator: str = "auto"
+    bay: Bay,
+    image: str,
+    *,
+    count: int = 1,
+    name: str | None = None,
+    overlay: bool = False,
+    accelerator: str = "auto",
+    resources: Resources | None = None,
 ) -> Launch:
     """Launch `count` identical instances, building the image if it is missing; all of them or none.
 
     With `overlay` each sees a whole environment of its own, from which it can also remove packages of the image; that
     needs Linux and the right to mount (Conflict without). `accelerator` is ``cpu``, ``cuda``, or ``auto``: CUDA where the
-    machine has an NVIDIA GPU and the recipe a CUDA lock.
+    machine has an NVIDIA GPU and the recipe a CUDA lock. With `resources` each gets its part of the machine.
     """
     layer = "overlay" if overlay else "layer"
-    return launch_fleet(bay, image, count=count, name=name, layer=layer, accelerator=accelerator)
+    machine = look_at_machine(bay.environ) if resources else None
+    if resources and machine:
+        part_of(machine, 0, resources)  # refused before anything is made
+    launched = launch_fleet(bay, image, count=count, name=name, layer=layer, accelerator=accelerator)
+    if not (resources and machine):
+        return launched
+    parts = give_parts(launched.instances, resources, machine)
+    names = [item.name for item in launched.instances]
+    return replace(launched, parts=say_parts(dict(zip(names, parts, strict=True)), machine))
 
 
 def update(bay: Bay, fleet: str, image: str) -> Update:

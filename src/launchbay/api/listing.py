@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from launchbay.lifecycle.bay import Bay
 from launchbay.providers.tree import process_memory
+from launchbay.store.person import find_owner
 from launchbay.store.records import open_runs
 from launchbay.store.service import Service, list_services
 from launchbay.units import count_of, format_bytes
@@ -30,6 +31,7 @@ class Row:
     digest: str
     running: Sequence[str]
     services: Sequence[Service] = ()
+    person: str | None = None
 
 
 def ps(bay: Bay) -> Sequence[Row]:
@@ -59,6 +61,7 @@ def ps(bay: Bay) -> Sequence[Row]:
             id=item.id,
             digest=item.digest,
             running=running.get(item.name, []),
+            person=owner.name if (owner := find_owner(item.root)) else None,
             services=[service for service in services if service.instance_id == item.id],
         )
         for item in observed

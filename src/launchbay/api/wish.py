@@ -9,9 +9,10 @@ from pathlib import Path
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.spec.project import Project, find_project
+from launchbay.spec.resources import Resources
 from launchbay.units import count_of
 
-__all__ = ["TrainingWish", "complete_launch", "complete_resumption", "complete_training"]
+__all__ = ["TrainingWish", "complete_launch", "complete_resources", "complete_resumption", "complete_training"]
 
 
 def complete_launch(
@@ -31,6 +32,12 @@ def complete_launch(
         project.count if count is None else count,
         name or project.name or None,
     )
+
+
+def complete_resources(image: str | None, *, folder: Path | None = None) -> Resources | None:
+    """Return what bay.yaml says that each instance may use, for a launch of what it says."""
+    project = find_project(folder or Path()) if image is None else None
+    return project.resources if project else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ GROUPS = {
     "instances": ("launch", "update", "ps", "verify", "exec", "shell", "cp", "stop", "start", "reboot", "terminate"),
     "runs": ("fetch", "train", "runs", "logs", "curves"),
     "services": ("board", "notebook"),
+    "sharing": ("share",),
     "models": ("model", "evaluate", "predict"),
 }
 """The verbs of each module in `verbs`, by their first word."""

@@ -32,6 +32,7 @@ instances
   update FLEET IMAGE      another image under standing instances
   exec, shell, cp         work in one
   stop, start, reboot     end what runs in them, keep their files
+  share FLEET             hand each person in bay.yaml their instance, over SSH
   terminate               end them for good; runs and models stay
 
 runs
@@ -133,6 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_start(verbs)
     _add_images(verbs)
     _add_instances(verbs)
+    _add_share(verbs)
     _add_runs(verbs)
     _add_services(verbs)
     _add_models(verbs)
@@ -349,6 +351,30 @@ def _add_instances(verbs: _Verbs[_Parser]) -> None:
         verb.add_argument(
             "name", metavar="NAME", help="a fleet or an instance" + (", or a run" if name == "stop" else "")
         )
+
+
+def _add_share(verbs: _Verbs[_Parser]) -> None:
+    share = _verb(
+        verbs,
+        "share",
+        "Hand each of the people in bay.yaml an instance: a sheet that opens their shell, notebook and board with plain "
+        "OpenSSH, and a line in authorized_keys that leads there and nowhere else. Who has an instance keeps it. "
+        "All of them are the same user of this machine: this is for colleagues.",
+        "bay share class\nbay share class --host gpu.example.org -o sheets\nbay share class --revoke ada",
+    )
+    share.add_argument("fleet", nargs="?", metavar="FLEET", help="a fleet (default: the name in bay.yaml)")
+    share.add_argument("-o", "--output", metavar="DIR", default="sheets", help="where the sheets go (default: sheets)")
+    share.add_argument("--host", metavar="NAME", help="how others reach this machine (default: its own name)")
+    share.add_argument("--ssh-port", type=int, default=22, metavar="N", help="its SSH server's port (default: 22)")
+    share.add_argument("--host-key", metavar="FILE", help="its SSH server's public key (default: the one in /etc/ssh)")
+    share.add_argument(
+        "--authorized-keys", metavar="FILE", help="the file that lets them in (default: ~/.ssh/authorized_keys)"
+    )
+    either = share.add_mutually_exclusive_group()
+    either.add_argument(
+        "--revoke", metavar="PERSON", help="take an instance back: the key opens nothing, and what is open ends"
+    )
+    either.add_argument("--readmit", metavar="PERSON", help="let a revoked person be handed an instance again")
 
 
 def _add_runs(verbs: _Verbs[_Parser]) -> None:

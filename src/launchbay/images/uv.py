@@ -216,11 +216,23 @@ def _written(pid: int) -> int:
     return int(text.split("wchar:")[1].split()[0])
 
 
+_OWN_SOURCES = (
+    "UV_FIND_LINKS",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_INDEX",
+    "UV_EXTRA_INDEX_URL",
+    "UV_NO_INDEX",
+    "UV_OFFLINE",
+)
+
+
 def _environment(accelerator: str) -> dict[str, str]:
     """Return the person's own environment (index, proxy, certificates, cache) less what would redirect the target.
 
     uv does not read pip's settings; a folder of wheels that was named to pip is handed on to it, where CPU builds may
-    come from. What asks for CPU builds is kept from a CUDA lock.
+    come from. Without one, and without an index of the person's own, uv is told to look where PyTorch publishes its CPU
+    builds: the index has none for Linux. What asks for CPU builds is kept from a CUDA lock.
     """
     dropped = LOOSENING | {
         "VIRTUAL_ENV",
@@ -234,6 +246,8 @@ def _environment(accelerator: str) -> dict[str, str]:
         del kept["UV_TORCH_BACKEND"]
     if accelerator == "cpu" and (folders := kept.get("PIP_FIND_LINKS")):
         kept.setdefault("UV_FIND_LINKS", ",".join(folders.split()))
+    if accelerator == "cpu" and not any(name in kept for name in _OWN_SOURCES):
+        kept.setdefault("UV_TORCH_BACKEND", "cpu")
     return {**kept, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
 
 

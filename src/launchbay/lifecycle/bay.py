@@ -16,6 +16,7 @@ from launchbay.providers.base import Provider
 from launchbay.providers.environment import Environment, find_environment, instance_environment
 from launchbay.providers.layer import find_layer
 from launchbay.providers.local import LocalProvider
+from launchbay.providers.resources import find_part
 from launchbay.transport.base import Transport
 from launchbay.transport.local import LocalTransport
 
@@ -74,18 +75,26 @@ def connect(bay: Bay, instance: Instance, env: str | None = None) -> Transport:
     image = image_of(bay, instance)
     variables = variables_of(bay, instance, image, env)
     door = find_layer(instance.layer).door(instance, image)
-    return LocalTransport(environment=variables, folder=str(instance.root / "work"), door=door.words, view=door.view)
+    part = find_part(instance.root)
+    return LocalTransport(
+        environment=variables,
+        folder=str(instance.root / "work"),
+        door=[*part.words, *door.words],
+        view=door.view,
+        processors=part.processors,
+    )
 
 
 def variables_of(bay: Bay, instance: Instance, image: Image, env: str | None = None) -> dict[str, str]:
     """Return the variables that everything in one environment of an instance is given."""
-    return instance_environment(
+    variables = instance_environment(
         find_environment(instance.root, image, env),
         person=instance.root / "home",
         outer=bay.environ,
         name=instance.name,
         identity=instance.id,
     )
+    return {**variables, **find_part(instance.root).variables}
 
 
 def image_transport(bay: Bay, image: Image, *, folder: str) -> Transport:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from launchbay.errors import BuildError, Conflict, LaunchbayError
+from launchbay.errors import BuildError, Conflict, LaunchbayError, StateError
 from launchbay.images.image import Image, damaged_images, list_images
 from launchbay.images.recipe import builtin_names, find_recipe
 from launchbay.images.uv import Uv, find_uv
@@ -24,7 +24,9 @@ from launchbay.providers.environment import environments
 from launchbay.providers.local import damaged_instances
 from launchbay.providers.overlay import Mount, end_holders, hold
 from launchbay.providers.processes import run_processes
+from launchbay.providers.resources import find_part, look_at_machine
 from launchbay.store.journal import open_journal
+from launchbay.store.person import read_owner
 from launchbay.store.records import damaged_runs, open_runs
 from launchbay.units import count_of, format_bytes
 
@@ -131,6 +133,7 @@ def _records(bay: Bay) -> Iterator[Check]:
             yield Check(
                 name="instance", state="broken", found=found, mend=f"bay terminate {instance.name}, launch again"
             )
+    yield from (check for instance in instances for check in _damaged_notes(instance))
     left = [*bay.home.tmp.glob("*-*"), *bay.home.trash.glob("*")]
     if left:
         yield Check(
@@ -184,6 +187,16 @@ def _overlay(_: Bay) -> Iterator[Check]:
             end_holders([try_it])
 
 
+def _damaged_notes(instance: Instance) -> Iterator[Check]:
+    """Yield what cannot be read of what was written down beside an instance's record."""
+    for read in (read_owner, find_part):
+        try:
+            read(instance.root)
+        except StateError as error:
+            mend = f"rm {error.where}; `bay launch` and `bay share` write it again"
+            yield Check(name="instance", state="broken", found=f"{instance.name}: {error.what}", mend=mend)
+
+
 def _gpu(bay: Bay) -> Iterator[Check]:
     try:
         gpus = list_gpus(bay)
@@ -193,6 +206,17 @@ def _gpu(bay: Bay) -> Iterator[Check]:
     words = [f"{gpu.name}, compute capability {gpu.capability}, driver {gpu.driver}" for gpu in gpus]
     found = "; ".join(words) or "no NVIDIA driver; instances train on the CPU"
     yield Check(name="gpu", state="ok", found=found)
+
+
+def _parts(bay: Bay) -> Iterator[Check]:
+    machine = look_at_machine(bay.environ)
+    there = f"{count_of(len(machine.processors), 'processor')}, {count_of(len(machine.gpus), 'GPU')}"
+    if machine.groups:
+        held = f"control groups hold what `resources` says: {machine.groups}"
+        yield Check(name="parts", state="ok", found=f"{there}; {held}")
+        return
+    how = "`resources` gives processors by affinity, which a program can undo, and holds no memory"
+    yield Check(name="parts", state="ok", found=f"{there}; no control group is delegated: {how}")
 
 
 def _extras(_: Bay) -> Iterator[Check]:
@@ -213,5 +237,6 @@ _LOOKS: tuple[Callable[[Bay], Iterator[Check]], ...] = (
     _records,
     _overlay,
     _gpu,
+    _parts,
     _extras,
 )

@@ -13,7 +13,9 @@ from launchbay.lifecycle.bay import Bay, fleet_names
 from launchbay.planning.decide import plan_power, plan_terminate, select
 from launchbay.planning.fleet import Instance, Plan, look
 from launchbay.providers.base import CanStop
+from launchbay.store.authorized import remove_entries
 from launchbay.store.journal import Journal, open_journal
+from launchbay.store.person import find_owner
 from launchbay.store.service import forget_services
 
 __all__ = ["Ended", "change_power", "plan_end", "terminate"]
@@ -95,6 +97,7 @@ def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
         if instances:
             operation = journal.begin("terminate", name, {"ids": [item.id for item in instances]})
             with journal.step(operation, "delete", names=[item.name for item in instances]):
+                _shut_out(instances)
                 bay.provider.delete(instances)
                 forget_services(bay.home, {item.id for item in instances})
             journal.end(operation, "done")
@@ -102,6 +105,13 @@ def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
     bay.provider.sweep()
     names = [item.name for item in instances]
     return Ended(verb="terminate", names=names, state="terminated", changed=bool(instances))
+
+
+def _shut_out(instances: Sequence[Instance]) -> None:
+    """Let nobody in any more whom instances were shared with: they know where those lines stand, and are about to go."""
+    for instance in instances:
+        if owner := find_owner(instance.root):
+            remove_entries(owner.authorized_keys, [instance.id])
 
 
 def _standing(bay: Bay, name: str) -> Sequence[Instance]:

@@ -26,7 +26,10 @@ __all__ = ["Launch", "Stopwatch", "launch_fleet"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What a launch brought. `clock` is seconds by stage; `first_import` was measured once, when the image was built."""
+    """What a launch brought. `clock` is seconds by stage; `first_import` was measured once, when the image was built.
+
+    `parts` says what of the machine each instance may use, and what holds it to that.
+    """
 
     fleet: str
     image: Image
@@ -35,6 +38,7 @@ class Launch:
     identical: bool
     clock: Mapping[str, float | None]
     built_now: bool
+    parts: Sequence[str] = ()
 
     def as_json(self) -> Mapping[str, Any]:
         """Return its fields, with the instances cut down to what names them."""

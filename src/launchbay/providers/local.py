@@ -21,6 +21,7 @@ from launchbay.ports import Clock, Reporter, SilentReporter
 from launchbay.providers import switching
 from launchbay.providers.layer import Layer, find_layer
 from launchbay.providers.processes import INSTANCE_MARK, end_marked
+from launchbay.providers.resources import find_part, remove_group
 
 __all__ = ["LocalProvider", "damaged_instances"]
 
@@ -97,6 +98,8 @@ class LocalProvider:
         """End what runs in them, then remove them; each vanishes in one step."""
         self._end_all(instances)
         for instance in instances:
+            with contextlib.suppress(StateError):
+                remove_group(find_part(instance.root).group)
             with contextlib.suppress(FileNotFoundError):
                 discard(instance.root, self.home.trash)
 

@@ -6,9 +6,9 @@ import contextlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["listening_ports", "process_memory", "process_tree"]
+__all__ = ["connected_processes", "listening_ports", "process_memory", "process_tree"]
 
-_LISTENS = "0A"  # a socket's state, as in /proc/net/tcp
+_LISTENS, _STANDS = "0A", "01"  # a socket's state, as in /proc/net/tcp
 
 
 def process_tree(pid: int) -> Sequence[int]:
@@ -61,6 +61,20 @@ def listening_ports(pids: Collection[int]) -> Mapping[int, Sequence[str]]:
                 if fields[3] == _LISTENS and fields[9] in own:
                     found.setdefault(int(port, 16), []).append(address)
     return found
+
+
+def connected_processes(ports: Collection[int]) -> set[int]:
+    """Return the processes that are connected to TCP ports of this machine, of those that we may look into."""
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError), open(f"/proc/net/{table}", encoding="ascii") as file:
+            for line in list(file)[1:]:
+                fields = line.split()
+                if fields[3] == _STANDS and int(fields[2].partition(":")[2], 16) in ports:
+                    inodes.add(fields[9])
+    if not inodes:
+        return set()
+    return {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _sockets(pid) & inodes}
 
 
 def _sockets(pid: int) -> set[str]:

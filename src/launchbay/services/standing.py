@@ -26,7 +26,17 @@ from launchbay.store.service import Service, drop_sockets, list_services, read_s
 from launchbay.transport.base import Transport
 from launchbay.transport.onboard import install_onboard, parse_answer
 
-__all__ = ["MARK", "Program", "end_service", "ensure_service", "find_service", "forget_service", "look_at", "reserve"]
+__all__ = [
+    "MARK",
+    "Program",
+    "end_service",
+    "ensure_service",
+    "find_service",
+    "forget_service",
+    "look_at",
+    "renew_service",
+    "reserve",
+]
 
 MARK = "LAUNCHBAY_SERVICE"
 """The variable that everything of a service carries: its folder."""
@@ -194,6 +204,16 @@ def forget_service(bay: Bay, service: Service) -> None:
     """End a service and forget its port and token: the next one has others, and what was handed out opens nothing."""
     end_service(bay, service)
     remove_tree(service.folder)
+
+
+def renew_service(bay: Bay, service: Service) -> Service:
+    """End a service and give it another port and token: what was handed out opens nothing, nor does a tunnel to it."""
+    end_service(bay, service)
+    with locked(bay.home.lock("services")):
+        taken = {item.port for item in list_services(bay.home)} | {service.port}
+        renewed = replace(service, port=_choose_port(service.kind, taken), pid=None, memory_bytes=None)
+        write_service(renewed, secrets.token_urlsafe(_TOKEN_BYTES))
+    return renewed
 
 
 def _tidy(service: Service) -> None:

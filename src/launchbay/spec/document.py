@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ __all__ = ["Document", "parse_document", "read_document"]
 class Document:
     """The top-level mapping of a YAML file. Ask for fields by type; `finish` refuses what nobody asked for."""
 
-    def __init__(self, source: str, values: dict[str, Any], lines: dict[str, int]) -> None:
+    def __init__(
+        self, source: str, values: dict[str, Any], lines: dict[str, int], nodes: Mapping[str, Any] | None = None
+    ) -> None:
         self.source = source
         self._values = values
         self._lines = lines
+        self._nodes = nodes or {}
         self._known: list[str] = []
 
     def where(self, field: str) -> str:
@@ -68,6 +72,20 @@ class Document:
             if isinstance(item, (dict, list)) or item is None:
                 raise self._wrong(field, f"a plain value for {key}", item)
         return {str(key): str(item) for key, item in value.items()}
+
+    def documents(self, field: str) -> tuple[Document, ...]:
+        """Return a list of mappings, each of which knows its own lines; a single mapping counts as a list of one."""
+        import yaml
+
+        if self._take(field) is None:
+            return ()
+        node = self._nodes[field]
+        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        for item in items:
+            if not isinstance(item, yaml.MappingNode):
+                where = f"{self.source}:{item.start_mark.line + 1}"
+                raise UsageError(f"{field} must be a list of entries with 'field: value' lines", where=where)
+        return tuple(_document(item, self.source) for item in items)
 
     def finish(self) -> None:
         """Raise UsageError for a field that nobody asked for; a typo must not pass in silence."""
@@ -128,16 +146,7 @@ def parse_document(text: str, source: str) -> Document:
             return Document(source, {}, {})
         if not isinstance(node, yaml.MappingNode):
             raise UsageError("must hold 'field: value' lines", where=f"{source}:{node.start_mark.line + 1}")
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise UsageError("a field's name must be a plain word", where=f"{source}:{line}")
-            if key.value in lines:
-                first = lines[key.value]
-                raise UsageError(f"field {key.value!r} stands twice, first in line {first}", where=f"{source}:{line}")
-            lines[key.value] = line
-        values = _construct(node, source)
+        return _document(node, source)
     except yaml.reader.ReaderError as error:
         where = f"{source}:{text.count(chr(10), 0, error.position) + 1}"
         what = f"a character that no text holds (#x{error.character:02x})"
@@ -149,7 +158,22 @@ def parse_document(text: str, source: str) -> Document:
         raise UsageError(f"not valid YAML: {problem}", where=where) from error
     except RecursionError:
         raise UsageError("not valid YAML: nested too deeply", where=source) from None
-    return Document(source, values, lines)
+
+
+def _document(node: Any, source: str) -> Document:
+    """Turn a mapping's node into a document."""
+    import yaml
+
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise UsageError("a field's name must be a plain word", where=f"{source}:{line}")
+        if key.value in lines:
+            first = lines[key.value]
+            raise UsageError(f"field {key.value!r} stands twice, first in line {first}", where=f"{source}:{line}")
+        lines[key.value] = line
+    return Document(source, _construct(node, source), lines, {key.value: value for key, value in node.value})
 
 
 def _construct(node: Any, source: str) -> dict[str, Any]:

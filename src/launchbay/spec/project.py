@@ -7,6 +7,8 @@ from pathlib import Path
 
 from launchbay.spec.document import read_document
 from launchbay.spec.names import check_count, check_fleet_name
+from launchbay.spec.people import Person, read_people
+from launchbay.spec.resources import Resources, read_resources
 
 __all__ = ["PROJECT_FIELDS", "PROJECT_FILE", "Project", "find_project", "read_project"]
 
@@ -19,6 +21,8 @@ PROJECT_FIELDS: dict[str, str] = {
     "script": "the script that `bay train` runs",
     "data": "the folder that the script finds as data/",
     "args": "arguments for the script",
+    "people": "whom the instances belong to: a list of entries with `name` and `key`; `bay share` hands them out",
+    "resources": "what each instance may use of the machine: `cpus`, `memory` and `gpus`",
 }
 """Every field of bay.yaml with its meaning; the reference is generated from it."""
 
@@ -34,6 +38,8 @@ class Project:
     script: str = ""
     data: str = ""
     args: tuple[str, ...] = ()
+    people: tuple[Person, ...] = ()
+    resources: Resources | None = None
 
 
 def read_project(path: Path) -> Project:
@@ -48,6 +54,8 @@ def read_project(path: Path) -> Project:
         script=document.text("script"),
         data=document.text("data"),
         args=document.texts("args"),
+        people=read_people(document.documents("people"), path.parent),
+        resources=read_resources(document.documents("resources")),
     )
     document.finish()
     return project

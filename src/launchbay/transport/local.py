@@ -30,27 +30,29 @@ class LocalTransport:
     """Runs commands with the instance's variables, in its working folder.
 
     Where the instance sees files that we do not (its own mounts), `door` are the words that take a command inside, and
-    `view` is where its root is seen from here.
+    `view` is where its root is seen from here. `processors` are those it may run on; none means all.
     """
 
     environment: Mapping[str, str]
     folder: str
     door: Sequence[str] = ()
     view: str = ""
+    processors: Sequence[int] = ()
 
     def run(self, argv: Sequence[str], *, data: bytes = b"", timeout: float | None = None) -> Completed:
         """Run a command to its end."""
         command = self._resolve(argv)
         try:
-            done = subprocess.run(
-                command,
-                input=data,
-                env=dict(self.environment),
-                cwd=self.folder,
-                capture_output=True,
-                timeout=timeout,
-                check=False,
-            )
+            with _on(self.processors):
+                done = subprocess.run(
+                    command,
+                    input=data,
+                    env=dict(self.environment),
+                    cwd=self.folder,
+                    capture_output=True,
+                    timeout=timeout,
+                    check=False,
+                )
         except subprocess.TimeoutExpired as error:
             raise UserError(f"{argv[0]} gave no answer within {timeout:.0f} s", where=self.folder) from error
         except OSError as error:
@@ -62,7 +64,8 @@ class LocalTransport:
         command = self._resolve(argv)
         with _without_interrupts():
             try:
-                process = subprocess.Popen(command, env=dict(self.environment), cwd=self.folder)
+                with _on(self.processors):
+                    process = subprocess.Popen(command, env=dict(self.environment), cwd=self.folder)
             except OSError as error:
                 raise self._explain(error, argv[0], command) from error
             with process:
@@ -75,15 +78,16 @@ class LocalTransport:
         own = {name: value for name, value in self.environment.items() if name not in _OF_STARTER}
         with open(errors, "ab") as log:
             try:
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    env={**own, **variables},
-                    cwd=self.folder,
-                    start_new_session=True,
-                )
+                with _on(self.processors):
+                    process = subprocess.Popen(
+                        command,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=log,
+                        env={**own, **variables},
+                        cwd=self.folder,
+                        start_new_session=True,
+                    )
             except OSError as error:
                 raise self._explain(error, argv[0], command) from error
         assert process.stdin is not None
@@ -215,6 +219,24 @@ def _await_end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@contextlib.contextmanager
+def _on(processors: Sequence[int]) -> Iterator[None]:
+    """Let what this thread starts run on these processors alone, all its life, and what that starts too."""
+    if not processors or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, processors)
+    except OSError as error:
+        what = f"none of the processors {', '.join(map(str, processors))} can be had any more"
+        raise UserError(what, hint="bay launch with the same bay.yaml gives it what there is") from error
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 @contextlib.contextmanager

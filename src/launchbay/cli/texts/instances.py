@@ -54,6 +54,7 @@ def launch_text(launch: Launch, *, has_project: bool = False) -> str:
             f"  image   {image.name} {image.digest[:12]} ({what}, Python {image.python_version})",
             f"  proof   {count_of(len(names), 'fingerprint')}, {proof}",
             f"  clock   {clock_text(launch.clock)}",
+            *(f"  share   {line}" for line in launch.parts),
             "  cost    $0.00 an hour: they are on this machine. A layer keeps packages and files apart, not hostile users.",
             f"  next    {train}    bay shell {names[0]}    bay terminate {launch.fleet}",
         ]
@@ -87,15 +88,20 @@ def _sameness(updated: Update) -> str:
     return "identical" if updated.identical else f"NOT identical; `bay verify {updated.fleet}` says what differs"
 
 
+_COST = ("USD/H", "SO FAR")
+
+
 def ps_text(rows: Sequence[Row], width: int | None = None) -> str:
     """Say what instances there are."""
     if not rows:
         return "No instances. `bay launch tensorflow -n 3` makes some."
+    has_people = any(row.person for row in rows)
     return table(
-        ("NAME", "FLEET", "STATE", "IMAGE", "PROVIDER", "USD/H", "SO FAR", "AGE", "RUNNING"),
+        ("NAME", *(["PERSON"] if has_people else []), "FLEET", "STATE", "IMAGE", "PROVIDER", *_COST, "AGE", "RUNNING"),
         [
             (
                 row.name,
+                *([row.person or "-"] if has_people else []),
                 row.fleet,
                 row.state,
                 row.image,
@@ -107,7 +113,7 @@ def ps_text(rows: Sequence[Row], width: int | None = None) -> str:
             )
             for row in rows
         ],
-        right=(5, 6, 7),
+        right=[column + has_people for column in (5, 6, 7)],
         width=width,
         least=("FLEET", "PROVIDER", "SO FAR", "USD/H", "AGE"),
     )

@@ -13,7 +13,13 @@ def _launch(context: Context) -> int:
     given = context.arguments
     image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
     launched = launchbay.launch(
-        context.bay, image, count=count, name=name, overlay=given.overlay, accelerator=given.accelerator
+        context.bay,
+        image,
+        count=count,
+        name=name,
+        overlay=given.overlay,
+        accelerator=given.accelerator,
+        resources=launchbay.complete_resources(given.image),
     )
     as_in_project = given.image is None and given.name is None
     context.show(launched, lambda: launch_text(launched, has_project=as_in_project))

@@ -1,0 +1,52 @@
+"""Twenty people on one machine: hand each their instance, and take it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launchbay.errors import UsageError
+from launchbay.lifecycle.bay import Bay
+from launchbay.sharing.place import find_place
+from launchbay.sharing.share import Revoked, Shared, readmit, revoke_person, share_fleet
+from launchbay.spec.people import check_person_name
+from launchbay.spec.project import find_project
+
+__all__ = ["readmit_person", "revoke", "share"]
+
+
+def share(
+    bay: Bay,
+    fleet: str | None = None,
+    *,
+    output: str | Path = "sheets",
+    host: str | None = None,
+    ssh_port: int = 22,
+    host_key: str | None = None,
+    authorized_keys: str | Path | None = None,
+    folder: Path | None = None,
+) -> Shared:
+    """Give an instance of a fleet to each of the people in bay.yaml, and write a sheet that opens it. Idempotent.
+
+    Raises UsageError without people, and for more of them than instances.
+    """
+    project = find_project(folder or Path())
+    if project is None or not project.people:
+        lacks = "there is no bay.yaml here" if project is None else "bay.yaml names no people"
+        hint = "people: [{name: ada, key: ada.pub}] in bay.yaml, then bay share FLEET"
+        raise UsageError(f"share needs people, and {lacks}", hint=hint)
+    name = fleet or project.name
+    if not name:
+        raise UsageError("share needs a fleet, and bay.yaml has no name", hint="bay share FLEET")
+    place = find_place(host=host, port=ssh_port, host_key=host_key)
+    file = Path(authorized_keys) if authorized_keys else None
+    return share_fleet(bay, name, project.people, place, output=Path(output), authorized_keys=file)
+
+
+def revoke(bay: Bay, fleet: str, person: str) -> Revoked:
+    """Take an instance back from a person, and end what they have open; its files stay. Idempotent."""
+    return revoke_person(bay, fleet, check_person_name(person))
+
+
+def readmit_person(bay: Bay, fleet: str, person: str) -> Revoked:
+    """Forget that the keys of a person were revoked, so that the next `share` may let them in again."""
+    return readmit(bay, fleet, check_person_name(person))

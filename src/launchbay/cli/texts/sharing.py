@@ -1,0 +1,51 @@
+"""What sharing says to people. Pure: every function returns text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launchbay.cli.table import table
+from launchbay.units import count_of
+
+if TYPE_CHECKING:
+    from launchbay.sharing.share import Revoked, Shared
+
+__all__ = ["revoked_text", "shared_text"]
+
+
+def shared_text(shared: Shared) -> str:
+    """Say who got which instance, and where their sheets are."""
+    rows = [
+        (item.person, item.instance, str(item.notebook_port), str(item.board_port), str(item.sheet))
+        for item in shared.people
+    ]
+    lines = [table(("PERSON", "INSTANCE", "NOTEBOOK", "BOARD", "SHEET"), rows, right=(2, 3)), ""]
+    where = f"{shared.user}@{shared.host}" + (f" port {shared.port}" if shared.port != 22 else "")
+    lines.append(f"  reached at  {where}, host key {shared.host_key}; --host and --ssh-port change it")
+    lines.append(f"  let in by   {shared.authorized_keys}")
+    if shared.nobody:
+        lines.append(f"  nobody's    {', '.join(shared.nobody)}")
+    for person, instance in shared.unlisted.items():
+        lines.append(
+            f"  not listed  {person} keeps {instance}: bay share {shared.fleet} --revoke {person} takes it back"
+        )
+    lines.append("  hand out    each sheet to its person alone: it holds their passwords")
+    lines.append(
+        f"  no wall     all of them are the user {shared.user!r}, who can read every file: for colleagues, not strangers"
+    )
+    return "\n".join(lines)
+
+
+def revoked_text(revoked: Revoked, *, is_again: bool = False) -> str:
+    """Say what was taken back."""
+    if is_again:
+        return (
+            f"The keys of {revoked.person} are no longer revoked: bay share {revoked.fleet} may hand them an instance."
+        )
+    if not revoked.changed:
+        return f"{revoked.person} was revoked in {revoked.fleet} before; nothing to do."
+    ended = f", {count_of(revoked.processes_ended, 'process')} ended" if revoked.processes_ended else ""
+    return (
+        f"{revoked.person} revoked{ended}: the key opens nothing of {revoked.fleet} any more, token and ports are new.\n"
+        f"  {revoked.instance} belongs to nobody and keeps its files; `bay terminate {revoked.instance}` removes them."
+    )
