@@ -1,0 +1,85 @@
+"""How a command line of ours is read: one parser for each verb, an example in each help, the nearest verb for a slip.
+
+Imports nothing but argparse, so that `bay --help` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import textwrap
+
+__all__ = ["Formatter", "Parser", "Verbs", "add_common", "add_verb"]
+
+
+class Formatter(argparse.HelpFormatter):
+    """Help as written, but as wide as the terminal; options in a column wide enough for ours."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + _wrap(line, width) for line in text.splitlines())
+
+
+def _wrap(line: str, width: int) -> str:
+    """Break a line that is too long; in a list, below what it explains."""
+    found = re.match(r" +(\S.*?  +)?", line)
+    inner = found.end() if found and found.end() < width - 20 else 4
+    return textwrap.fill(line, width, subsequent_indent=" " * (inner if found else 0), break_long_words=False)
+
+
+Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no public name
+"""Where verbs are added, as argparse calls it."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that knows what a mistyped verb was meant to be."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Answer a mistyped verb with the nearest one, where argparse lists them all."""
+        if isinstance(action, Verbs) and value not in action.choices:
+            import difflib
+
+            close = difflib.get_close_matches(str(value), action.choices, n=1)
+            meant = f"did you mean {close[0]}?" if close else f"`{self.prog} --help` lists what there is"
+            raise argparse.ArgumentError(None, f"there is no '{self.prog} {value}'; {meant}")
+        super()._check_value(action, value)
+
+
+def add_common(parser: argparse._ActionsContainer, *, defaults: bool) -> None:
+    """Add what every verb takes; after the verb it only overrides, so that both places work."""
+    unset = None if defaults else argparse.SUPPRESS
+    false = False if defaults else argparse.SUPPRESS
+    parser.add_argument(
+        "--json", action="store_true", default=false, help="print the value as JSON, and nothing else on stdout"
+    )
+    parser.add_argument(
+        "--provider",
+        choices=("local", "ec2", "twin"),
+        metavar="WHERE",
+        default=unset,
+        help="where instances are: local, ec2 or twin (default: local)",
+    )
+    parser.add_argument(
+        "-y",
+        "--yes",
+        action="store_true",
+        default=false,
+        help="do not ask before something is removed, or launched for a script",
+    )
+
+
+def add_verb(verbs: Verbs[Parser], name: str, says: str, example: str) -> Parser:
+    """Add a verb with what its help says, an example in it, and the options that every verb takes."""
+    parser = verbs.add_parser(
+        name,
+        description=says,
+        formatter_class=Formatter,
+        epilog="example:\n  " + example.replace("\n", "\n  "),
+        add_help=False,
+    )
+    options = parser.add_argument_group("options of every verb")
+    options.add_argument("-h", "--help", action="help", help="show this")
+    add_common(options, defaults=False)
+    return parser
