@@ -203,6 +203,28 @@ def test_a_package_that_the_new_image_has_itself_is_left_to_it(
     assert bay.home.root != mine.home.root
 
 
+def test_what_somebody_had_uninstalled_is_there_again_and_named(fresh: Callable[..., Bay]) -> None:
+    bay = fresh("overlay")
+    assert connect(bay, bay.provider.observe()[1]).run(["pip", "uninstall", "-y", "six"]).code == 0
+    done = update(bay, "older")
+    assert [(item.instance, list(item.packages), item.left) for item in done.replayed] == [
+        ("exp-2", [], {"six 1.17.0": "it had been uninstalled, and older has 1.16.0"})
+    ]
+    assert done.identical
+    assert flavours(bay) == OLDER
+
+
+def test_an_instance_between_two_renames_says_what_is_going_on(fresh: Callable[..., Bay]) -> None:
+    bay = fresh()
+    first = bay.provider.observe()[0]
+    (first.root / "next").mkdir()
+    (first.root / "env").rename(first.root / "elsewhere")
+    with pytest.raises(Conflict, match="exp-1 is being moved to another image") as caught:
+        connect(bay, first)
+    assert "bay update exp" in caught.value.hint
+    (first.root / "elsewhere").rename(first.root / "env")
+
+
 def test_what_came_from_a_place_is_not_looked_for_in_an_index(fresh: Callable[..., Bay], wheels: Path) -> None:
     """Under its name an index may hold a stranger's package."""
     bay = with_index(fresh(), wheels)

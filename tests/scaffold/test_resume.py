@@ -57,7 +57,8 @@ def test_killed_at_every_step_it_ends_with_the_same_weights(
     backend: str, tmp_path: Path, image_python: Callable[[str], Path]
 ) -> None:
     value = kill_and_resume(image_python("keras"), backend, tmp_path, epochs=50, extra=15)
-    assert value["kills"]["ends"] >= 40
+    # each of the 50 was killed once it was safe: most where it ends, the others by a kill within that came later than that
+    assert 40 <= value["kills"]["ends"] <= 50 <= value["kills"]["ends"] + value["kills"]["within"]
 
 
 @pytest.mark.image("tensorflow")

@@ -72,6 +72,9 @@ def connect(bay: Bay, instance: Instance, env: str | None = None) -> Transport:
     """
     if instance.state != "running":
         raise Conflict(f"{instance.name} is {instance.state}", hint=f"bay start {instance.name}")
+    if (instance.root / "next").exists() and not (instance.root / "env").exists():  # between two renames
+        hint = f"wait for `bay update {instance.fleet}`, or give it again if it was killed"
+        raise Conflict(f"{instance.name} is being moved to another image", hint=hint)
     image = image_of(bay, instance)
     variables = variables_of(bay, instance, image, env)
     door = find_layer(instance.layer).door(instance, image)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Base", "Difference", "find_differences"]
+__all__ = ["Base", "Difference", "find_differences", "removed_packages"]
 
 _REMOVED = "special:c"  # how an overlay marks what it hides: a character device
 _OWN_PACKAGE_FILE = ".dist-info/"
@@ -134,7 +134,7 @@ def _own(
 ) -> list[tuple[str, str]]:
     """Return what one environment holds that an untouched one does not, and the other way round."""
     packages, modules = base.packages, set(base.modules)
-    removed = _removed_packages(layer, packages) - added.keys()
+    removed = removed_packages(layer, packages) - added.keys()
     found = [("package", f"package {name} {packages[name]} of the image was removed") for name in sorted(removed)]
     for name, version in sorted(added.items()):
         if name in packages:
@@ -161,7 +161,7 @@ def _own(
     return found
 
 
-def _removed_packages(layer: Mapping[str, str], packages: Mapping[str, str]) -> set[str]:
+def removed_packages(layer: Mapping[str, str], packages: Mapping[str, str]) -> set[str]:
     """Return the image's packages whose own records an overlay hides."""
     hidden = [path.rpartition("/")[2] for path, value in layer.items() if value == _REMOVED]
     records = [name.removesuffix(".dist-info") for name in hidden if name.endswith(".dist-info")]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launchbay.images.image import Image
+from launchbay.lifecycle.identity import removed_packages
 from launchbay.onboard.fingerprint import list_added, list_files
 from launchbay.providers.environment import environments, find_environment
 from launchbay.providers.layer import Layer
@@ -24,13 +25,15 @@ __all__ = ["Personal", "Replayed", "environment_for", "find_personal", "keep_fil
 class Personal:
     """What is in one environment of a layer beyond the image: name -> version, and paths of files with no package.
 
-    `foreign` are packages that came from a place and not from an index, by where that was.
+    `foreign` are packages that came from a place and not from an index, by where that was; `removed` are those of the
+    image that were taken away, which an overlay can.
     """
 
     environment: str
     folder: Path
     packages: Mapping[str, str]
     foreign: Mapping[str, str]
+    removed: Mapping[str, str]
     files: Sequence[str]
 
 
@@ -55,17 +58,23 @@ def find_personal(root: Path, image: Image, layer: Layer) -> Sequence[Personal]:
             continue
         packages = list_added(str(folder), [""])
         owned, foreign = _look_into_packages(folder)
+        there = list_files(str(folder))
+        base = environment.image.packages
+        removed = {name: base[name] for name in removed_packages(there, base) - packages.keys()}
         expected = {path.removeprefix(f"{part}/") for path in pristine if path.startswith(f"{part}/" if part else "")}
-        files = [
-            path for path in list_files(str(folder)) if path not in owned | expected and not _is_removal(folder, path)
-        ]
+        files = [path for path in there if path not in owned | expected and not _is_removal(folder, path)]
         kept = {name: version for name, version in packages.items() if name not in foreign}
         found.append(
             Personal(
-                environment=environment.image.name, folder=folder, packages=kept, foreign=foreign, files=sorted(files)
+                environment=environment.image.name,
+                folder=folder,
+                packages=kept,
+                foreign=foreign,
+                removed=removed,
+                files=sorted(files),
             )
         )
-    return [item for item in found if item.packages or item.foreign or item.files]
+    return [item for item in found if item.packages or item.foreign or item.removed or item.files]
 
 
 def _is_removal(folder: Path, path: str) -> bool:
@@ -104,6 +113,9 @@ def replay(personal: Personal, image: Image, transport: Transport) -> tuple[Sequ
     for, which stands on `image`.
     """
     left = {name: f"it came from {place}" for name, place in personal.foreign.items()}
+    for name, version in personal.removed.items():
+        if name in image.packages:
+            left[f"{name} {version}"] = f"it had been uninstalled, and {image.name} has {image.packages[name]}"
     wanted = []
     for name, version in sorted(personal.packages.items()):
         there = image.packages.get(name)
