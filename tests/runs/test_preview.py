@@ -123,7 +123,17 @@ def test_a_doubt_is_told_and_stops_nothing(
     run, _ = run_it(bay, instance, project({"train.py": text, "lib/found.py": ""}))
     assert run.state == "done"
     assert len(run.foreseen) == 1
+    assert "may import" in run.foreseen[0] or " imports found" in run.foreseen[0]
     assert any("Try: " in note for note in reporter.notes)
+
+
+def test_what_a_condition_chooses_is_not_told(
+    bay: Bay, instance: Instance, project: Project, reporter: RecordingReporter
+) -> None:
+    text = "import sys\nif sys.platform == 'scipy':\n    import scipy\n"
+    run, _ = run_it(bay, instance, project({"train.py": text}))
+    assert (run.state, run.foreseen) == ("done", ())
+    assert not any("scipy" in note for note in reporter.notes)
 
 
 def test_what_cannot_be_read_says_so_itself(bay: Bay, instance: Instance, project: Project) -> None:
