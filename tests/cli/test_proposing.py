@@ -128,4 +128,4 @@ def test_the_project_s_image_is_not_second_guessed(says: Says, tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     said = says("train")
     assert said.code == 2
-    assert "train needs an instance\n  Try: bay launch;" in said.err
+    assert "train needs an instance\n  Try: bay launch\n" in said.err

@@ -61,6 +61,8 @@ def test_what_cannot_be_shared_is_said(says: Says, place: list[str]) -> None:
     assert "share needs people, and there is no bay.yaml here" in says("share", "exp", *place).err
     Path("bay.yaml").write_text("name: exp\n", encoding="utf-8")
     assert "share needs people, and bay.yaml names no people" in says("share", *place).err
+    Path("bay.yaml").write_text(f"name: later\n{PEOPLE}", encoding="utf-8")
+    assert "'later', which bay.yaml names, is not launched\n  Try: bay launch, " in says("share", *place).err
     Path("bay.yaml").write_text(PEOPLE, encoding="utf-8")
     assert "share needs a fleet, and bay.yaml has no name" in says("share", *place).err
     assert "Try: bay share FLEET --revoke ada" in says("share", "--revoke", "ada").err

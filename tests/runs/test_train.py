@@ -171,7 +171,7 @@ def test_a_script_that_is_missing_offers_its_neighbours(bay: Bay, instance: Inst
     error = refused(bay, instance, RunSpec(script=script.with_name("trian.py")))
     assert isinstance(error, NotFound)
     assert "there is no script" in error.what
-    assert error.hint == "other.py, train.py"
+    assert error.hint == "beside it lies other.py, train.py"
 
 
 def test_a_folder_is_no_script(bay: Bay, instance: Instance, project: Project) -> None:

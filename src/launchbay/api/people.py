@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launchbay.errors import UsageError
+from launchbay.errors import NotFound, UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.sharing.place import find_place
 from launchbay.sharing.share import Revoked, Shared, readmit, revoke_person, share_fleet
@@ -35,6 +35,8 @@ def share(
         hint = "people: [{name: ada, key: ada.pub}] in bay.yaml, then bay share FLEET"
         raise UsageError(f"share needs people, and {lacks}", hint=hint)
     name = fleet or _own_fleet(project, hint="bay share FLEET")
+    if name == project.name and not any(item.fleet == name for item in bay.provider.observe()):
+        raise NotFound(f"the fleet {name!r}, which bay.yaml names, is not launched", hint="bay launch, then bay share")
     place = find_place(host=host, port=ssh_port, host_key=host_key)
     file = Path(authorized_keys) if authorized_keys else None
     return share_fleet(bay, name, project.people, place, output=Path(output), authorized_keys=file)

@@ -96,8 +96,7 @@ def _only_instance(bay: Bay, project: Project) -> str | None:
     if not observed and not project.image:
         return None
     if not mine:
-        raise UsageError(
-            "train needs an instance",
-            hint=f"bay launch{'' if project.image else ' tensorflow'}; or bay train INSTANCE SCRIPT",
-        )
+        ways = ["bay launch"] if project.image else []
+        ways += [f"bay train {observed[0].name} SCRIPT (`bay ps` lists them all)"] if observed else []
+        raise UsageError("train needs an instance", hint="; or ".join(ways))
     return mine[0].name
