@@ -54,7 +54,7 @@ def test_a_framework_that_is_missing_names_the_image_that_has_it(
 ) -> None:
     with pytest.raises(WillFail) as caught:
         run_it(bay, instance, project({"train.py": "import torch\n"}))
-    assert "bay launch pytorch" in caught.value.hint
+    assert "in the image pytorch: bay launch pytorch, then bay train pytorch SCRIPT; or" in caught.value.hint
     assert "pip" not in caught.value.hint
 
 

@@ -86,7 +86,8 @@ def find_script(path: Path) -> Path:
         raise UsageError(f"a script must be a file, got the folder {path}", hint=f"{path}/train.py")
     if not script.exists():
         near = sorted(path.name for path in script.parent.glob("*.py"))[:5] if script.parent.is_dir() else []
-        raise NotFound(f"there is no script {path}", hint=f"beside it lies {', '.join(near)}" if near else "a path from the current folder")
+        hint = f"beside it lies {', '.join(near)}" if near else "a path from the current folder"
+        raise NotFound(f"there is no script {path}", hint=hint)
     if not script.is_file() or _is_stream(script):
         raise UsageError(f"a script must be a regular file, got {path}", hint="write it to a file: train.py")
     return script
