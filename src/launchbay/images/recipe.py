@@ -139,7 +139,9 @@ def read_recipe(path: Path) -> Recipe:
         return Recipe(name=name, origin=path, description=f"from {path.name}", requirements=(path,))
     if path.name == PROJECT_FILE:
         what = f"{PROJECT_FILE} says what a folder launches, and is no recipe"
-        raise UsageError(what, where=str(path), hint="bay launch, without a name and in that folder; a recipe is ml.yaml")
+        raise UsageError(
+            what, where=str(path), hint="bay launch, without a name and in that folder; a recipe is ml.yaml"
+        )
     document = read_document(path)
     recipe = _parse(document, name=name, origin=path)
     if not recipe.packages and not recipe.requirements and not recipe.images:

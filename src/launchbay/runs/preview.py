@@ -72,7 +72,11 @@ def refuse(script: str, place: str, problems: Sequence[Problem], *, beside: Coll
     hints = dict.fromkeys(problem.hint for problem in sure)
     images = dict.fromkeys(problem.image for problem in sure)
     other = next(iter(images)) if len(images) == 1 else ""
-    how = f"with --env {other}" if other in beside else f"in the image {other}: bay launch {other}, then bay train {other} SCRIPT"
+    how = (
+        f"with --env {other}"
+        if other in beside
+        else f"in the image {other}: bay launch {other}, then bay train {other} SCRIPT"
+    )
     elsewhere = f"; or run it as it is {how}" if other else ""
     return WillFail(
         f"{script} was not started: it will fail in {place}{lines}",

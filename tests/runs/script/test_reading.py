@@ -230,7 +230,10 @@ def test_a_module_that_a_script_can_do_without(project: Project) -> None:
         ("if backend() == 'torch':\n    import torch", {"torch"}),
         ("if 'torch' == name:\n    import torch.nn as nn", {"torch"}),
         ("if name in ('torch', 'jax'):\n    import jax", {"jax"}),
-        ("def go(name):\n    if name == 'torch':\n        if deep:\n            from torch import nn\ngo('x')", {"torch"}),
+        (
+            "def go(name):\n    if name == 'torch':\n        if deep:\n            from torch import nn\ngo('x')",
+            {"torch"},
+        ),
         ("if name == 'jax':\n    import torch", set()),
         ("if name != 'torch':\n    import torch", set()),
         ("if name == 'jax':\n    pass\nelif name == 'torch':\n    import torch", {"torch"}),
