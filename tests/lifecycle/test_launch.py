@@ -101,15 +101,6 @@ def assert_nothing_left(bay: Bay) -> None:
 # --- what a launch brings -------------------------------------------------------------------------------------------
 
 
-def test_a_recipe_of_what_is_built_under_another_name_says_so(bay: Bay, tiny: str, reporter: RecordingReporter) -> None:
-    recipe = Path(tiny)
-    for path in (recipe, *recipe.parent.glob("tiny.*.lock")):
-        text = path.read_text(encoding="utf-8").replace("recipe: tiny", "recipe: same")
-        path.with_name(path.name.replace("tiny", "same")).write_text(text, encoding="utf-8")
-    assert launch_fleet(bay, str(recipe.with_name("same.yaml")), name="exp").image.name == "tiny"
-    assert reporter.notes == ["same holds just what tiny holds: that image is used, under its name"]
-
-
 def test_a_launch_brings_n_identical_ones_with_its_clock(bay: Bay, tiny: str, reporter: RecordingReporter) -> None:
     launched = launch_fleet(bay, tiny, count=3, name="exp")
     assert [item.name for item in launched.instances] == list(launched.created) == ["exp-1", "exp-2", "exp-3"]
