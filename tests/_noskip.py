@@ -34,12 +34,12 @@ def fail_if_skipped(report: BaseReport) -> None:
 
 
 def put_into_tier(items: Iterable[pytest.Item]) -> None:
-    """Mark a test that needs an image other than the quick ones as one of the tier ``all``."""
+    """Mark a test that needs an image other than the quick ones as one of the tier ``all``; a campaign stays one."""
     for item in items:
         for mark in item.iter_markers("image"):
             if len(mark.args) != 1 or mark.kwargs:
                 raise pytest.UsageError(f"{item.nodeid}: image must name one image, got {mark.args}")
-            if mark.args[0] not in QUICK_IMAGES:
+            if mark.args[0] not in QUICK_IMAGES and not item.get_closest_marker("prove"):
                 item.add_marker("all")
 
 

@@ -73,14 +73,13 @@ def test_killed_while_writing_the_old_file_is_still_whole(
     path = tmp_path / "file"
     write_atomic(path, b"old")
     if instant == "open":  # the disk fills up after some bytes
-        real = Path.open
 
-        def open_and_break(self: Path, mode: str = "r") -> object:
-            with real(self, mode) as file:
+        def open_and_break(descriptor: int, mode: str) -> object:
+            with os.fdopen(descriptor, mode) as file:
                 file.write(b"ne")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(Path, "open", open_and_break)
+        monkeypatch.setattr("launchbay.files.open", open_and_break, raising=False)
         expected: type[BaseException] = OSError
     else:
 

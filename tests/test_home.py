@@ -82,6 +82,12 @@ def test_a_home_that_pip_could_not_use_is_refused(tmp_path: Path, name: str) -> 
         find_home({"LAUNCHBAY_HOME": str(tmp_path / name)})
 
 
+def test_a_home_at_which_a_search_path_would_be_split_is_refused(tmp_path: Path) -> None:
+    """The instance's `pip` would not be found there, and the machine's would answer."""
+    with pytest.raises(UsageError, match="without ':'"):
+        find_home({"LAUNCHBAY_HOME": str(tmp_path / "a:b")})
+
+
 def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "home").touch()
     with pytest.raises(UsageError, match="must be a folder"):

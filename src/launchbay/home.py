@@ -91,6 +91,13 @@ def find_home(environ: Mapping[str, str]) -> Home:
         raise UsageError(
             "the home must be a path without spaces", where=str(root), hint="set LAUNCHBAY_HOME to another folder"
         )
+    if os.pathsep in str(root):
+        # PATH would be split there: the commands of an instance would be the machine's own
+        raise UsageError(
+            f"the home must be a path without {os.pathsep!r}",
+            where=str(root),
+            hint="set LAUNCHBAY_HOME to another folder",
+        )
     if root.exists() and not root.is_dir():
         raise UsageError(
             "the home must be a folder, and there is a file", where=str(root), hint="set LAUNCHBAY_HOME to a folder"

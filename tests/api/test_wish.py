@@ -79,9 +79,8 @@ def test_a_script_alone_runs_in_the_only_instance(bay: Bay, tmp_path: Path, tiny
 
 def test_a_script_alone_is_not_guessed_a_place_among_several(bay: Bay, tmp_path: Path, tiny: str) -> None:
     launch_fleet(bay, tiny, count=2, name="several")
-    with pytest.raises(UsageError, match="needs an instance") as caught:
+    with pytest.raises(UsageError, match="needs an instance"):
         complete_training(bay, ["a.py"], data=None, args=None, folder=tmp_path)
-    assert caught.value.hint == "bay train several-1 SCRIPT (`bay ps` lists them all)"
 
 
 def test_an_instance_alone_needs_the_project_s_script(bay: Bay, tmp_path: Path, tiny: str) -> None:

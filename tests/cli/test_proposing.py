@@ -73,7 +73,8 @@ def test_what_fails_in_every_image_launches_nothing(says: Says, bay: Bay, script
 def test_several_instances_are_not_chosen_among(says: Says, script: Script) -> None:
     said = says("train", script("print(1)\n"))
     assert said.code == 2
-    assert "train needs an instance" in said.err
+    assert "train needs an instance, and 2 instances stand here" in said.err
+    assert "bay train " in said.err
 
 
 @pytest.mark.image("tensorflow")
@@ -128,4 +129,4 @@ def test_the_project_s_image_is_not_second_guessed(says: Says, tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     said = says("train")
     assert said.code == 2
-    assert "train needs an instance\n  Try: bay launch\n" in said.err
+    assert "train needs an instance\n  Try: bay launch;" in said.err

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from launchbay.errors import Conflict, LaunchbayError, NotFound, UsageError, UserError
+from launchbay.files import discard
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay, connect, open_bay
 from launchbay.lifecycle.end import change_power, terminate
@@ -20,7 +23,7 @@ from launchbay.lifecycle.launch import launch_fleet
 from launchbay.lifecycle.update import Update, update_fleet
 from launchbay.lifecycle.verify import verify_instances
 from launchbay.planning.fleet import Instance
-from launchbay.providers.layer import PthLayer
+from launchbay.providers.layer import OverlayLayer, PthLayer
 from launchbay.providers.local import LocalProvider
 from launchbay.store.journal import open_journal
 from tests.lifecycle.killing import count_crossings, folders, kill_at, leftovers
@@ -318,8 +321,28 @@ def test_an_instance_that_does_not_come_out_as_the_others_gives_all_back(fresh: 
     check_whole(bay)
 
 
-def kill_each(first: Bay, body: Callable[[Bay], object]) -> Iterator[Bay]:
-    """Yield a copy of a bay for each instant of `body` between two lasting steps, at which it was killed."""
+def test_who_goes_in_in_the_midst_does_not_hold_the_old_image(fresh: Callable[..., Bay]) -> None:
+    class Entered(OverlayLayer):
+        """An overlay that somebody enters as soon as it was shut: `bay verify`, say, asks for no lock."""
+
+        def shut(self, instances: Sequence[Instance]) -> None:
+            super().shut(instances)
+            for item in instances:
+                if item.image == "tiny":
+                    self.open([item], next(image for image in _images(bay) if image.digest == item.digest))
+
+    bay = fresh("overlay")
+    entered = replace(bay, provider=LocalProvider(bay.home, bay.clock, layers={"overlay": Entered()}.__getitem__))
+    update(entered, "older")
+    assert flavours(bay) == OLDER
+    check_whole(bay)
+
+
+def kill_each(first: Bay, body: Callable[[Bay], object], *, most: int | None = None) -> Iterator[Bay]:
+    """Yield a copy of a bay for each instant of `body` between two lasting steps, at which it was killed.
+
+    Of more than `most` instants a seeded sample is taken, in order.
+    """
     number = itertools.count()
 
     def make() -> Bay:
@@ -332,9 +355,11 @@ def kill_each(first: Bay, body: Callable[[Bay], object]) -> Iterator[Bay]:
     bay = make()
     names = count_crossings(lambda: body(bay))
     assert len(names) > 40
-    for crossing, name in enumerate(names, start=1):
-        if name.startswith("before") and crossing > 1 and names[crossing - 2].startswith("after"):
-            continue  # nothing lasting lies between the two
+    # between "after" and the next "before" nothing lasting lies
+    apart = [k for k, name in enumerate(names, start=1) if k == 1 or name.startswith("after")]
+    chosen = apart if most is None else sorted(random.Random(3).sample(apart, min(most, len(apart))))
+    for crossing in chosen:
+        name = names[crossing - 1]
         bay = make()
         assert kill_at(crossing, lambda bay=bay: body(bay)), name  # type: ignore[misc]
         yield bay
@@ -369,13 +394,48 @@ def test_killed_while_going_back_the_same_again_converges(
         check_whole(bay)
 
 
+@pytest.mark.image("multi")
+@pytest.mark.image("tensorflow")
+@pytest.mark.parametrize("most", [8, pytest.param(None, marks=pytest.mark.prove)], ids=["some steps", "every step"])
+def test_twenty_move_from_one_framework_to_five_whenever_killed(
+    bay: Bay, with_image: Callable[[str], Image], most: int | None
+) -> None:
+    for name in ("tensorflow", "multi"):
+        with_image(name)
+    launch_fleet(bay, "tensorflow", count=20, name="exp")
+    for item in bay.provider.observe():
+        (item.root / "home" / "notes.txt").write_text(item.name)
+    for killed in kill_each(bay, lambda each: update_fleet(each, "exp", "multi"), most=most):
+        done = update_fleet(killed, "exp", "multi")
+        assert done.identical
+        instances = killed.provider.observe()
+        assert [(item.name, item.image, item.previous) for item in instances] == [
+            (f"exp-{number}", "multi", None) for number in range(1, 21)
+        ]
+        assert all((item.root / "home" / "notes.txt").read_text() == item.name for item in instances)
+        assert leftovers(killed.home) == []
+
+
 def test_one_that_was_cut_off_is_finished_before_another_begins(fresh: Callable[..., Bay]) -> None:
     bay = fresh()
     assert kill_at(25, lambda: update(bay, "older"))
-    with pytest.raises(Conflict, match="an update of 'exp' to older was cut off"):
+    with pytest.raises(Conflict, match="an update of 'exp' to older was cut off") as caught:
         update(bay, "pair")
-    update(bay, "older")
+    older = next(item for item in _images(bay) if item.name == "older")
+    assert f"bay update exp {older.digest[:12]}," in caught.value.hint  # its recipe may say something else by now
+    update_fleet(bay, "exp", older.digest[:12])
     check_whole(bay)
+
+
+def test_one_that_was_cut_off_binds_nobody_where_its_image_is_gone(fresh: Callable[..., Bay]) -> None:
+    bay = fresh()
+    assert kill_at(25, lambda: update(bay, "older"))
+    for name in ("pair", "older"):
+        remove_image(bay, next(item.digest for item in _images(bay) if item.name == name))
+    assert list(update(bay, "tiny").updated) == []
+    assert flavours(bay) == TINY
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
+        assert journal.unfinished("update") == []
 
 
 def test_one_that_was_cut_off_can_be_terminated(fresh: Callable[..., Bay]) -> None:
@@ -385,3 +445,33 @@ def test_one_that_was_cut_off_can_be_terminated(fresh: Callable[..., Bay]) -> No
     assert folders(bay.home) == []
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         assert journal.unfinished("update") == []
+
+
+@LAYERS
+@pytest.mark.parametrize("is_written", [True, False])
+def test_what_was_let_go_of_cannot_come_back_so_there_is_only_one_way_on(
+    fresh: Callable[..., Bay], monkeypatch: pytest.MonkeyPatch, layer: str, *, is_written: bool
+) -> None:
+    """A failure after that must not give half of them back."""
+    settle = LocalProvider.settle
+
+    def cut_off(self: LocalProvider, instances: Sequence[Instance]) -> None:
+        discard(instances[0].root / "previous", self.home.trash)
+        settle(self, instances[:is_written])
+        raise KeyboardInterrupt
+
+    def refuse(*_: object, **__: object) -> None:
+        raise LaunchbayError("not today")
+
+    bay = fresh(layer)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalProvider, "settle", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            update(bay, "older")
+    with monkeypatch.context() as patch, contextlib.suppress(LaunchbayError):
+        patch.setattr("launchbay.lifecycle.update.verify_instances", refuse)
+        update(bay, "older")
+    assert flavours(bay) == OLDER
+    update(bay, "older")
+    assert {item.image for item in bay.provider.observe()} == {"older"}
+    check_whole(bay)

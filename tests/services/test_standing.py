@@ -19,6 +19,7 @@ from launchbay.errors import Conflict, StateError, UsageError, UserError
 from launchbay.lifecycle.bay import Bay, connect, python_of
 from launchbay.planning.fleet import Instance
 from launchbay.ports import SystemClock
+from launchbay.providers.processes import RUN_MARK, run_processes
 from launchbay.services.standing import (
     FIRST_PORTS,
     MARK,
@@ -30,6 +31,7 @@ from launchbay.services.standing import (
     look_at,
     reserve,
 )
+from launchbay.store.records import read_run
 from launchbay.store.service import Service, list_services
 from tests.services.conftest import holds, left_running
 from tests.sockets import LOOPBACK, listening
@@ -268,6 +270,24 @@ def test_it_ends_with_its_instance_and_does_not_come_back_by_itself(bay: Bay, in
     assert not look_at(service).is_running
     again = stand(bay, instance)
     assert (again.port, again.token) == (service.port, service.token)
+
+
+def test_a_run_that_was_started_from_within_goes_on_without_it(bay: Bay, instance: Instance, tmp_path: Path) -> None:
+    """Typed in a terminal of JupyterLab, say: what a service is found by must not be found in a run."""
+    service = stand(bay, instance)
+    (tmp_path / "train.py").write_text("import time; time.sleep(600)")
+    within = replace(bay, environ={**bay.environ, MARK: str(service.folder)})
+    run = launchbay.train(within, instance.name, tmp_path / "train.py", detach=True)
+    end_service(bay, service)
+    assert read_run(run.folder).state == "running"
+    launchbay.stop(bay, run.id)
+
+
+def test_one_that_was_started_from_within_a_run_is_not_of_it(bay: Bay, instance: Instance) -> None:
+    within = replace(bay, environ={**bay.environ, RUN_MARK: "run-20261126-104157-e7ket"})
+    service = stand(within, instance)
+    assert not run_processes("run-20261126-104157-e7ket")
+    end_service(bay, service)
 
 
 def test_terminating_forgets_it(bay: Bay, instance: Instance) -> None:

@@ -10,6 +10,7 @@ from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.spec.project import Project, find_project
 from launchbay.spec.resources import Resources
+from launchbay.units import count_of
 
 __all__ = ["TrainingWish", "complete_launch", "complete_resources", "complete_resumption", "complete_training"]
 
@@ -96,7 +97,8 @@ def _only_instance(bay: Bay, project: Project) -> str | None:
     if not observed and not project.image:
         return None
     if not mine:
-        ways = ["bay launch"] if project.image else []
-        ways += [f"bay train {observed[0].name} SCRIPT (`bay ps` lists them all)"] if observed else []
-        raise UsageError("train needs an instance", hint="; or ".join(ways))
+        if observed and not project.image:
+            what = f"train needs an instance, and {count_of(len(observed), 'instance')} stand here"
+            raise UsageError(what, hint=f"bay train {observed[0].name} SCRIPT, or another that `bay ps` lists")
+        raise UsageError("train needs an instance", hint="bay launch; or bay train INSTANCE SCRIPT")
     return mine[0].name

@@ -128,6 +128,9 @@ class _Updating:
                 return (), verify_instances(self.bay, standing, full=False), (), ()
             wish = {"image": self.image.name, "digest": self.image.digest, "names": [item.name for item in moving]}
             operation = self.journal.begin("update", self.fleet, wish)
+        if any(self._is_settled(item) for item in standing):
+            self._settle(operation, provider)  # killed while it let go of old layers: they cannot come back any more
+            return operation.wish["names"], verify_instances(self.bay, self._standing(), full=False), (), ()
         replayed: list[Replayed] = []
         kept: list[Path] = []
         try:
@@ -148,21 +151,35 @@ class _Updating:
             if isinstance(error, KeyboardInterrupt):
                 self.bay.reporter.note(f"Interrupted: {self.fleet} stands on what it stood on before.")
             raise
+        self._settle(operation, provider)
+        return operation.wish["names"], proof, replayed, kept
+
+    def _is_settled(self, instance: Instance) -> bool:
+        """Say whether an instance stands on the image and its old layer is gone, be it that its record still names it."""
+        is_there = instance.digest == self.image.digest
+        return is_there and (instance.previous is None or not (instance.root / "previous").exists())
+
+    def _settle(self, operation: Operation, provider: CanUpdate) -> None:
+        """Let go of the old layers, and be done. Cut off in the midst, the same command again goes on with it."""
         with self.journal.step(operation, "settle"):
             provider.settle(self._kept())
         self.journal.end(operation, "done")
-        return operation.wish["names"], proof, replayed, kept
 
     def _find_cut_off(self) -> Operation | None:
-        """Return the update of this fleet that was killed. Raises Conflict when it meant another image."""
-        unfinished = self.journal.unfinished("update", self.fleet)
-        for operation in unfinished:
-            if operation.wish["digest"] != self.image.digest:
+        """Return the update of this fleet that was killed. Raises Conflict when it meant another image, which is there."""
+        found = None
+        for operation in self.journal.unfinished("update", self.fleet):
+            wanted = operation.wish["digest"]
+            if wanted == self.image.digest:
+                found = operation
+            elif find_image(self.bay.home, wanted) is None:  # nobody stands on it: it could not have been removed
+                self.journal.end(operation, "failed")
+            else:
                 raise Conflict(
                     f"an update of {self.fleet!r} to {operation.wish['image']} was cut off",
-                    hint=f"bay update {self.fleet} {operation.wish['image']}, which goes on with it; then this one",
+                    hint=f"bay update {self.fleet} {wanted[:12]}, which goes on with it; then this one",
                 )
-        return unfinished[-1] if unfinished else None
+        return found
 
     def _refuse_busy(self, moving: Sequence[Instance]) -> None:
         """Raise Conflict where something runs in them: its files would be exchanged under it."""

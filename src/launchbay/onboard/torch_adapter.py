@@ -29,7 +29,7 @@ def load_exported(path: str, name: str) -> Loaded:
     import torch
 
     try:
-        program = torch.export.load(path)
+        program = _on_the_cpu(torch.export.load(path))
         ask = _asking(program.module())
         nodes = {node.name: node for node in program.graph.nodes}
         given = [nodes[item].meta["val"] for item in program.graph_signature.user_inputs]
@@ -52,9 +52,22 @@ def _asking(module: Any, dtype: Any = None) -> Callable[[Any], Any]:
     return ask
 
 
+def _on_the_cpu(program: Any) -> Any:
+    """Return a program that may have been exported on a GPU as one for the CPU: its devices are written into it."""
+    from torch.export.passes import move_to_device_pass
+
+    return move_to_device_pass(program, "cpu")
+
+
 def _sizes(tensor: Any) -> Sizes:
     return tuple(size if isinstance(size, int) else None for size in tensor.shape[1:])
 
 
 def _refused(error: BaseException, name: str) -> Refused:
-    return Refused("PyTorch cannot load it: {}".format(reason(error)), name, "`bay model show` says what is in it")
+    hint = "`bay model show` says what is in it"
+    if "compiled with CUDA" in str(error):  # PyTorch for the CPU reads no program that was exported on a GPU
+        hint = (
+            "it was exported on a GPU: save torch.export.passes.move_to_device_pass(program, 'cpu') there, or "
+            "TorchScript, which loads anywhere"
+        )
+    return Refused("PyTorch cannot load it: {}".format(reason(error)), name, hint)

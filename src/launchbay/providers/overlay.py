@@ -60,13 +60,18 @@ class Holder:
 
 
 def find_holder(instance: Instance) -> Holder | None:
-    """Return the living holder of an instance's mounts; None where there is none, or another process has its number."""
+    """Return the living holder of an instance's mounts; None where there is none, or another process has its number.
+
+    One that mounted another image is none either: somebody went in while an update exchanged what there is to mount.
+    """
     try:
         record = read_json(_record(instance))
     except (FileNotFoundError, NotADirectoryError, StateError):
         return None
     pid = record.get("pid")
     if not isinstance(pid, int) or not {"start", "boot"} <= record.keys() or not process_alive(record):
+        return None
+    if record.get("digest") != instance.digest:
         return None
     return Holder(pid, bool(record.get("has_user_namespace")))
 
@@ -82,7 +87,7 @@ def hold(wanted: Mapping[Instance, Sequence[Mount]]) -> None:
         end_holders(list(closed))  # of a command that was killed before it wrote down whom it had started
         request = [_request(instance, mounts) for instance, mounts in closed.items()]
         for instance, answer in zip(closed, _start(request), strict=True):
-            write_json(_record(instance), answer)
+            write_json(_record(instance), {**answer, "digest": instance.digest})
 
 
 def _request(instance: Instance, mounts: Sequence[Mount]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from launchbay.errors import Conflict, NotFound, UsageError
 from launchbay.files import locked
+from launchbay.images.image import find_image
 from launchbay.lifecycle.bay import Bay, image_of
 from launchbay.onboard.process import identify
 from launchbay.planning.decide import select_one
@@ -85,9 +86,10 @@ def _find_env(bay: Bay, run: Run, instance: Instance) -> str:
         if environment.image.digest == run.digest:
             return environment.image.name
     now = ", ".join(f"{item.image.name} {item.image.digest[:12]}" for item in there)
+    image = run.digest[:12] if find_image(bay.home, run.digest) else run.image  # what is not built has no digest yet
     raise Conflict(
         f"{run.id} ran on the image {run.image} {run.digest[:12]}, and {instance.name} stands on {now}",
-        hint=f"an instance on the same image: bay launch {run.digest[:12]} --name again",
+        hint=f"bay launch {image} --name again, then bay train again --resume {run.id}",
     )
 
 

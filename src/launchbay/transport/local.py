@@ -20,6 +20,9 @@ from launchbay.transport.base import Completed
 __all__ = ["LocalTransport"]
 
 _PATIENCE_S = 5.0
+_OF_STARTER = frozenset({"LAUNCHBAY_CHECKPOINT_DIR", "LAUNCHBAY_RUN", "LAUNCHBAY_SERVICE"})
+"""By these a run or a service and all that belongs to it is found and ended. What is started from within one, to go on
+by itself, does not belong to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,7 @@ class LocalTransport:
     def start(self, argv: Sequence[str], *, data: bytes, errors: str, variables: Mapping[str, str]) -> Completed:
         """Start a program in a session of its own; return the first line it answers, or how it ended without one."""
         command = self._resolve(argv)
+        own = {name: value for name, value in self.environment.items() if name not in _OF_STARTER}
         with open(errors, "ab") as log:
             try:
                 with _on(self.processors):
@@ -80,7 +84,7 @@ class LocalTransport:
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
                         stderr=log,
-                        env={**self.environment, **variables},
+                        env={**own, **variables},
                         cwd=self.folder,
                         start_new_session=True,
                     )
