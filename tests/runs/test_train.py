@@ -23,6 +23,7 @@ from launchbay.lifecycle.end import change_power
 from launchbay.onboard.process import identify
 from launchbay.planning.fleet import Instance
 from launchbay.runs.end import stop_run
+from launchbay.runs.start import read_again
 from launchbay.runs.train import RunSpec, follow_run, submit_run
 from launchbay.store.records import find_run, process_alive, read_run
 from launchbay.testing import RecordingReporter
@@ -363,6 +364,10 @@ def test_a_run_that_removes_its_own_folder_is_told_plainly(bay: Bay, instance: I
     script = project({"train.py": "import os, shutil; shutil.rmtree(os.path.dirname(os.getcwd()))"})
     with pytest.raises(NotFound, match=r"the folder of run-.* is gone"):
         run_it(bay, instance, script)
+    with pytest.raises(
+        NotFound, match="the folder of run-x is gone"
+    ):  # also one that was quicker than whoever started it
+        read_again(bay.home.runs / "run-x")
 
 
 def test_whoever_follows_is_woken_when_the_run_ends(
