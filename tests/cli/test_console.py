@@ -48,6 +48,9 @@ def test_a_stage_shows_its_beginning_and_its_end(
     clock.sleep(0.4)
     plain.event(Event(task="resolve", message="0.4 s", finished=True))
     assert stream.getvalue() == "resolve ...\nresolve: 0.4 s\n"
+    plain.event(Event(task="start"))
+    plain.event(Event(task="start", finished=True))
+    assert stream.getvalue().endswith("s\nstart ...\nstart: done\n")
 
 
 def test_a_quick_count_shows_nothing(plain: ConsoleReporter, stream: io.StringIO, clock: VirtualClock) -> None:

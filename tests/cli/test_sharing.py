@@ -49,6 +49,9 @@ def test_a_fleet_is_shared_and_taken_back(says: Says, place: list[str], tmp_path
     assert refused.code == 2
     assert "the key of ada was revoked in 'exp' (as ada's) (bay.yaml:4)" in refused.err
     assert "--readmit ada" in refused.err
+    assert "are no longer revoked" in says("share", "--readmit", "ada").out
+    assert says("share", *place).code == 0
+    assert "ada revoked: " in says("share", "--revoke", "ada").out  # of the fleet that bay.yaml names
     assert "are no longer revoked" in says("share", "exp", "--readmit", "ada").out
     assert says("share", *place).code == 0
 
@@ -58,9 +61,12 @@ def test_what_cannot_be_shared_is_said(says: Says, place: list[str]) -> None:
     assert "share needs people, and there is no bay.yaml here" in says("share", "exp", *place).err
     Path("bay.yaml").write_text("name: exp\n", encoding="utf-8")
     assert "share needs people, and bay.yaml names no people" in says("share", *place).err
+    Path("bay.yaml").write_text(f"name: later\n{PEOPLE}", encoding="utf-8")
+    assert "'later', which bay.yaml names, is not launched\n  Try: bay launch, " in says("share", *place).err
     Path("bay.yaml").write_text(PEOPLE, encoding="utf-8")
     assert "share needs a fleet, and bay.yaml has no name" in says("share", *place).err
-    assert "which fleet?" in says("share", "--revoke", "ada").err
+    assert "Try: bay share FLEET --revoke ada" in says("share", "--revoke", "ada").err
+    assert "Try: bay share FLEET --readmit ada" in says("share", "--readmit", "ada").err
     assert "there is no instance or fleet named 'other'" in says("share", "other", *place).err
     wrong = says("share", "exp", "--host", "a b'; rm", *place)
     assert (wrong.code, "a host must be" in wrong.err) == (2, True)

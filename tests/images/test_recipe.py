@@ -102,6 +102,13 @@ def test_a_recipe_is_found_from_where_one_stands(tmp_path: Path, monkeypatch: py
 # --- a requirements file as one ---
 
 
+def test_a_project_is_not_taken_for_a_recipe(tmp_path: Path) -> None:
+    (tmp_path / "bay.yaml").write_text("name: exp\nimage: jax\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"bay.yaml says what a folder launches, and is no recipe") as caught:
+        read_recipe(tmp_path / "bay.yaml")
+    assert caught.value.hint.startswith("bay launch, without a name")
+
+
 def test_a_requirements_file_is_a_recipe(tmp_path: Path) -> None:
     text = "# ours\nnumpy>=2   # fast\n\npandas \\\n    >= 2\nsix==1.17.0 --hash=sha256:00 \\\n  --hash=sha256:11\n"
     path = write(tmp_path, text, "requirements.txt")

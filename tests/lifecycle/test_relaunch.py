@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from launchbay.lifecycle.end import terminate
 from launchbay.lifecycle.launch import launch_fleet
 from launchbay.lifecycle.verify import verify_instances
 from launchbay.store.journal import open_journal
+from launchbay.testing import RecordingReporter
 from tests.lifecycle.killing import leftovers
 
 
@@ -75,3 +77,12 @@ def test_what_the_others_filled_in_is_no_fault_of_a_new_one(bay: Bay, tiny: str)
     assert [item.what for item in verify_instances(bay, bay.provider.observe(), full=True).differences] == [
         "variable KERAS_BACKEND in ~/.bashrc is missing"
     ]
+
+
+def test_a_recipe_of_what_is_built_under_another_name_says_so(bay: Bay, tiny: str, reporter: RecordingReporter) -> None:
+    recipe = Path(tiny)
+    for path in (recipe, *recipe.parent.glob("tiny.*.lock")):
+        text = path.read_text(encoding="utf-8").replace("recipe: tiny", "recipe: same")
+        path.with_name(path.name.replace("tiny", "same")).write_text(text, encoding="utf-8")
+    assert launch_fleet(bay, str(recipe.with_name("same.yaml")), name="exp").image.name == "tiny"
+    assert reporter.notes == ["same holds just what tiny holds: that image is used, under its name"]

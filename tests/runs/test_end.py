@@ -90,6 +90,7 @@ def test_stopping_a_lost_run_ends_its_script_and_looks_at_what_it_made(
     run = lose(bay, instance, project, MAKES)
     assert (run.state, run.has_stock) == ("lost", False)
     assert len(run_processes(run.id)) == 1
+    assert f"the script goes on alone: bay stop {run.id}" in explain(run)
     ended = launchbay.stop(bay, run.id)
     assert (ended.names, ended.processes_ended) == ([run.id], 1)
     assert run_processes(run.id) == []

@@ -54,7 +54,7 @@ def test_a_framework_that_is_missing_names_the_image_that_has_it(
 ) -> None:
     with pytest.raises(WillFail) as caught:
         run_it(bay, instance, project({"train.py": "import torch\n"}))
-    assert "bay launch pytorch" in caught.value.hint
+    assert "in the image pytorch: bay launch pytorch, then bay train pytorch SCRIPT; or" in caught.value.hint
     assert "pip" not in caught.value.hint
 
 
@@ -123,7 +123,17 @@ def test_a_doubt_is_told_and_stops_nothing(
     run, _ = run_it(bay, instance, project({"train.py": text, "lib/found.py": ""}))
     assert run.state == "done"
     assert len(run.foreseen) == 1
+    assert "may import" in run.foreseen[0] or " imports found" in run.foreseen[0]
     assert any("Try: " in note for note in reporter.notes)
+
+
+def test_what_a_condition_chooses_is_not_told(
+    bay: Bay, instance: Instance, project: Project, reporter: RecordingReporter
+) -> None:
+    text = "import sys\nif sys.platform == 'scipy':\n    import scipy\n"
+    run, _ = run_it(bay, instance, project({"train.py": text}))
+    assert (run.state, run.foreseen) == ("done", ())
+    assert not any("scipy" in note for note in reporter.notes)
 
 
 def test_what_cannot_be_read_says_so_itself(bay: Bay, instance: Instance, project: Project) -> None:

@@ -23,6 +23,7 @@ from launchbay.lifecycle.end import change_power
 from launchbay.onboard.process import identify
 from launchbay.planning.fleet import Instance
 from launchbay.runs.end import stop_run
+from launchbay.runs.start import read_again
 from launchbay.runs.train import RunSpec, follow_run, submit_run
 from launchbay.store.records import find_run, process_alive, read_run
 from launchbay.testing import RecordingReporter
@@ -171,7 +172,7 @@ def test_a_script_that_is_missing_offers_its_neighbours(bay: Bay, instance: Inst
     error = refused(bay, instance, RunSpec(script=script.with_name("trian.py")))
     assert isinstance(error, NotFound)
     assert "there is no script" in error.what
-    assert error.hint == "other.py, train.py"
+    assert error.hint == "beside it lies other.py, train.py"
 
 
 def test_a_folder_is_no_script(bay: Bay, instance: Instance, project: Project) -> None:
@@ -363,6 +364,10 @@ def test_a_run_that_removes_its_own_folder_is_told_plainly(bay: Bay, instance: I
     script = project({"train.py": "import os, shutil; shutil.rmtree(os.path.dirname(os.getcwd()))"})
     with pytest.raises(NotFound, match=r"the folder of run-.* is gone"):
         run_it(bay, instance, script)
+    with pytest.raises(
+        NotFound, match="the folder of run-x is gone"
+    ):  # also one that was quicker than whoever started it
+        read_again(bay.home.runs / "run-x")
 
 
 def test_whoever_follows_is_woken_when_the_run_ends(

@@ -91,7 +91,8 @@ def test_what_is_wrong_has_its_line(tmp_path: Path) -> None:
     refuse(tmp_path, f"people:\n- name: ada\n  key: {ED}\n  age: 3\n", "unknown field 'age'", 4)
     refuse(tmp_path, f"people:\n- name: ada\n  name: bob\n  key: {ED}\n", "field 'name' stands twice", 3)
     refuse(tmp_path, "people:\n- name: ada\n  key: no.pub\n", "no.pub cannot be read: no such file", 3)
-    refuse(tmp_path, "people:\n- name: ada\n  key: x\n", "a key must be one line", 3)
+    assert "the path of one" in refuse(tmp_path, "people:\n- name: ada\n  key: x\n", "a key must be one line", 3)
+    refuse(tmp_path, f"people:\n- name: ada\n  kay: {ED}\n", "unknown field 'kay'", 3)
     refuse(tmp_path, "people:\n- name: 7\n  key: x\n", "name must be a text", 2)
     two = f"people:\n- name: ada\n  key: {ED}\n- name: {{}}\n  key: {{}}\n"
     refuse(tmp_path, two.format("Ada", other_key(1)), "the name 'Ada' stands twice, first in .*:3", 5)

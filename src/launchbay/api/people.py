@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launchbay.errors import UsageError
+from launchbay.errors import NotFound, UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.sharing.place import find_place
 from launchbay.sharing.share import Revoked, Shared, readmit, revoke_person, share_fleet
 from launchbay.spec.people import check_person_name
-from launchbay.spec.project import find_project
+from launchbay.spec.project import Project, find_project
 
 __all__ = ["readmit_person", "revoke", "share"]
 
@@ -34,19 +34,35 @@ def share(
         lacks = "there is no bay.yaml here" if project is None else "bay.yaml names no people"
         hint = "people: [{name: ada, key: ada.pub}] in bay.yaml, then bay share FLEET"
         raise UsageError(f"share needs people, and {lacks}", hint=hint)
-    name = fleet or project.name
-    if not name:
-        raise UsageError("share needs a fleet, and bay.yaml has no name", hint="bay share FLEET")
+    name = fleet or _own_fleet(project, hint="bay share FLEET")
+    if name == project.name and not any(item.fleet == name for item in bay.provider.observe()):
+        raise NotFound(f"the fleet {name!r}, which bay.yaml names, is not launched", hint="bay launch, then bay share")
     place = find_place(host=host, port=ssh_port, host_key=host_key)
     file = Path(authorized_keys) if authorized_keys else None
     return share_fleet(bay, name, project.people, place, output=Path(output), authorized_keys=file)
 
 
-def revoke(bay: Bay, fleet: str, person: str) -> Revoked:
-    """Take an instance back from a person, and end what they have open; its files stay. Idempotent."""
-    return revoke_person(bay, fleet, check_person_name(person))
+def revoke(bay: Bay, fleet: str | None, person: str, *, folder: Path | None = None) -> Revoked:
+    """Take an instance back from a person, and end what they have open; its files stay. Idempotent.
+
+    `fleet` None is the name in bay.yaml.
+    """
+    name = fleet or _own_fleet(find_project(folder or Path()), hint=f"bay share FLEET --revoke {person}")
+    return revoke_person(bay, name, check_person_name(person))
 
 
-def readmit_person(bay: Bay, fleet: str, person: str) -> Revoked:
-    """Forget that the keys of a person were revoked, so that the next `share` may let them in again."""
-    return readmit(bay, fleet, check_person_name(person))
+def readmit_person(bay: Bay, fleet: str | None, person: str, *, folder: Path | None = None) -> Revoked:
+    """Forget that the keys of a person were revoked, so that the next `share` may let them in again.
+
+    `fleet` None is the name in bay.yaml.
+    """
+    name = fleet or _own_fleet(find_project(folder or Path()), hint=f"bay share FLEET --readmit {person}")
+    return readmit(bay, name, check_person_name(person))
+
+
+def _own_fleet(project: Project | None, *, hint: str) -> str:
+    """Return the fleet that bay.yaml names."""
+    if project is None or not project.name:
+        lacks = "there is no bay.yaml here" if project is None else "bay.yaml has no name"
+        raise UsageError(f"share needs a fleet, and {lacks}", hint=hint)
+    return project.name

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.decide import select_one
+from launchbay.providers.processes import run_processes
 from launchbay.runs.hints import explain_failure
 from launchbay.runs.preview import choose_environment, refuse
 from launchbay.runs.propose import Proposal, propose
@@ -116,6 +117,8 @@ def explain(run: Run) -> str:
     """Say why a run failed and what to do, if its last words tell; empty otherwise."""
     if not run.is_over or run.state == "done":
         return ""
+    if run.state == "lost" and run_processes(run.id):
+        return f"its supervisor is gone and the script goes on alone: bay stop {run.id}, then it can be resumed"
     tail = b""
     if run.log.exists():
         with run.log.open("rb") as log:

@@ -75,7 +75,8 @@ class ConsoleReporter:
         is_news = words != self._words.get(event.task)
         if (is_due and is_news) or (event.finished and (event.task in self._said or not event.unit)):
             self._said[event.task], self._words[event.task] = now, words
-            self._stream.write(f"{event.task}: {words}\n" if words else f"{event.task} ...\n")
+            shown = words or ("done" if event.finished else "")
+            self._stream.write(f"{event.task}: {shown}\n" if shown else f"{event.task} ...\n")
         if event.finished:
             self._began.pop(event.task)
             self._said.pop(event.task, None)

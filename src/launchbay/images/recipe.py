@@ -12,6 +12,7 @@ from launchbay.errors import UsageError
 from launchbay.images.commands import is_reserved
 from launchbay.spec.document import Document, parse_document, read_document
 from launchbay.spec.names import nearest, suggest_name
+from launchbay.spec.project import PROJECT_FILE
 
 __all__ = [
     "ACCELERATORS",
@@ -136,6 +137,11 @@ def read_recipe(path: Path) -> Recipe:
         if not path.is_file():
             raise UsageError("there is no such requirements file", where=str(path))
         return Recipe(name=name, origin=path, description=f"from {path.name}", requirements=(path,))
+    if path.name == PROJECT_FILE:
+        what = f"{PROJECT_FILE} says what a folder launches, and is no recipe"
+        raise UsageError(
+            what, where=str(path), hint="bay launch, without a name and in that folder; a recipe is ml.yaml"
+        )
     document = read_document(path)
     recipe = _parse(document, name=name, origin=path)
     if not recipe.packages and not recipe.requirements and not recipe.images:

@@ -126,6 +126,8 @@ def _ensure_built(bay: Bay, recipe: Recipe, accelerator: str) -> tuple[Image, bo
     lock = resolve_lock(bay, recipe, accelerator)
     image = find_whole(bay, lock)
     if image is not None:
+        if image.name != recipe.name:
+            bay.reporter.note(f"{recipe.name} holds just what {image.name} holds: that image is used, under its name")
         return image, False
     with image_lock(bay, lock.digest, what=f"building {recipe.name}"):
         image = find_whole(bay, lock)

@@ -11,7 +11,7 @@ from launchbay.images.image import Image, list_images
 from launchbay.images.lock import Lock, compose_digest
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe
 from launchbay.lifecycle.bay import Bay, image_mark
-from launchbay.lifecycle.build import find_built, image_lock, resolve_lock
+from launchbay.lifecycle.build import FRAMEWORKS, find_built, image_lock, known_lock, resolve_lock
 from launchbay.lifecycle.verify import verify_whole
 from launchbay.planning.fleet import Instance
 from launchbay.providers.processes import instance_processes
@@ -67,7 +67,7 @@ def image_rows(bay: Bay, query: str = "") -> Sequence[ImageRow]:
     built = list(list_images(bay.home))
     rows = [_built_row(image, sum(item.digest == image.digest for item in instances)) for image in built]
     names = {image.name for image in built}
-    rows += [_recipe_row(find_recipe(name)) for name in builtin_names() if name not in names]
+    rows += [_recipe_row(bay, find_recipe(name)) for name in builtin_names() if name not in names]
     words = query.lower().split()
     packages = {image.digest: " ".join(image.packages) for image in built}
     return [
@@ -94,12 +94,12 @@ def _built_row(image: Image, instances: int) -> ImageRow:
     )
 
 
-def _recipe_row(recipe: Recipe) -> ImageRow:
+def _recipe_row(bay: Bay, recipe: Recipe) -> ImageRow:
     return ImageRow(
         name=recipe.name,
         kind="recipe",
         description=recipe.description,
-        frameworks={},
+        frameworks=_locked_frameworks(bay, recipe),
         python=recipe.python,
         accelerator=None,
         digest=None,
@@ -109,6 +109,18 @@ def _recipe_row(recipe: Recipe) -> ImageRow:
         instances=0,
         retired=recipe.retired,
     )
+
+
+def _locked_frameworks(bay: Bay, recipe: Recipe) -> dict[str, str]:
+    """Return what the locks that are there would install; of two versions, the default environment's."""
+    found: dict[str, str] = {}
+    for part in [find_recipe(name) for name in recipe.images] or [recipe]:
+        lock = known_lock(bay, part)
+        packages = {pin.name: pin.version for pin in lock.pins} if lock else {}
+        for name in sorted(FRAMEWORKS):
+            if name in packages:
+                found.setdefault(name, packages[name])
+    return found
 
 
 def find_any(bay: Bay, reference: str) -> tuple[Image | None, Lock | None]:

@@ -44,6 +44,8 @@ def plan_launch(wish: FleetWish, observed: Sequence[Instance], *, ids: Mapping[s
         if (instance.digest, instance.count) != (wish.digest, wish.count):
             is_other_count = instance.digest == wish.digest
             again = f"-n {instance.count} finds it as it stands; " if is_other_count else ""
+            if instance.count == wish.count:
+                again = f"`bay update {wish.fleet} {wish.image}` moves it there; "
             raise Conflict(
                 f"the name {wish.fleet!r} is taken by a fleet of {instance.count} x {instance.image}"
                 + (f", and {wish.count} were asked for" if is_other_count else ""),

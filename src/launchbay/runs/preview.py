@@ -72,7 +72,11 @@ def refuse(script: str, place: str, problems: Sequence[Problem], *, beside: Coll
     hints = dict.fromkeys(problem.hint for problem in sure)
     images = dict.fromkeys(problem.image for problem in sure)
     other = next(iter(images)) if len(images) == 1 else ""
-    how = f"with --env {other}" if other in beside else f"in the image {other}: bay launch {other}"
+    how = (
+        f"with --env {other}"
+        if other in beside
+        else f"in the image {other}: bay launch {other}, then bay train {other} SCRIPT"
+    )
     elsewhere = f"; or run it as it is {how}" if other else ""
     return WillFail(
         f"{script} was not started: it will fail in {place}{lines}",
@@ -93,8 +97,12 @@ def refuse_in(bay: Bay, instance: Instance, script: str, problems: Sequence[Prob
 def _missing(
     bay: Bay, instance: Instance, script: Script, packages: Mapping[str, str], env: str | None
 ) -> Sequence[Problem]:
-    """Return a problem for each module that the instance's own Python does not find either."""
-    suspects = missing_modules(script, packages)
+    """Return a problem for each module that the instance's own Python does not find either, and nothing else chooses."""
+    suspects = {
+        module: place
+        for module, place in missing_modules(script, packages).items()
+        if place.is_sure or module not in script.chosen
+    }
     if not suspects:
         return ()
     absent = _ask(bay, instance, [*suspects], env)
@@ -104,7 +112,7 @@ def _missing(
         Problem(
             file=place.file,
             line=place.line,
-            what=f"imports {module}, which {instance.name} does not have",
+            what=f"{'imports' if place.is_sure else 'may import'} {module}, which {instance.name} does not have",
             hint=f"it needs an image with {' and '.join(frameworks)}" if frameworks else _how_to_get(module, instance),
             is_sure=place.is_sure and not script.finds_modules_itself,
             image=other,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launchbay.errors import Conflict, LaunchbayError, UsageError
+from launchbay.errors import Conflict, LaunchbayError, NotFound, UsageError
 from launchbay.files import explain_os_error, locked, remove_tree, write_json
 from launchbay.lifecycle.bay import Bay, connect, python_of
 from launchbay.onboard.result import free_room
@@ -20,7 +20,7 @@ from launchbay.store.journal import open_journal
 from launchbay.store.records import Run, read_run
 from launchbay.transport.onboard import install_onboard, parse_answer
 
-__all__ = ["CHECKPOINT_VARIABLE", "Start", "check_time_limit", "held", "start_attempt"]
+__all__ = ["CHECKPOINT_VARIABLE", "Start", "check_time_limit", "held", "read_again", "start_attempt"]
 
 CHECKPOINT_VARIABLE = "LAUNCHBAY_CHECKPOINT_DIR"
 """The variable that names the folder in which a script may keep checkpoints, from attempt to attempt."""
@@ -100,7 +100,15 @@ def start_attempt(
                 raise explain_os_error(error, f"starting {start.script}") from error
             raise
         journal.end(operation, "done")
-    return read_run(start.run)
+    return read_again(start.run)
+
+
+def read_again(folder: Path) -> Run:
+    """Read a run that was there a moment ago. Raises NotFound when somebody, or its own script, removed its folder."""
+    try:
+        return read_run(folder)
+    except FileNotFoundError as error:
+        raise NotFound(f"the folder of {folder.name} is gone", where=str(folder), hint="bay runs") from error
 
 
 def _request(start: Start, python: str) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from launchbay.providers.environment import find_environment
 from launchbay.runs.data import as_text, describe_data
 from launchbay.runs.end import stop_run
 from launchbay.runs.preview import preview, refuse_in
-from launchbay.runs.start import Start, check_time_limit, held, start_attempt
+from launchbay.runs.start import Start, check_time_limit, held, read_again, start_attempt
 from launchbay.runs.work import copy_work
-from launchbay.store.records import Run, process_alive, read_run, write_run
+from launchbay.store.records import Run, process_alive, write_run
 
 __all__ = ["RunSpec", "find_script", "follow_run", "submit_run"]
 
@@ -86,7 +86,8 @@ def find_script(path: Path) -> Path:
         raise UsageError(f"a script must be a file, got the folder {path}", hint=f"{path}/train.py")
     if not script.exists():
         near = sorted(path.name for path in script.parent.glob("*.py"))[:5] if script.parent.is_dir() else []
-        raise NotFound(f"there is no script {path}", hint=", ".join(near) or "a path from the current folder")
+        hint = f"beside it lies {', '.join(near)}" if near else "a path from the current folder"
+        raise NotFound(f"there is no script {path}", hint=hint)
     if not script.is_file() or _is_stream(script):
         raise UsageError(f"a script must be a regular file, got {path}", hint="write it to a file: train.py")
     return script
@@ -141,7 +142,7 @@ def follow_run(
                 while log is not None and (chunk := log.read(1 << 16)):
                     write(chunk)
                 if is_news:
-                    run = _read_again(run)
+                    run = read_again(run.folder)
                     if run.is_over:
                         return run
                     wait = _watch(bay, run, stack)
@@ -152,7 +153,7 @@ def follow_run(
                     run, is_news = stop_run(bay, run), True
                 elif answer == "detach":
                     break
-    return _read_again(run)
+    return read_again(run.folder)
 
 
 def _watch(bay: Bay, run: Run, stack: contextlib.ExitStack) -> Callable[[float], bool]:
@@ -178,11 +179,3 @@ def _watch(bay: Bay, run: Run, stack: contextlib.ExitStack) -> Callable[[float],
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return lambda seconds: bool(poll.poll(seconds * 1000))
-
-
-def _read_again(run: Run) -> Run:
-    """Read a run that was there a moment ago. Raises NotFound when somebody, or its own script, removed its folder."""
-    try:
-        return read_run(run.folder)
-    except FileNotFoundError as error:
-        raise NotFound(f"the folder of {run.id} is gone", where=str(run.folder), hint="bay runs") from error

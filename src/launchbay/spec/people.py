@@ -90,6 +90,7 @@ def _read_person(entry: Document, folder: Path) -> Person:
         raise UsageError("an entry of people must have a name", where=entry.where("key"), hint="name: ada")
     where = entry.where("key")
     if not key:
+        entry.finish()  # a field that was mistyped is why
         raise UsageError(f"{name} must have a key", where=entry.where("name"), hint=_MAKE)
     text = key.strip()
     if text.endswith(".pub") and not text.startswith(_KINDS):
@@ -130,7 +131,7 @@ def parse_key(text: str, *, where: str = "") -> PublicKey:
     if "\n" in text.strip() or len(words) < 2 or words[0] not in _KINDS:
         shown = words[0][:40] if words else ""
         what = f"a key must be one line that starts with one of {', '.join(_KINDS[:2])}, ssh-rsa, ...; got {shown!r}"
-        raise UsageError(what, where=where, hint=_MAKE)
+        raise UsageError(what, where=where, hint=f"the line of a .pub file, or the path of one; {_MAKE}")
     kind, data = words[0], words[1]
     try:
         parts = _parts(base64.b64decode(data, validate=True))

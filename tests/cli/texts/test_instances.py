@@ -37,7 +37,9 @@ def test_a_launch() -> None:
     text = launch_text(launch)
     assert text.startswith("1 of 3 launched: exp-3\n")
     assert "(tensorflow 2.21.0, keras 3.15.0, Python 3.13.1)" in text
-    assert "3 fingerprints, identical" in text
+    assert "3 fingerprints, identical; homes and data are compared by `bay verify exp`\n" in text
+    new = launch_text(replace(launch, created=("exp-1", "exp-2", "exp-3")))
+    assert "3 fingerprints, identical\n" in new, "nobody was in them yet"
     assert "bay train exp-1 train.py" in text
     again = launch_text(replace(launch, created=(), instances=[instance(1)], image=replace(IMAGE, frameworks={})))
     assert again.startswith("exp stands already: exp-1; nothing to launch.\n")
@@ -137,6 +139,7 @@ def test_an_update() -> None:
         "  files that had been put into an environment were copied into the homes:",
         "    /home/stray.py",
     ]
-    assert "3 fingerprints, identical\n" in update_text(replace(updated, replayed=[]))
+    alone = update_text(replace(updated, replayed=[]))
+    assert "3 fingerprints, identical; homes and data are compared by `bay verify exp`\n" in alone
     assert "NOT identical; `bay verify exp`" in update_text(replace(updated, replayed=[], identical=False))
     assert update_text(replace(updated, updated=())).endswith("already: exp-1 to exp-3; nothing to update.")

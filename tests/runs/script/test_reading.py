@@ -225,6 +225,27 @@ def test_a_module_that_a_script_can_do_without(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("if backend() == 'torch':\n    import torch", {"torch"}),
+        ("if 'torch' == name:\n    import torch.nn as nn", {"torch"}),
+        ("if name in ('torch', 'jax'):\n    import jax", {"jax"}),
+        (
+            "def go(name):\n    if name == 'torch':\n        if deep:\n            from torch import nn\ngo('x')",
+            {"torch"},
+        ),
+        ("if name == 'jax':\n    import torch", set()),
+        ("if name != 'torch':\n    import torch", set()),
+        ("if name == 'jax':\n    pass\nelif name == 'torch':\n    import torch", {"torch"}),
+        ("if name == 'torch':\n    pass\nelse:\n    import torch", set()),
+        ("if name == 'torch':\n    import torch\nimport torch", set()),
+    ],
+)
+def test_a_module_that_a_condition_names_is_chosen(project: Project, text: str, chosen: set[str]) -> None:
+    assert read_script(project({"train.py": f"{text}\n"})).chosen == chosen
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "import sys\nsys.path.insert(0, '/x')",

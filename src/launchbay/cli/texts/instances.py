@@ -48,6 +48,8 @@ def launch_text(launch: Launch, *, has_project: bool = False) -> str:
         first = f"{len(launch.created)} of {len(names)} launched: {span(launch.created)}"
     train = "bay train" if has_project else f"bay train {names[0]} train.py --data data"
     proof = "identical" if launch.identical else f"NOT identical; `bay verify {launch.fleet}` says what differs"
+    if launch.identical and len(launch.created) < len(names):
+        proof += _unseen(launch.fleet)
     return "\n".join(
         [
             first,
@@ -85,7 +87,14 @@ def update_text(updated: Update) -> str:
 def _sameness(updated: Update) -> str:
     if any(item.packages for item in updated.replayed):
         return "identical but for what people had installed"
-    return "identical" if updated.identical else f"NOT identical; `bay verify {updated.fleet}` says what differs"
+    if updated.identical:
+        return f"identical{_unseen(updated.fleet)}"
+    return f"NOT identical; `bay verify {updated.fleet}` says what differs"
+
+
+def _unseen(fleet: str) -> str:
+    """Say what was not compared of instances that people have been in."""
+    return f"; homes and data are compared by `bay verify {fleet}`"
 
 
 _COST = ("USD/H", "SO FAR")

@@ -5,15 +5,12 @@ from __future__ import annotations
 import launchbay
 from launchbay.cli.context import Context
 from launchbay.cli.texts.sharing import revoked_text, shared_text
-from launchbay.errors import UsageError
 
 __all__ = ["COMMANDS"]
 
 
 def _share(context: Context) -> int:
     given = context.arguments
-    if (given.revoke or given.readmit) and given.fleet is None:
-        raise UsageError("which fleet?", hint=f"bay share FLEET --revoke {given.revoke or given.readmit}")
     if given.revoke:
         revoked = launchbay.revoke(context.bay, given.fleet, given.revoke)
         context.show(revoked, lambda: revoked_text(revoked))

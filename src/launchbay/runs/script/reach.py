@@ -24,13 +24,15 @@ _MENDS = {
 class Step:
     """A node that is run, in its scope; `is_sure` when nothing could keep it from being run.
 
-    `is_guarded` when the script catches what could go wrong there.
+    `is_guarded` when the script catches what could go wrong there. `chosen` are the texts that a condition above
+    compares with: under ``backend() == "torch"`` an import of torch is the script's own choice.
     """
 
     scope: Scope
     node: ast.AST
     is_sure: bool
     is_guarded: bool = False
+    chosen: frozenset[str] = frozenset()
 
 
 def steps(program: Program) -> list[Step]:
@@ -102,7 +104,9 @@ class _Walk:
                 yield from self._expression(test, scope, is_sure=is_sure)
                 known = self._truth(test, scope)
                 if known is not False:
-                    yield from self._body(body, scope, is_sure=is_sure and known is True)
+                    chosen = _compared(test)
+                    for step in self._body(body, scope, is_sure=is_sure and known is True):
+                        yield replace(step, chosen=step.chosen | chosen) if chosen else step
                 if known is not True:
                     yield from self._body(orelse, scope, is_sure=is_sure and known is False)
             case ast.Try() | ast.TryStar():
@@ -161,6 +165,14 @@ class _Walk:
             return False
         constant = scope.constant(test, self.program.modules)
         return bool(constant.value) if constant is not None else None
+
+
+def _compared(test: ast.expr) -> frozenset[str]:
+    """Return the texts that a condition finds equal to something: ``name == "torch"``, ``name in ("torch", "jax")``."""
+    if not isinstance(test, ast.Compare) or not isinstance(test.ops[0], ast.Eq | ast.In):
+        return frozenset()
+    inside = (item for part in (test.left, *test.comparators) for item in ast.walk(part))
+    return frozenset(item.value for item in inside if isinstance(item, ast.Constant) and isinstance(item.value, str))
 
 
 def _caught(handler: ast.ExceptHandler) -> set[str]:

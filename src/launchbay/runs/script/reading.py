@@ -59,6 +59,8 @@ class Script:
     modules: Mapping[str, Place]
     optional: frozenset[str]
     """Those that it is prepared to do without."""
+    chosen: frozenset[str]
+    """Those that it imports only where a condition names them: ``if backend() == "torch"``."""
     uses: Sequence[Use]
     settings: Mapping[str, str]
     """Environment variables that it sets itself."""
@@ -95,6 +97,8 @@ def _read(path: Path) -> Script:
         path=path,
         modules=(modules := _modules(done, path.parent)),
         optional=frozenset(modules) - {name for step in done if not step.is_guarded for name in _imported(step)},
+        chosen=frozenset(modules)
+        - {name for step in done for name in _imported(step) if name not in step.chosen and not step.is_guarded},
         uses=uses,
         settings=dict(_settings(program, done)),
         finds_modules_itself=any(_finds_modules(step) for step in done),
