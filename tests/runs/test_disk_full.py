@@ -52,7 +52,7 @@ def test_how_it_ended_and_what_it_made_is_known(
     assert (run.state, run.exit_code) == ("failed", 3)
     assert [item.path.name for item in run.artifacts] == ["model.keras", "large"]
     left = sorted(path.name for path in run.folder.iterdir())
-    assert left == ["output.log", "process.json", "record.json", "result.json", "supervisor.log", "work"]
+    assert left == ["checkpoints", "output.log", "process.json", "record.json", "result.json", "supervisor.log", "work"]
 
 
 def test_a_run_that_has_no_room_for_its_result_does_not_begin(

@@ -65,10 +65,11 @@ def test_an_instance_of_several_environments_is_told_which_one_fits(
     instance = make_instance(bay, with_image("multi"))
     script = project({"train.py": "import mxnet, tensorboardX\n"})
     with pytest.raises(WillFail, match=r"it will fail in .* \(environment tensorflow\)") as caught:
-        run_it(bay, instance, script)
+        run_it(bay, instance, script, env="tensorflow")
     assert "or run it as it is with --env mxnet" in caught.value.hint
-    run, _ = run_it(bay, instance, script, env="mxnet")
-    assert (run.state, run.foreseen) == ("done", ())
+    for env in ("mxnet", None):
+        run, _ = run_it(bay, instance, script, env=env)
+        assert (run.state, run.foreseen, run.image) == ("done", (), "mxnet")
 
 
 def test_of_several_environments_a_script_runs_in_the_one_that_it_fits(
