@@ -57,6 +57,19 @@ def test_a_fleet_is_shared_and_taken_back(says: Says, place: list[str], tmp_path
 
 
 @pytest.mark.usefixtures("two")
+def test_how_people_come_in_is_said_once(says: Says, place: list[str], tmp_path: Path) -> None:
+    """Left out the second time, nobody is locked out: not another file, host or port."""
+    Path("bay.yaml").write_text(f"name: exp\n{PEOPLE}", encoding="utf-8")
+    first = says("share", "--host", "gpu.example.org", "--json", *place).value
+    again = says("share", "--json").value
+    assert again == first
+    assert again["authorized_keys"] == str(tmp_path / "keys")
+    other = says("share", "--host", "big.example.org", "--json").value
+    assert (other["host"], other["port"]) == ("big.example.org", 1)
+    assert says("share", "--json").value["host"] == "big.example.org"
+
+
+@pytest.mark.usefixtures("two")
 def test_what_cannot_be_shared_is_said(says: Says, place: list[str]) -> None:
     assert "share needs people, and there is no bay.yaml here" in says("share", "exp", *place).err
     Path("bay.yaml").write_text("name: exp\n", encoding="utf-8")

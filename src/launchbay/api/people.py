@@ -10,6 +10,7 @@ from launchbay.sharing.place import find_place
 from launchbay.sharing.share import Revoked, Shared, readmit, revoke_person, share_fleet
 from launchbay.spec.people import check_person_name
 from launchbay.spec.project import Project, find_project
+from launchbay.store.reach import Reach, read_reach, write_reach
 
 __all__ = ["readmit_person", "revoke", "share"]
 
@@ -20,14 +21,15 @@ def share(
     *,
     output: str | Path = "sheets",
     host: str | None = None,
-    ssh_port: int = 22,
+    ssh_port: int | None = None,
     host_key: str | None = None,
     authorized_keys: str | Path | None = None,
     folder: Path | None = None,
 ) -> Shared:
     """Give an instance of a fleet to each of the people in bay.yaml, and write a sheet that opens it. Idempotent.
 
-    Raises UsageError without people, and for more of them than instances.
+    Of host, port, host key and file of keys, what is not said is as it was said the last time for this fleet. Raises
+    UsageError without people, and for more of them than instances.
     """
     project = find_project(folder or Path())
     if project is None or not project.people:
@@ -37,9 +39,19 @@ def share(
     name = fleet or _own_fleet(project, hint="bay share FLEET")
     if name == project.name and not any(item.fleet == name for item in bay.provider.observe()):
         raise NotFound(f"the fleet {name!r}, which bay.yaml names, is not launched", hint="bay launch, then bay share")
-    place = find_place(host=host, port=ssh_port, host_key=host_key)
-    file = Path(authorized_keys) if authorized_keys else None
-    return share_fleet(bay, name, project.people, place, output=Path(output), authorized_keys=file)
+    file = str(Path(authorized_keys).expanduser().absolute()) if authorized_keys else None
+    key = str(Path(host_key).expanduser().absolute()) if host_key else None
+    before = read_reach(bay.home, name)
+    reach = Reach(host=host, ssh_port=ssh_port, host_key=key, authorized_keys=file).over(before)
+    place = find_place(host=reach.host, port=reach.ssh_port or _SSH, host_key=reach.host_key)
+    keys = Path(reach.authorized_keys) if reach.authorized_keys else None
+    shared = share_fleet(bay, name, project.people, place, output=Path(output), authorized_keys=keys)
+    if reach != before:
+        write_reach(bay.home, name, reach)
+    return shared
+
+
+_SSH = 22
 
 
 def revoke(bay: Bay, fleet: str | None, person: str, *, folder: Path | None = None) -> Revoked:

@@ -202,14 +202,15 @@ def _add_share(verbs: Verbs[Parser]) -> None:
         verbs,
         "share",
         "Hand each of the people in bay.yaml an instance: a sheet that opens their shell, notebook and board with plain "
-        "OpenSSH, and a line in authorized_keys that leads there and nowhere else. Who has an instance keeps it. "
+        "OpenSSH, and a line in authorized_keys that leads there and nowhere else. Who has an instance keeps it, and how "
+        "they come in stays as it was said the last time. "
         "All of them are the same user of this machine: this is for colleagues.",
         "bay share class\nbay share class --host gpu.example.org -o sheets\nbay share class --revoke ada",
     )
     share.add_argument("fleet", nargs="?", metavar="FLEET", help="a fleet (default: the name in bay.yaml)")
     share.add_argument("-o", "--output", metavar="DIR", default="sheets", help="where the sheets go (default: sheets)")
     share.add_argument("--host", metavar="NAME", help="how others reach this machine (default: its own name)")
-    share.add_argument("--ssh-port", type=int, default=22, metavar="N", help="its SSH server's port (default: 22)")
+    share.add_argument("--ssh-port", type=int, metavar="N", help="its SSH server's port (default: 22)")
     share.add_argument("--host-key", metavar="FILE", help="its SSH server's public key (default: the one in /etc/ssh)")
     share.add_argument(
         "--authorized-keys", metavar="FILE", help="the file that lets them in (default: ~/.ssh/authorized_keys)"
