@@ -25,6 +25,7 @@ from launchbay.sharing.place import find_place
 from launchbay.sharing.share import Shared, revoke_person, share_fleet
 from launchbay.spec.people import Person
 from launchbay.store.person import owner_mark
+from launchbay.store.records import list_runs
 from tests.sharing.server import Server, free_port, is_open
 
 ANSWERS = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port={port}, bind='127.0.0.1')"
@@ -91,6 +92,21 @@ def test_without_a_command_it_is_a_shell(server: Server) -> None:
     assert (Path(work).name, Path(home).name, name) == ("work", "home", "of class-1")
     on_terminal = server.run("ada", "tty", options=["-tt"])
     assert on_terminal.stdout.startswith("/dev/")
+
+
+@pytest.mark.usefixtures("shared")
+def test_a_script_is_trained_as_a_run_of_their_instance(bay: Bay, server: Server) -> None:
+    script = "import os, sys; print(sys.argv[1:]); open('model.txt', 'w').close(); sys.exit(len(sys.argv) - 3)"
+    server.run("ada", f"mkdir -p deep && cat > deep/train.py <<'X'\n{script}\nX")
+    done = server.run("ada", "train deep/train.py --epochs '1 2'")
+    assert (done.returncode, done.stdout) == (0, "['--epochs', '1 2']\n")
+    assert done.stderr.strip().endswith(": done")
+    (run,) = list_runs(bay.home)
+    assert (run.instance, run.state) == ("class-1", "done")
+    assert server.run("ada", "train deep/train.py a b c d").returncode == 2
+    missing = server.run("ada", "train nope.py")
+    assert missing.returncode == 1
+    assert "there is no script" in missing.stderr
 
 
 ATTEMPTS = (

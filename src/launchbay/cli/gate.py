@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import launchbay
-from launchbay.cli.output import ReaderLeft, complain, write_text
+from launchbay.cli.output import ReaderLeft, complain, write_bytes, write_text
 from launchbay.errors import LaunchbayError, UserError
 from launchbay.lifecycle.bay import Bay, open_bay
 from launchbay.planning.fleet import Instance
@@ -50,6 +51,8 @@ def enter(environ: Mapping[str, str], arguments: list[str]) -> int:
     asked = environ.get("SSH_ORIGINAL_COMMAND", "")
     if asked.strip() in ("notebook", "board"):
         return _serve(inside, asked.strip(), instance)
+    if words := _training(asked):
+        return _train(inside, instance, words)
     if not asked.strip():
         if sys.stdin.isatty():
             complain(
@@ -58,6 +61,23 @@ def enter(environ: Mapping[str, str], arguments: list[str]) -> int:
         return launchbay.shell(inside, instance.id)
     shell = environ.get("SHELL") or "/bin/sh"
     return launchbay.execute(inside, instance.id, [shell, "-c", _known_command(asked)])[0]
+
+
+def _training(asked: str) -> list[str]:
+    """Return the words after ``train`` where a script was named for it; none where it is a command like any other."""
+    try:
+        words = shlex.split(asked)
+    except ValueError:
+        return []
+    return words[1:] if words[:1] == ["train"] and words[1:2] and words[1].endswith(".py") else []
+
+
+def _train(bay: Bay, instance: Instance, words: list[str]) -> int:
+    """Run a script of their working folder as a run, which the board shows; what stands after it is the script's own."""
+    script = instance.root / "work" / words[0]
+    run = launchbay.train(bay, instance.id, script, args=words[1:], write=lambda chunk: write_bytes(sys.stdout, chunk))
+    complain(f"{run.id}: {run.state}")
+    return 0 if run.state == "done" else run.exit_code or 1
 
 
 def _admit(bay: Bay, environ: Mapping[str, str], arguments: list[str]) -> Instance:

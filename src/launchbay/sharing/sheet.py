@@ -47,7 +47,8 @@ http://127.0.0.1:{notebook}/lab in your browser. The password (token) is
 
     {ssh} -L {board}:127.0.0.1:{board} {target} board
 
-is TensorBoard over the runs of your instance: http://127.0.0.1:{board}/ in your browser. The password (token) is
+is TensorBoard over the runs of your instance, which is what you start with `{ssh} {target} train train.py`
+(a script in your working folder; what it logs is kept): http://127.0.0.1:{board}/ in your browser. The password (token) is
 
     {board_token}
 
