@@ -51,6 +51,8 @@ Of the runs in this instance and its fleet. After another `bay train`, run the c
     (
         "code",
         """\
+if "LAUNCHBAY_PROGRAM" not in os.environ:
+    raise SystemExit("Open this notebook with `bay notebook`, which says what runs there are.")
 sys.path.append(os.environ["LAUNCHBAY_PROGRAM"])  # comes with `bay notebook`: which runs there are, and where
 from launchbay_onboard.start import newest_model, read_curves, read_data
 
