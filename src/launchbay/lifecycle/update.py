@@ -32,6 +32,10 @@ from launchbay.store.journal import Journal, Operation, open_journal
 __all__ = ["Update", "update_fleet"]
 
 
+_LOOKS = 20
+_LOOK_S = 0.1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
     """What an update brought. `clock` is seconds by stage; `kept` are files that stood in a layer, where they are now.
@@ -183,8 +187,11 @@ class _Updating:
 
     def _refuse_busy(self, moving: Sequence[Instance]) -> None:
         """Raise Conflict where something runs in them: its files would be exchanged under it."""
-        busy = [item.name for item in moving if instance_processes([item.id])] if moving else []
-        if busy:
+        for _ in range(_LOOKS):  # what a killed command of ours had just asked an instance ends by itself
+            if not instance_processes(item.id for item in moving):
+                return
+            self.bay.clock.sleep(_LOOK_S)
+        if busy := [item.name for item in moving if instance_processes([item.id])]:
             raise Conflict(
                 f"something runs in {', '.join(busy[:5])}{', ...' if busy[5:] else ''}",
                 hint=f"bay stop {self.fleet}, the same command again, bay start {self.fleet}",
