@@ -20,6 +20,7 @@ from launchbay.files import (
     explain_os_error,
     locked,
     read_json,
+    remove_temporaries,
     remove_tree,
     sha256_file,
     write_atomic,
@@ -95,6 +96,16 @@ def test_killed_while_writing_the_old_file_is_still_whole(
     monkeypatch.undo()
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["file"]
+
+
+def test_what_was_left_by_one_who_was_killed_goes_and_what_somebody_writes_stays(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as dead:
+        dead.wait()
+    mine = [f".record.json.{os.getpid()}.tmp", ".notes.tmp", "record.json"]
+    for name in [*mine, f".record.json.{dead.pid}.tmp"]:
+        (tmp_path / name).touch()
+    remove_temporaries(tmp_path)
+    assert names(tmp_path) == sorted(mine)
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:

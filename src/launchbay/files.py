@@ -26,6 +26,7 @@ __all__ = [
     "first_failure",
     "locked",
     "read_json",
+    "remove_temporaries",
     "remove_tree",
     "sha256_file",
     "write_atomic",
@@ -53,6 +54,24 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = False, private: boo
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what `write_atomic` left in a folder where it was killed; what a living process writes stays."""
+    for path in folder.glob(".*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _make_folder(folder: Path) -> None:

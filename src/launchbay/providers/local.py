@@ -13,7 +13,7 @@ from pathlib import Path
 
 from launchbay.errors import StateError, UserError
 from launchbay.fields import INTEGER, NUMBER, TEXT, check_fields, optional
-from launchbay.files import discard, explain_os_error, locked, read_json, remove_tree, write_json
+from launchbay.files import discard, explain_os_error, locked, read_json, remove_temporaries, remove_tree, write_json
 from launchbay.home import Home
 from launchbay.images.image import Image
 from launchbay.planning.fleet import Instance, InstanceSpec, made_from
@@ -167,6 +167,8 @@ class LocalProvider:
                 return ()
             for path in left:
                 remove_tree(path)
+        for folder in _folders(self.home.instances):
+            remove_temporaries(folder)
         return tuple(path.name for path in builds + left)
 
     def _end_all(self, instances: Sequence[Instance]) -> int:
