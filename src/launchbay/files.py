@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from launchbay.errors import StateError, UserError
+from launchbay.onboard.process import is_taken
 from launchbay.onboard.result import is_full, sync_folder
 
 __all__ = [
@@ -60,18 +61,8 @@ def remove_temporaries(folder: Path) -> None:
     """Remove what `write_atomic` left in a folder where it was killed; what a living process writes stays."""
     for path in folder.glob(".*.tmp"):
         pid = path.name.split(".")[-2]
-        if pid.isdigit() and not _is_alive(int(pid)):
+        if pid.isdigit() and not is_taken(int(pid)):
             path.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _make_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["identify", "process_alive"]
+__all__ = ["identify", "is_taken", "process_alive"]
 
 
 def identify(pid: int) -> dict[str, Any]:
@@ -35,11 +35,12 @@ def process_alive(process: Mapping[str, Any] | None) -> bool:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             boot = file.read().strip()
     except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between opening and reading
-        return False if os.path.isdir("/proc/self") else _signalable(int(process["pid"]))
+        return False if os.path.isdir("/proc/self") else is_taken(int(process["pid"]))
     return fields[0] not in "ZX" and fields[19] == str(process["start"]) and boot == process["boot"]
 
 
-def _signalable(pid: int) -> bool:
+def is_taken(pid: int) -> bool:
+    """Say whether some process has that number; which one, only its start time tells."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
