@@ -14,13 +14,14 @@ from launchbay.api.runs import explain, list_runs
 from launchbay.errors import Conflict, LaunchbayError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.end import change_power
+from launchbay.onboard.process import process_alive
 from launchbay.planning.fleet import Instance
 from launchbay.providers.processes import instance_processes, run_processes
 from launchbay.runs import start as start_module
 from launchbay.runs.end import settle_run, stop_run
 from launchbay.runs.train import RunSpec, follow_run, submit_run
 from launchbay.store.journal import open_journal
-from launchbay.store.records import Run, find_run, process_alive, read_run
+from launchbay.store.records import Run, find_run, read_run
 from launchbay.testing import RecordingReporter
 from tests.runs.running import SLOW, Project, run_it, wait_for
 

@@ -20,12 +20,12 @@ from launchbay.errors import Conflict, LaunchbayError, NotFound, UsageError
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.end import change_power
-from launchbay.onboard.process import identify
+from launchbay.onboard.process import identify, process_alive
 from launchbay.planning.fleet import Instance
 from launchbay.runs.end import stop_run
 from launchbay.runs.start import read_again
 from launchbay.runs.train import RunSpec, follow_run, submit_run
-from launchbay.store.records import find_run, process_alive, read_run
+from launchbay.store.records import find_run, read_run
 from launchbay.testing import RecordingReporter
 from tests.runs.running import SLOW, Project, make_instance, run_it, wait_for, wait_over
 

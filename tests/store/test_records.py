@@ -13,13 +13,12 @@ import pytest
 from launchbay.errors import NotFound, StateError, UsageError
 from launchbay.home import Home
 from launchbay.jsonable import to_json
-from launchbay.onboard.process import identify
+from launchbay.onboard.process import identify, process_alive
 from launchbay.store.records import (
     find_model_run,
     find_run,
     list_runs,
     open_runs,
-    process_alive,
     read_run,
     write_run,
 )

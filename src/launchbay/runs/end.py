@@ -11,9 +11,10 @@ from launchbay.errors import Conflict, LaunchbayError
 from launchbay.files import read_json, write_json
 from launchbay.lifecycle.bay import Bay
 from launchbay.onboard.artifacts import snapshot, take_stock
+from launchbay.onboard.process import process_alive
 from launchbay.onboard.result import free_room
 from launchbay.providers.processes import RUN_MARK, end_marked, run_processes
-from launchbay.store.records import Run, process_alive, read_run
+from launchbay.store.records import Run, read_run
 
 __all__ = ["end_run_processes", "settle_run", "stop_run"]
 

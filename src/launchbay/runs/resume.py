@@ -10,7 +10,7 @@ from launchbay.errors import Conflict, NotFound, UsageError
 from launchbay.files import locked
 from launchbay.images.image import find_image
 from launchbay.lifecycle.bay import Bay, image_of
-from launchbay.onboard.process import identify
+from launchbay.onboard.process import identify, process_alive
 from launchbay.planning.decide import select_one
 from launchbay.planning.fleet import Instance
 from launchbay.providers.environment import environments
@@ -18,7 +18,7 @@ from launchbay.providers.processes import run_processes
 from launchbay.runs.data import changed_data, describe_data
 from launchbay.runs.end import settle_run
 from launchbay.runs.start import Start, check_time_limit, held, start_attempt
-from launchbay.store.records import Run, find_run, process_alive, write_run
+from launchbay.store.records import Run, find_run, write_run
 from launchbay.units import count_of, format_bytes
 
 __all__ = ["resume_run"]

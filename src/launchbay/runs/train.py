@@ -15,7 +15,7 @@ from launchbay.errors import NotFound, UsageError
 from launchbay.home import new_id
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay, image_of
-from launchbay.onboard.process import identify
+from launchbay.onboard.process import identify, process_alive
 from launchbay.planning.fleet import Instance
 from launchbay.providers.environment import find_environment
 from launchbay.runs.data import as_text, describe_data
@@ -23,7 +23,7 @@ from launchbay.runs.end import stop_run
 from launchbay.runs.preview import preview, refuse_in
 from launchbay.runs.start import Start, check_time_limit, held, read_again, start_attempt
 from launchbay.runs.work import copy_work
-from launchbay.store.records import Run, process_alive, write_run
+from launchbay.store.records import Run, write_run
 
 __all__ = ["RunSpec", "find_script", "follow_run", "submit_run"]
 

@@ -35,7 +35,6 @@ __all__ = [
     "find_run",
     "list_runs",
     "open_runs",
-    "process_alive",
     "read_run",
     "write_run",
 ]
