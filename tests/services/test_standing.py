@@ -27,7 +27,6 @@ from launchbay.services.standing import (
     end_service,
     ensure_service,
     find_service,
-    forget_service,
     look_at,
     reserve,
 )
@@ -250,15 +249,6 @@ def test_ending_leaves_port_and_token_and_nothing_else(bay: Bay, instance: Insta
     assert sorted(path.name for path in service.folder.iterdir()) == ["record.json", "token"]
     assert end_service(bay, service) == ended
     assert holds(bay.home.root, service.token) == ["token"]
-
-
-def test_forgetting_gives_the_next_one_another_token(bay: Bay, instance: Instance) -> None:
-    service = stand(bay, instance)
-    before = service.token
-    forget_service(bay, service)
-    assert not left_running(instance)
-    assert find_service(bay, "notebook", instance) is None
-    assert reserve(bay, "notebook", instance).token != before
 
 
 def test_it_ends_with_its_instance_and_does_not_come_back_by_itself(bay: Bay, instance: Instance) -> None:

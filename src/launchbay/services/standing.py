@@ -32,7 +32,6 @@ __all__ = [
     "end_service",
     "ensure_service",
     "find_service",
-    "forget_service",
     "look_at",
     "renew_service",
     "reserve",
@@ -198,12 +197,6 @@ def end_service(bay: Bay, service: Service) -> Service:
         end_marked([_mark(service)], tell=bay.reporter.event)
         _tidy(service)
     return read_service(service.folder)
-
-
-def forget_service(bay: Bay, service: Service) -> None:
-    """End a service and forget its port and token: the next one has others, and what was handed out opens nothing."""
-    end_service(bay, service)
-    remove_tree(service.folder)
 
 
 def renew_service(bay: Bay, service: Service) -> Service:
