@@ -67,7 +67,16 @@ def test_no_dashes_and_nothing_after_them_are_told_apart() -> None:
         (["--", "ps"], "VERB"),
         (["ps", "--"], "'bay ps' takes nothing after '--'"),
         (["exec"], "INSTANCE"),
-        (["exec", "exp-1", "ls", "-l"], "unrecognized arguments: -l"),
+        (["exec", "exp-1", "ls", "-l"], "goes after '--': bay exec ... -- -l"),
+        (
+            ["curves", "latest", "--otput", "a.png"],
+            "bay curves: error: it does not take --otput a.png; did you mean --output?",
+        ),
+        (
+            ["--json", "image", "build", "jax", "--zz"],
+            "bay image build: error: it does not take --zz; `bay image build --help`",
+        ),
+        (["ps", "exp-1"], "`bay ps --help` lists what it does"),
         (["evaluate", "latest"], "--data"),
         (["predict", "latest"], "--data"),
         (["demo", "--epochs", "many"], "invalid int value: 'many'"),

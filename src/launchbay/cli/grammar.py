@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
+from collections.abc import Sequence
 
 __all__ = ["Formatter", "Parser", "Verbs", "add_common", "add_verb"]
 
@@ -34,7 +35,27 @@ Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no 
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that knows what a mistyped verb was meant to be."""
+    """A parser that knows what a mistyped verb or option was meant to be."""
+
+    def find_verb(self, words: Sequence[str]) -> Parser:
+        """Return the parser of the verb, or verb below a verb, that these words are for."""
+        for action in self._actions:
+            if isinstance(action, Verbs):
+                for place, word in enumerate(words):
+                    if isinstance(verb := action.choices.get(word), Parser):
+                        return verb.find_verb(words[place + 1 :])
+        return self
+
+    def near_option(self, word: str) -> str:
+        """Say which option a word was meant to be, or where they are listed."""
+        import difflib
+
+        close = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, n=1)
+        return (
+            f"did you mean {close[0]}?"
+            if close and word.startswith("-")
+            else f"`{self.prog} --help` lists what it does"
+        )
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         """Answer a mistyped verb with the nearest one, where argparse lists them all."""

@@ -63,10 +63,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     namespace, unknown = parser.parse_known_args(_in_our_words(before))
     field = _AFTER_DASHES.get(namespace.verb)
     if unknown:
-        hint = (
-            f"; what is not for bay goes after '--': bay {namespace.verb} ... -- {' '.join(unknown)}" if field else ""
-        )
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        verb = parser.find_verb(before)
+        hint = verb.near_option(unknown[0])
+        if field:
+            hint = f"what is not for bay goes after '--': {verb.prog} ... -- {' '.join(unknown)}"
+        verb.error(f"it does not take {' '.join(unknown)}; {hint}")
     if after is not None:
         if field is None:
             parser.error(f"'bay {namespace.verb}' takes nothing after '--'")
@@ -83,7 +84,7 @@ def _in_our_words(words: list[str]) -> list[str]:
     return ["--version"] if words == ["version"] else words
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of `bay` with all its verbs."""
     parser = Parser(
         prog="bay",
