@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from launchbay.errors import UsageError
+from launchbay.providers.resources import Machine, part_of
 from launchbay.spec.project import read_project
 from launchbay.spec.resources import Resources
 
@@ -18,6 +19,15 @@ def test_resources_are_a_part_each(tmp_path: Path) -> None:
     assert read(tmp_path, "name: x\n") is None
     assert read(tmp_path, "resources: {cpus: 2, memory: 4GB, gpus: 0}\n") == Resources(cpus=2, memory=4 * 10**9, gpus=0)
     assert read(tmp_path, "resources:\n  memory: 1.5 GiB\n") == Resources(memory=3 << 29)
+
+
+@pytest.mark.parametrize("text", ["resources:\n  memory: 1GB\n  cpus: 9\n", "resources:\n  memory: 1GB\n  gpus: 2\n"])
+def test_more_than_the_machine_has_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
+    wish = read(tmp_path, text)
+    assert wish is not None
+    with pytest.raises(UsageError, match="on this machine, got") as caught:
+        part_of(Machine(processors=(0, 1), gpus=(0,)), 0, wish)
+    assert caught.value.where == f"{tmp_path / 'bay.yaml'}:3"
 
 
 @pytest.mark.parametrize(

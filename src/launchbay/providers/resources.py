@@ -86,10 +86,10 @@ def part_of(machine: Machine, index: int, wish: Resources, *, group: Path | None
     """
     if wish.cpus is not None and wish.cpus > len(machine.processors):
         raise UsageError(
-            f"cpus must be 1 to {len(machine.processors)} on this machine, got {wish.cpus}", where="resources"
+            f"cpus must be 1 to {len(machine.processors)} on this machine, got {wish.cpus}", where=wish.where
         )
     if wish.gpus is not None and machine.gpus and wish.gpus > len(machine.gpus):
-        raise UsageError(f"gpus must be 0 to {len(machine.gpus)} on this machine, got {wish.gpus}", where="resources")
+        raise UsageError(f"gpus must be 0 to {len(machine.gpus)} on this machine, got {wish.gpus}", where=wish.where)
     gpus = None if wish.gpus is None or (wish.gpus and not machine.gpus) else _turn(machine.gpus, index, wish.gpus)
     return Part(
         cpus=wish.cpus,

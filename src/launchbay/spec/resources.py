@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from launchbay.errors import UsageError
 from launchbay.spec.document import Document
@@ -25,6 +25,7 @@ class Resources:
     cpus: int | None = None
     memory: int | None = None
     gpus: int | None = None
+    where: str = field(default="resources", compare=False)  # file and line, for who finds that it is too much
 
 
 def read_resources(entries: tuple[Document, ...]) -> Resources | None:
@@ -42,15 +43,15 @@ def read_resources(entries: tuple[Document, ...]) -> Resources | None:
         except UsageError as error:
             raise UsageError(error.what, where=entry.where("memory"), hint="memory: 4GB") from None
     entry.finish()
-    return Resources(cpus=cpus, memory=memory, gpus=gpus)
+    return Resources(cpus=cpus, memory=memory, gpus=gpus, where=entry.where("gpus" if cpus is None else "cpus"))
 
 
-def _count(entry: Document, field: str, *, least: int) -> int | None:
-    if not entry.has(field):
+def _count(entry: Document, name: str, *, least: int) -> int | None:
+    if not entry.has(name):
         return None
-    value = entry.integer(field, least)
+    value = entry.integer(name, least)
     if not least <= value <= _MOST:
-        raise UsageError(f"{field} must be {least} to {_MOST}, got {value}", where=entry.where(field))
+        raise UsageError(f"{name} must be {least} to {_MOST}, got {value}", where=entry.where(name))
     return value
 
 

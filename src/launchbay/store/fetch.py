@@ -209,7 +209,9 @@ def _fetch_path(source: Path, job: _Job) -> Fetched:
         hint = f"a script is given a folder as it is: bay train SCRIPT --data {source}"
         raise UsageError("this is a folder, and only a file can be fetched", where=str(source), hint=hint)
     if not source.exists():
-        raise NotFound("there is no such file", where=str(source))
+        raise NotFound(
+            "there is no such file", where=str(source), hint="an address (https://...) or the path of a file"
+        )
     if not source.is_file():
         raise UsageError("this is not a regular file", where=str(source))
     if not os.access(source, os.R_OK):
