@@ -72,6 +72,12 @@ def test_the_test_would_see_a_heavy_import(tmp_path: Path) -> None:
     assert {"yaml", "unittest"} <= loaded("import sys, yaml, unittest.mock", home=tmp_path)
 
 
+def test_training_in_a_standing_instance_loads_no_recipes_and_locks(tmp_path: Path) -> None:
+    modules = loaded("import sys, launchbay.api.runs", home=tmp_path)
+    assert "launchbay.runs.preview" in modules
+    assert modules & {"launchbay.images.lock", "launchbay.images.recipe", "launchbay.lifecycle.build"} == set()
+
+
 @pytest.mark.parametrize("args", [("--help",), ("ps",)])
 def test_the_command_starts_at_once(args: tuple[str, ...], tmp_path: Path) -> None:
     start(BAY, *args, home=tmp_path)  # compiles what was edited

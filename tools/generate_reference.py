@@ -187,7 +187,7 @@ def images_page() -> str:
 
 
 def _frameworks(lock: Lock) -> str:
-    from launchbay.lifecycle.build import FRAMEWORKS
+    from launchbay.images.image import FRAMEWORKS
 
     pinned = {pin.name: pin.version for pin in lock.pins}
     return ", ".join(f"{name} {pinned[name]}" for name in FRAMEWORKS if name in pinned)

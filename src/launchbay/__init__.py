@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.people import readmit_person, revoke, share
     from launchbay.api.project import doctor, init
-    from launchbay.api.runs import explain, list_runs, logs, propose_image, resume, train
+    from launchbay.api.proposal import propose_image
+    from launchbay.api.runs import explain, list_runs, logs, resume, train
     from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
     from launchbay.api.wish import complete_launch, complete_resources, complete_resumption, complete_training
     from launchbay.experiment import demo
@@ -67,7 +68,8 @@ _NAMES = {
         "update",
         "verify",
     ),
-    "launchbay.api.runs": ("explain", "list_runs", "logs", "propose_image", "resume", "train"),
+    "launchbay.api.runs": ("explain", "list_runs", "logs", "resume", "train"),
+    "launchbay.api.proposal": ("propose_image",),
     "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),

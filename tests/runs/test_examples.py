@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import launchbay
-from launchbay.api.runs import propose_image
+from launchbay.api.proposal import propose_image
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.providers.processes import end_processes, instance_processes

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from launchbay.api.runs import propose_image
+from launchbay.api.proposal import propose_image
 from launchbay.errors import NotFound, UsageError, WillFail
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay

@@ -9,14 +9,13 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.planning.decide import select_one
 from launchbay.providers.processes import run_processes
 from launchbay.runs.hints import explain_failure
-from launchbay.runs.preview import choose_environment, refuse
-from launchbay.runs.propose import Proposal, propose
+from launchbay.runs.preview import choose_environment
 from launchbay.runs.resume import resume_run
 from launchbay.runs.train import RunSpec, find_script, follow_run, submit_run
 from launchbay.store import records
 from launchbay.store.records import Run, find_run
 
-__all__ = ["explain", "list_runs", "logs", "propose_image", "resume", "train"]
+__all__ = ["explain", "list_runs", "logs", "resume", "train"]
 
 
 def train(
@@ -82,18 +81,6 @@ def resume(
 
 def _drop(_: bytes) -> None:
     """Let what a script prints go; it is in its log."""
-
-
-def propose_image(bay: Bay, script: str | Path, *, force: bool = False) -> Proposal:
-    """Say which image a script asks for, and why; reads it and the modules of its folder, and executes nothing.
-
-    Raises NotFound when there is no such script, or when it imports what no image has; WillFail when it is certain to
-    fail in every image (unless `force`).
-    """
-    proposal = propose(bay, find_script(Path(script)))
-    if any(problem.is_sure for problem in proposal.best.problems) and not force:
-        raise refuse(proposal.script.name, "every image", proposal.best.problems)
-    return proposal
 
 
 def list_runs(bay: Bay) -> Sequence[Run]:

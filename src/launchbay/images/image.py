@@ -18,7 +18,19 @@ from launchbay.files import read_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
 
-__all__ = ["Image", "compose_image", "damaged_images", "find_image", "from_record", "image_folder", "list_images"]
+__all__ = [
+    "FRAMEWORKS",
+    "Image",
+    "compose_image",
+    "damaged_images",
+    "find_image",
+    "from_record",
+    "image_folder",
+    "list_images",
+]
+
+FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
+"""Packages whose first import is what a person waits for; each is the name of its module too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

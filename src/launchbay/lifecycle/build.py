@@ -18,7 +18,7 @@ from launchbay.errors import BuildError, Conflict, LaunchbayError, StateError, U
 from launchbay.files import discard, explain_os_error, locked, remove_tree, write_json
 from launchbay.home import Home
 from launchbay.images import build
-from launchbay.images.image import Image, find_image, image_folder, list_images
+from launchbay.images.image import FRAMEWORKS, Image, find_image, image_folder, list_images
 from launchbay.images.lock import Lock, compose_digest, find_lock, lock_recipe
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe, is_recipe_path
 from launchbay.images.uv import Uv, find_uv
@@ -32,7 +32,6 @@ from launchbay.ports import Event
 from launchbay.store.journal import Journal, Operation, open_journal
 
 __all__ = [
-    "FRAMEWORKS",
     "ensure_image",
     "find_built",
     "find_whole",
@@ -43,9 +42,6 @@ __all__ = [
     "make_image",
     "resolve_lock",
 ]
-
-FRAMEWORKS = ("tensorflow", "torch", "jax", "mxnet", "keras")
-"""Packages whose first import is what a person waits for; each is the name of its module too."""
 
 
 def resolve_lock(bay: Bay, recipe: Recipe, accelerator: str = AUTO) -> Lock:

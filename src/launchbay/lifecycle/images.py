@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from launchbay.errors import BuildError, Conflict, NotFound
 from launchbay.files import discard
-from launchbay.images.image import Image, list_images
+from launchbay.images.image import FRAMEWORKS, Image, list_images
 from launchbay.images.lock import Lock, compose_digest
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe
 from launchbay.lifecycle.bay import Bay, image_mark
-from launchbay.lifecycle.build import FRAMEWORKS, find_built, image_lock, known_lock, resolve_lock
+from launchbay.lifecycle.build import find_built, image_lock, known_lock, resolve_lock
 from launchbay.lifecycle.verify import verify_whole
 from launchbay.planning.fleet import Instance
 from launchbay.providers.processes import instance_processes

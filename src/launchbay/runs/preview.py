@@ -7,15 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from launchbay.errors import Conflict, NotFound, UsageError, WillFail
+from launchbay.images.image import FRAMEWORKS
 from launchbay.lifecycle.bay import Bay, connect, image_of, python_of
-from launchbay.lifecycle.build import FRAMEWORKS
 from launchbay.onboard.fingerprint import list_added
 from launchbay.planning.fleet import Instance
 from launchbay.providers.environment import Environment, environments, find_environment
 from launchbay.providers.layer import find_layer
+from launchbay.runs.fit import judge
 from launchbay.runs.foresee import Problem, foresee, missing_modules
 from launchbay.runs.imports import find_distribution
-from launchbay.runs.propose import judge, propose
 from launchbay.runs.script.reading import Place, Script, read_script
 
 __all__ = ["choose_environment", "preview", "refuse", "refuse_in"]
@@ -124,6 +124,8 @@ def _missing(
 
 def _other_image(bay: Bay, instance: Instance, path: Path) -> str:
     """Return the image that has all that a script imports; empty where none has."""
+    from launchbay.runs.propose import propose  # 20 ms for recipes and locks: every `bay train` would pay them
+
     try:
         image = propose(bay, path).image
     except NotFound:

@@ -8,42 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launchbay.errors import NotFound
-from launchbay.images.image import list_images
+from launchbay.images.image import FRAMEWORKS, list_images
 from launchbay.images.recipe import Recipe, builtin_names, find_recipe
 from launchbay.lifecycle.bay import Bay
-from launchbay.lifecycle.build import FRAMEWORKS, known_lock
+from launchbay.lifecycle.build import known_lock
 from launchbay.planning.fleet import Instance
-from launchbay.runs.foresee import Problem, foresee, missing_modules
+from launchbay.runs.fit import Choice, judge
 from launchbay.runs.imports import find_distribution
 from launchbay.runs.script.reading import Script, read_script
 from launchbay.spec.names import suggest_name
 
-__all__ = ["Choice", "Proposal", "judge", "propose"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """An image, and how well a script fits it. `unneeded` are frameworks that the script does not ask for.
-
-    Keras is not counted: it is small, and comes with others.
-    """
-
-    image: str
-    built: bool
-    retired: str
-    missing: Sequence[str]
-    problems: Sequence[Problem]
-    unneeded: Sequence[str]
-
-    @property
-    def rank(self) -> tuple[object, ...]:
-        """The smaller, the better it fits."""
-        sure = sum(problem.is_sure for problem in self.problems)
-        doubts = len(self.problems) - sure
-        return (
-            *(len(self.missing), sure, doubts, len(self.unneeded)),
-            *(bool(self.retired), not self.built, self.image),
-        )
+__all__ = ["Proposal", "propose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,45 +63,9 @@ def _judge(bay: Bay, script: Script, recipe: Recipe, *, is_built: bool) -> Choic
     return judge(script, recipe.name, packages, environ=environ, retired=recipe.retired, is_built=is_built)
 
 
-def judge(
-    script: Script,
-    image: str,
-    packages: Mapping[str, str],
-    *,
-    environ: Mapping[str, str],
-    retired: str = "",
-    is_built: bool = True,
-) -> Choice:
-    """Say how well a script fits an image with these packages, name -> version, and variables."""
-    wanted = _wanted(script)
-    return Choice(
-        image=image,
-        built=is_built,
-        retired=retired,
-        missing=tuple(missing_modules(script, packages)) + _missing_backend(script, packages),
-        problems=foresee(script, packages, environ=environ),
-        unneeded=tuple(name for name in FRAMEWORKS if name in packages and name not in {*wanted, "keras"}),
-    )
-
-
 def _named_packages(recipe: Recipe) -> Mapping[str, str]:
     """Return what a recipe itself names; without a lock, nobody knows the versions."""
     return {re.split(r"[\s\[(<>=!~;@]", line, maxsplit=1)[0].lower(): "" for line in recipe.packages}
-
-
-def _wanted(script: Script) -> set[str]:
-    """Return the frameworks that a script asks for. Left to itself, Keras takes TensorFlow."""
-    wanted = {*script.modules, script.settings.get("KERAS_BACKEND", "")}
-    if "keras" in wanted and "KERAS_BACKEND" not in script.settings:
-        wanted.add("tensorflow")
-    return wanted
-
-
-def _missing_backend(script: Script, packages: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the backend that a script sets for Keras, where it is not there."""
-    backend = script.settings.get("KERAS_BACKEND", "")
-    is_missing = "keras" in script.modules and backend in FRAMEWORKS and backend not in packages
-    return (backend,) if is_missing and backend not in script.modules else ()
 
 
 def _why(script: Script, choices: Sequence[Choice]) -> str:

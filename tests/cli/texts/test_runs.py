@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from launchbay.cli.texts.runs import fetched_text, proposal_text, run_text, runs_text
-from launchbay.runs.propose import Choice, Proposal
+from launchbay.runs.fit import Choice
+from launchbay.runs.propose import Proposal
 from launchbay.store.fetch import Fetched
 from launchbay.store.records import Artifact, Attempt, Run
 from tests.cli.texts.values import DONE, RUN
