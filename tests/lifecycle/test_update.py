@@ -360,10 +360,12 @@ def test_who_goes_in_in_the_midst_does_not_hold_the_old_image(fresh: Callable[..
     check_whole(bay)
 
 
-def kill_each(first: Bay, body: Callable[[Bay], object], *, most: int | None = None) -> Iterator[Bay]:
+def kill_each(
+    first: Bay, body: Callable[[Bay], object], *, choose: Callable[[list[int]], list[int]] = list
+) -> Iterator[Bay]:
     """Yield a copy of a bay for each instant of `body` between two lasting steps, at which it was killed.
 
-    Of more than `most` instants a seeded sample is taken, in order.
+    `choose` takes those to try out of all instants.
     """
     number = itertools.count()
 
@@ -379,8 +381,7 @@ def kill_each(first: Bay, body: Callable[[Bay], object], *, most: int | None = N
     assert len(names) > 40
     # between "after" and the next "before" nothing lasting lies, but for a file that waits to be renamed
     apart = [k for k, name in enumerate(names, start=1) if k == 1 or name.startswith("after") or "replace" in name]
-    chosen = apart if most is None else sorted(random.Random(3).sample(apart, min(most, len(apart))))
-    for crossing in chosen:
+    for crossing in choose(apart):
         name = names[crossing - 1]
         bay = make()
         assert kill_at(crossing, lambda bay=bay: body(bay)), name  # type: ignore[misc]
@@ -418,16 +419,29 @@ def test_killed_while_going_back_the_same_again_converges(
 
 @pytest.mark.image("multi")
 @pytest.mark.image("tensorflow")
-@pytest.mark.parametrize("most", [8, pytest.param(None, marks=pytest.mark.prove)], ids=["some steps", "every step"])
+@pytest.mark.parametrize(
+    "choose",
+    [
+        pytest.param(lambda instants: sorted(random.Random(3).sample(instants, 8)), id="some steps"),
+        *(
+            pytest.param(
+                lambda instants, part=part: instants[len(instants) * part // 8 : len(instants) * (part + 1) // 8],
+                marks=pytest.mark.prove,
+                id=f"every step, part {part + 1} of 8",  # some thousand seconds in all
+            )
+            for part in range(8)
+        ),
+    ],
+)
 def test_twenty_move_from_one_framework_to_five_whenever_killed(
-    bay: Bay, with_image: Callable[[str], Image], most: int | None
+    bay: Bay, with_image: Callable[[str], Image], choose: Callable[[list[int]], list[int]]
 ) -> None:
     for name in ("tensorflow", "multi"):
         with_image(name)
     launch_fleet(bay, "tensorflow", count=20, name="exp")
     for item in bay.provider.observe():
         (item.root / "home" / "notes.txt").write_text(item.name)
-    for killed in kill_each(bay, lambda each: update_fleet(each, "exp", "multi"), most=most):
+    for killed in kill_each(bay, lambda each: update_fleet(each, "exp", "multi"), choose=choose):
         done = update_fleet(killed, "exp", "multi")
         assert done.identical
         instances = killed.provider.observe()
