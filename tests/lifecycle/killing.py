@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from launchbay.home import Home
+from launchbay.lifecycle.bay import Bay, open_bay
+from launchbay.lifecycle.end import change_power
 from launchbay.providers.processes import instance_processes
 from launchbay.testing import crash_points
 
-__all__ = ["count_crossings", "kill_at", "leftovers"]
+__all__ = ["count_crossings", "folders", "kill_at", "kill_copies", "leftovers"]
 
 
 def kill_at(crossing: int, body: Callable[[], object]) -> bool:
@@ -64,3 +68,33 @@ def leftovers(home: Home) -> list[str]:
 def folders(home: Home) -> list[Path]:
     """Return the instance folders, readable or not."""
     return sorted(home.instances.glob("*"))
+
+
+def kill_copies(
+    first: Bay, body: Callable[[Bay], object], *, choose: Callable[[list[int]], list[int]] = list
+) -> Iterator[Bay]:
+    """Yield a copy of a bay for each instant of `body` between two lasting steps, at which it was killed.
+
+    `choose` takes those to try out of all instants.
+    """
+    number = itertools.count()
+
+    def make() -> Bay:
+        root = first.home.root.with_name(f"{first.home.root.name}-{next(number)}")
+        shutil.copytree(first.home.root, root, symlinks=True)
+        return open_bay(environ={**first.environ, "LAUNCHBAY_HOME": str(root)})
+
+    change_power(first, "stop", "exp")  # the copies have the same ids
+    change_power(first, "start", "exp")
+    bay = make()
+    names = count_crossings(lambda: body(bay))
+    assert len(names) > 40
+    # between "after" and the next "before" nothing lasting lies, but for a file that waits to be renamed
+    apart = [k for k, name in enumerate(names, start=1) if k == 1 or name.startswith("after") or "replace" in name]
+    for crossing in choose(apart):
+        name = names[crossing - 1]
+        bay = make()
+        assert kill_at(crossing, lambda bay=bay: body(bay)), name  # type: ignore[misc]
+        yield bay
+        bay.provider.delete(bay.provider.observe())
+        shutil.rmtree(bay.home.root)

@@ -26,7 +26,7 @@ from launchbay.planning.fleet import Instance
 from launchbay.providers.layer import OverlayLayer, PthLayer
 from launchbay.providers.local import LocalProvider
 from launchbay.store.journal import open_journal
-from tests.lifecycle.killing import count_crossings, folders, kill_at, leftovers
+from tests.lifecycle.killing import folders, kill_at, kill_copies, leftovers
 from tests.providers.wheels import make_wheel
 
 NAMES = ["exp-1", "exp-2", "exp-3"]
@@ -360,39 +360,9 @@ def test_who_goes_in_in_the_midst_does_not_hold_the_old_image(fresh: Callable[..
     check_whole(bay)
 
 
-def kill_each(
-    first: Bay, body: Callable[[Bay], object], *, choose: Callable[[list[int]], list[int]] = list
-) -> Iterator[Bay]:
-    """Yield a copy of a bay for each instant of `body` between two lasting steps, at which it was killed.
-
-    `choose` takes those to try out of all instants.
-    """
-    number = itertools.count()
-
-    def make() -> Bay:
-        root = first.home.root.with_name(f"{first.home.root.name}-{next(number)}")
-        shutil.copytree(first.home.root, root, symlinks=True)
-        return open_bay(environ={**first.environ, "LAUNCHBAY_HOME": str(root)})
-
-    change_power(first, "stop", "exp")  # the copies have the same ids
-    change_power(first, "start", "exp")
-    bay = make()
-    names = count_crossings(lambda: body(bay))
-    assert len(names) > 40
-    # between "after" and the next "before" nothing lasting lies, but for a file that waits to be renamed
-    apart = [k for k, name in enumerate(names, start=1) if k == 1 or name.startswith("after") or "replace" in name]
-    for crossing in choose(apart):
-        name = names[crossing - 1]
-        bay = make()
-        assert kill_at(crossing, lambda bay=bay: body(bay)), name  # type: ignore[misc]
-        yield bay
-        bay.provider.delete(bay.provider.observe())
-        shutil.rmtree(bay.home.root)
-
-
 @LAYERS
 def test_killed_at_every_step_the_same_again_converges(fresh: Callable[..., Bay], layer: str) -> None:
-    for bay in kill_each(fresh(layer), lambda bay: update(bay, "pair")):
+    for bay in kill_copies(fresh(layer), lambda bay: update(bay, "pair")):
         update(bay, "pair")
         assert {item.image for item in bay.provider.observe()} == {"pair"}
         check_whole(bay)
@@ -411,7 +381,7 @@ def test_killed_while_going_back_the_same_again_converges(
             with pytest.raises(LaunchbayError, match="not today"):
                 update(bay, "older")
 
-    for bay in kill_each(fresh(), fail):
+    for bay in kill_copies(fresh(), fail):
         update(bay, "older")
         assert {item.image for item in bay.provider.observe()} == {"older"}
         check_whole(bay)
@@ -441,7 +411,7 @@ def test_twenty_move_from_one_framework_to_five_whenever_killed(
     launch_fleet(bay, "tensorflow", count=20, name="exp")
     for item in bay.provider.observe():
         (item.root / "home" / "notes.txt").write_text(item.name)
-    for killed in kill_each(bay, lambda each: update_fleet(each, "exp", "multi"), choose=choose):
+    for killed in kill_copies(bay, lambda each: update_fleet(each, "exp", "multi"), choose=choose):
         done = update_fleet(killed, "exp", "multi")
         assert done.identical
         instances = killed.provider.observe()
