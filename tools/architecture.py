@@ -27,7 +27,7 @@ from tools.source import PACKAGE, Import, Module, imports, read_package
 __all__ = ["CHECKS", "LAYERS", "complaints"]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "fields", "files", "home", "jsonable", "onboard", "ports", "settings", "units"),
+    ("database", "errors", "fields", "files", "home", "jsonable", "onboard", "ports", "settings", "units"),
     ("spec",),
     ("catalog",),
     ("cost", "images"),
@@ -54,7 +54,7 @@ PURE = ("cost", "planning", "spec")
 IMPURE = {"asyncio", "http", "multiprocessing", "os", "platform", "random", "secrets", "shutil", "socket"}
 IMPURE |= {"sqlite3", "subprocess", "tempfile", "threading", "time", "urllib"}
 
-DEPENDENCIES = {"matplotlib", "plotext", "rich", "uv", "yaml"}
+DEPENDENCIES = {"boto3", "botocore", "matplotlib", "plotext", "rich", "uv", "yaml"}
 IN_AN_IMAGE = {"google", "jax", "jupyterlab", "keras", "mxnet", "numpy", "onnxruntime", "tensorboard", "tensorflow"}
 IN_AN_IMAGE |= {"torch"}
 """What onboard code may import inside a function: the Python that runs it has them."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launchbay.database import PATIENCE_S, is_damage, is_full, primary_code, set_aside
 from launchbay.errors import LaunchbayError, StateError
 from launchbay.files import locked
 from launchbay.home import new_id
@@ -83,7 +84,7 @@ class Journal:
                     (self.clock.now(), *row, _sum(row)),
                 )
         except sqlite3.OperationalError as error:
-            if self.frees and _is_full(error):
+            if self.frees and is_full(error):
                 self.note(_WITHOUT.format(error))
                 self.is_writable = False
                 return
@@ -158,7 +159,7 @@ def open_journal(path: Path, clock: Clock, note: Callable[[str], None], *, frees
     try:
         connection = _connect_or_mend(path, note)
     except sqlite3.DatabaseError as error:
-        if not (frees and _is_full(error)):
+        if not (frees and is_full(error)):
             hint = "free some space if the disk is full; `bay doctor` says what else there is"
             raise StateError(f"the journal cannot be opened: {error}", where=str(path), hint=hint) from error
         note(_WITHOUT.format(error))
@@ -176,7 +177,7 @@ def _connect_or_mend(path: Path, note: Callable[[str], None]) -> sqlite3.Connect
         with locked(path.parent / "locks" / "journal.lock"):  # another command may be mending it right now
             connection, error = _try_to_connect(path)
             if connection is None:
-                kept = _set_aside(path)
+                kept = set_aside(path)
                 note(
                     f"The journal was damaged ({error}); it is kept as {kept.name},"
                     " and a new one was begun from the records."
@@ -201,41 +202,18 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     return _connect(Path(":memory:"))
 
 
-def _is_full(error: sqlite3.Error) -> bool:
-    """Say whether the disk gave no room; where sqlite maps a file into memory, that comes as an I/O error."""
-    return _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-
-
-def _code(error: Exception) -> int:
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-
-
-_PATIENCE_S = 30.0
-_NOT_ITS_FAULT = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-}
-"""What sqlite answers when the file may be fine and the machine is not; everything else means that it is damaged."""
-
-
 def _try_to_connect(path: Path) -> tuple[sqlite3.Connection | None, str]:
     """Return a connection, or None and what is wrong with a damaged file. Raises what is not the file's own fault."""
     try:
         return _connect(path), ""
     except (sqlite3.DatabaseError, ValueError) as error:  # text that is not UTF-8 any more is a ValueError
-        if _code(error) in _NOT_ITS_FAULT:
+        if not is_damage(error):
             raise
         return None, str(error)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_PATIENCE_S)
+    connection = sqlite3.connect(path, timeout=PATIENCE_S)
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
@@ -268,12 +246,12 @@ _CHECKED = 2000
 
 def _log_ahead(connection: sqlite3.Connection) -> None:
     """Switch to write-ahead logging. Everywhere else sqlite waits for other processes; here it does not."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.005)
         else:
@@ -292,14 +270,3 @@ def _check(connection: sqlite3.Connection) -> None:
 
 def _sum(row: Sequence[str]) -> int:
     return zlib.crc32(repr(tuple(row)).encode())
-
-
-def _set_aside(path: Path) -> Path:
-    number = 1
-    while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    path.rename(kept)
-    for suffix in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(kept.with_name(kept.name + suffix))
-    return kept

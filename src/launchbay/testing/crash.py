@@ -31,7 +31,7 @@ def crash_points(crossed: Callable[[str], None]) -> Iterator[None]:
     # os.rename and os.replace are what Path.rename and write_atomic come down to; os.makedirs tells the parts of a draft
     seams: list[tuple[Any, str]] = [
         (journal, "_connect"),
-        (journal, "_set_aside"),
+        (journal, "set_aside"),
         (journal.Journal, "write"),
         (layer.PthLayer, "create"),
         (processes, "end_processes"),
