@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from launchbay.api.people import readmit_person, revoke, share
     from launchbay.api.project import doctor, init
     from launchbay.api.proposal import propose_image
+    from launchbay.api.refresh import refresh_types
     from launchbay.api.runs import explain, list_runs, logs, resume, train
     from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
     from launchbay.api.wish import complete_launch, complete_resources, complete_resumption, complete_training
@@ -70,6 +71,7 @@ _NAMES = {
     ),
     "launchbay.api.runs": ("explain", "list_runs", "logs", "resume", "train"),
     "launchbay.api.proposal": ("propose_image",),
+    "launchbay.api.refresh": ("refresh_types",),
     "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
     "launchbay.api.curves": ("curves", "draw_curves"),
@@ -119,6 +121,7 @@ __all__ = [
     "ps",
     "readmit_person",
     "reboot",
+    "refresh_types",
     "remove_image",
     "resume",
     "revoke",

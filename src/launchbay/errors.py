@@ -7,6 +7,7 @@ The tree::
     │   ├── UsageError       the command line or a file says something impossible; exit code 2
     │   ├── NotFound         a name that nothing answers to
     │   ├── Conflict         a name that is taken, a thing that is in use, a world that moved
+    │   ├── NotPermitted     the cloud refuses what was asked: a permission is missing
     │   ├── BuildError       an image could not be built
     │   ├── ScriptFailed     the person's own script ended with an error
     │   ├── WillFail         a script that is certain to fail where it was to run, and was not started
@@ -29,6 +30,7 @@ __all__ = [
     "Conflict",
     "LaunchbayError",
     "NotFound",
+    "NotPermitted",
     "ScriptFailed",
     "StateError",
     "UnsafeModel",
@@ -73,6 +75,10 @@ class NotFound(UserError, LookupError):
 
 class Conflict(UserError):
     """The name is taken, the thing is in use, or the world moved since the plan was made."""
+
+
+class NotPermitted(UserError):
+    """The cloud refuses what was asked, because a permission is missing."""
 
 
 class BuildError(UserError):

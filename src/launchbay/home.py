@@ -62,6 +62,11 @@ class Home:
         return self.root / "state.db"
 
     @property
+    def catalog(self) -> Path:
+        """What `bay types refresh` brought: instance types and prices of regions."""
+        return self.root / "catalog.db"
+
+    @property
     def probes(self) -> Path:
         """What frameworks could use of the GPUs, one file an image; asked again when the driver or the GPUs change."""
         return self.root / "probes"

@@ -19,7 +19,7 @@ from launchbay.catalog.type import Accelerator, InstanceType
 from launchbay.errors import StateError
 from launchbay.spec.names import nearest
 
-__all__ = ["load_snapshot", "read_regions"]
+__all__ = ["load_snapshot", "read_date", "read_regions"]
 
 FORMAT = 1
 _TYPES, _PRICES, _SIDE = "types.csv.gz", "prices.csv.gz", "side.csv"
@@ -52,6 +52,11 @@ def load_snapshot(regions: Collection[str] | None = None, *, folder: Traversable
 def read_regions(*, folder: Traversable | None = None) -> tuple[str, ...]:
     """Return the regions that the catalogue knows the offers of."""
     return tuple(_read_manifest(folder or _packaged())["regions"])
+
+
+def read_date(*, folder: Traversable | None = None) -> date:
+    """Return the day of which the packaged descriptions are."""
+    return date.fromisoformat(_read_manifest(folder or _packaged())["described_on"])
 
 
 def _packaged() -> Traversable:

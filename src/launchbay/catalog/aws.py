@@ -1,0 +1,157 @@
+"""The way to AWS for questions: clients, answers page by page, and what a refusal means to the person.
+
+Nothing in here changes anything in an account. AWS's own settings hold (profile, credentials, proxy, endpoints, retries),
+read from the environment and from ``~/.aws`` as by every program that uses boto3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from launchbay.errors import LaunchbayError, NotPermitted, UserError
+
+__all__ = ["Question", "ask", "make_clients"]
+
+_ATTEMPTS = 8
+_CONNECT_S, _READ_S = 10, 60
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+_UNKNOWN = {"AuthFailure", "IncompleteSignature", "InvalidClientTokenId", "InvalidSignatureException", "MissingToken"}
+_UNKNOWN |= {"OptInRequired", "SignatureDoesNotMatch", "UnrecognizedClientException", "MissingAuthenticationToken"}
+_FORBIDDEN = {"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"}
+_THROTTLED = {"Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestLimitExceeded"}
+_THROTTLED |= {"RequestThrottledException", "TooManyRequestsException", "SlowDown", "BandwidthLimitExceeded"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One operation to ask of a service: what its answers must hold, how they go on, and the permission it takes."""
+
+    service: str
+    operation: str
+    rows: str
+    token: str
+    permission: str
+    page: int
+
+
+def make_clients(places: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return a client for each service, given the region it is asked in; they try again when AWS is too busy.
+
+    Raises UserError without boto3, or for settings that cannot be used.
+    """
+    try:
+        import boto3
+        import botocore.session
+        from botocore.config import Config
+    except ImportError as error:
+        raise UserError("asking AWS needs boto3", hint="pip install 'launchbay[aws]'") from error
+    with _explained(", ".join(dict.fromkeys(places.values())), ""):
+        inner = botocore.session.Session()
+        ours = {"total_max_attempts": ("max_attempts", _ATTEMPTS), "mode": ("retry_mode", "adaptive")}
+        # what the person set comes first; botocore's own default takes some throttling for a failure
+        retries = {
+            key: value
+            for key, (name, value) in ours.items()
+            if inner.get_config_variable(name, methods=("env", "config")) is None
+        }
+        config = Config(connect_timeout=_CONNECT_S, read_timeout=_READ_S, retries=retries)
+        session = boto3.Session(botocore_session=inner)
+        return {
+            service: session.client(service, region_name=region, config=config) for service, region in places.items()
+        }
+
+
+def ask(
+    client: Any, question: Question, region: str, parameters: Mapping[str, object]
+) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """Yield the rows of each page of an answer. `region` is what is asked about, for messages.
+
+    A page that was cut off is an error here, and no end: botocore takes a JSON answer that it cannot read for an empty
+    one. Raises NotPermitted when a permission is missing, UserError for every other failure.
+    """
+    asked = dict(parameters)
+    seen: set[str] = set()
+    size = "maxResults" if question.token == "nextToken" else "MaxResults"  # noqa: S105 - the names of fields
+    asked[size] = question.page
+    while True:
+        with _explained(region, question.permission):
+            try:
+                page = getattr(client, question.operation)(**asked)
+            except (AttributeError, TypeError) as error:  # botocore stumbles over JSON of another shape
+                raise _unreadable(question.permission, region, "it is of another shape") from error
+        rows = page.get(question.rows)
+        if not isinstance(rows, list):
+            raise _unreadable(question.permission, region, f"it holds no {question.rows}")
+        yield rows
+        following = page.get(question.token)
+        if not following:
+            return
+        if following in seen:
+            raise _unreadable(question.permission, region, "its pages go in a circle")
+        seen.add(following)
+        asked[question.token] = following
+
+
+@contextlib.contextmanager
+def _explained(region: str, permission: str) -> Iterator[None]:
+    """Turn what botocore raises into an error that says what to do."""
+    from botocore import exceptions, parsers
+
+    try:
+        yield
+    except exceptions.ClientError as error:
+        raise _refusal(error.response.get("Error", {}), region, permission) from error
+    except (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError) as error:
+        hint = "look at the network, and at HTTPS_PROXY where there is a proxy; then the same command again"
+        if region not in _known_regions():
+            hint = f"{region} is no region that this boto3 knows; if it is one, look at the network"
+        raise UserError(f"AWS cannot be reached: {error}; nothing was changed", where=region, hint=hint) from error
+    except parsers.ResponseParserError as error:
+        raise _unreadable(permission, region, str(error)[:160]) from error
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
+        hint = "`aws configure`, `aws sso login`, or AWS_PROFILE; then `aws sts get-caller-identity` says who you are"
+        raise UserError(f"no credentials for AWS: {error}", where=region, hint=hint) from error
+    except exceptions.BotoCoreError as error:  # a login that ran out, a file of settings that cannot be read
+        hint = "`aws sts get-caller-identity` with the same settings says more; `aws sso login` signs in again"
+        raise UserError(f"AWS cannot be asked: {error}", where=region, hint=hint) from error
+
+
+def _known_regions() -> Sequence[str]:
+    import boto3
+
+    session = boto3.Session()
+    return [
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("ec2", partition_name=partition)
+    ]
+
+
+def _refusal(error: Mapping[str, Any], region: str, permission: str) -> LaunchbayError:
+    """Return what a refused call means; anything AWS says that we do not know is shown as it is."""
+    code, said = str(error.get("Code", "")), str(error.get("Message", "")).strip()
+    if code in _FORBIDDEN:
+        hint = f"allow {permission} to these credentials; docs/how-to/refresh-prices.md has the whole policy"
+        return NotPermitted(f"AWS refuses {permission} ({code}); nothing was changed", where=region, hint=hint)
+    if code in _EXPIRED:
+        hint = "`aws sso login`, or new credentials; then the same command again"
+        return UserError(f"the credentials for AWS have expired ({code}); nothing was changed", where=region, hint=hint)
+    if code in _UNKNOWN:
+        hint = "look at the credentials, the clock, and whether the account has this region enabled"
+        return UserError(f"AWS does not take these credentials ({code}): {said}", where=region, hint=hint)
+    if code in _THROTTLED:
+        hint = "wait some minutes, then the same command again; AWS_MAX_ATTEMPTS sets how often it is tried"
+        return UserError(f"AWS had no time for {permission} ({code}); nothing was changed", where=region, hint=hint)
+    what = f"AWS refuses {permission} ({code or 'no code'}): {said[:200]}; nothing was changed"
+    return UserError(what, where=region, hint="the same command again; if it stays, AWS's own status page")
+
+
+def _unreadable(permission: str, region: str, why: str) -> UserError:
+    return UserError(
+        f"AWS's answer to {permission} cannot be read: {why}; nothing was changed",
+        where=region,
+        hint="the same command again; a proxy in between, or an endpoint that is not AWS's, answers like this",
+    )

@@ -1,0 +1,59 @@
+"""Everything that is known of instance types and prices: what Launchbay came with, and over it what AWS was asked since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+
+from launchbay.catalog.cache import read_cache
+from launchbay.catalog.live import Live, SpotHistory
+from launchbay.catalog.merge import merge
+from launchbay.catalog.price import Catalogue, Price
+from launchbay.catalog.snapshot import load_snapshot, read_date, read_regions
+
+__all__ = ["load_catalogue"]
+
+_USED = ("types", "prices", "side", "spot")
+
+
+def load_catalogue(cache: Path, note: Callable[[str], None], *, regions: Collection[str] | None = None) -> Catalogue:
+    """Return the packaged catalogue with what the cache holds in it, where that is as new or newer.
+
+    `regions` limits the prices (default: all regions). A spot price is the lowest of the zones; which zone, it says. A
+    damaged cache is put away, `note` is told, and the packaged catalogue is returned. Raises NotFound for a region that
+    neither knows, StateError for a cache that cannot be read and for a package that is damaged.
+    """
+    asked = read_cache(cache, note, regions=regions, kinds=_USED)
+    beyond = {live.region for live in asked} - set(read_regions()) if asked else set()
+    known = load_snapshot(None if regions is None else [region for region in regions if region not in beyond])
+    if not asked:
+        return known
+    packed = read_date()
+    # a cache that outlived an upgrade may be older than what the new version came with
+    newer = [live for live in sorted(asked, key=lambda live: live.as_of) if live.as_of >= packed]
+    return merge(
+        known,
+        types=[item for live in newer for item in live.types],
+        offered={live.region: [item.name for item in live.types] for live in newer},
+        prices=_prices(asked),
+        side=[item for live in asked for item in live.side],
+    )
+
+
+def _prices(asked: Sequence[Live]) -> Iterable[Price]:
+    for live in asked:
+        yield from live.prices
+        yield from map(_spot_price, live.spot or ())
+
+
+def _spot_price(history: SpotHistory) -> Price:
+    return Price(
+        type=history.type,
+        region=history.region,
+        market="spot",
+        usd_per_hour=history.usd_per_hour,
+        as_of=history.as_of,
+        source=history.source,
+        method="live",
+        zone_id=history.zone_id,
+    )

@@ -1,0 +1,212 @@
+"""Ask AWS what a region has and what it costs, today. Questions only; nothing is stored here.
+
+Types, the zones that offer them, on-demand prices and prices of what stands beside them belong together: one of these
+refused or cut off means that the region is as it was. Spot prices and Savings Plans take permissions of their own, which
+many do not have: refused, they stay unknown, and the rest is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from launchbay.catalog.aws import Question, ask, make_clients
+from launchbay.catalog.described import read_type
+from launchbay.catalog.live import LeftOut, Live, SavingsRate, SpotHistory
+from launchbay.catalog.pricelist import INSTANCES, Product, read_on_demand, read_product
+from launchbay.catalog.savingsrate import PAYMENTS, PLANS, read_savings_rates, savings_filters
+from launchbay.catalog.sideprice import QUERIES, read_side_prices
+from launchbay.catalog.spothistory import LINUX, read_spot_history
+from launchbay.catalog.type import InstanceType
+from launchbay.errors import NotPermitted, UserError
+from launchbay.ports import Event, Reporter
+
+__all__ = ["ask_region"]
+
+TYPES = Question(
+    service="ec2",
+    operation="describe_instance_types",
+    rows="InstanceTypes",
+    token="NextToken",  # noqa: S106 - the name of a field
+    permission="ec2:DescribeInstanceTypes",
+    page=100,
+)
+OFFERINGS = Question(
+    service="ec2",
+    operation="describe_instance_type_offerings",
+    rows="InstanceTypeOfferings",
+    token="NextToken",  # noqa: S106
+    permission="ec2:DescribeInstanceTypeOfferings",
+    page=1000,
+)
+PRODUCTS = Question(
+    service="pricing",
+    operation="get_products",
+    rows="PriceList",
+    token="NextToken",  # noqa: S106
+    permission="pricing:GetProducts",
+    page=100,
+)
+SPOT = Question(
+    service="ec2",
+    operation="describe_spot_price_history",
+    rows="SpotPriceHistory",
+    token="NextToken",  # noqa: S106
+    permission="ec2:DescribeSpotPriceHistory",
+    page=1000,
+)
+SAVINGS = Question(
+    service="savingsplans",
+    operation="describe_savings_plans_offering_rates",
+    rows="searchResults",
+    token="nextToken",  # noqa: S106
+    permission="savingsplans:DescribeSavingsPlansOfferingRates",
+    page=1000,
+)
+_PRICES_IN = "us-east-1"
+"""Where the Price List and Savings Plans are asked about every region."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asker:
+    """Asks about one region, and tells how far it has come."""
+
+    region: str
+    reporter: Reporter
+    clients: Mapping[str, Any]
+
+    def rows(self, question: Question, kind: str, **parameters: object) -> Iterator[Mapping[str, Any]]:
+        task, done = f"{self.region}: {kind}", 0
+        for page in ask(self.clients[question.service], question, self.region, parameters):
+            done += len(page)
+            self.reporter.event(Event(task=task, done=done, unit="rows"))
+            yield from page
+        self.reporter.event(Event(task=task, message=f"{done} rows", done=done, unit="rows", finished=True))
+
+    def products(self, kind: str, service: str, filters: Mapping[str, str]) -> list[Product]:
+        asked = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in filters.items()]
+        return [read_product(row) for row in self.rows(PRODUCTS, kind, ServiceCode=service, Filters=asked)]
+
+
+def ask_region(region: str, *, days: int, now: float, reporter: Reporter) -> Live:
+    """Ask AWS about one region; spot prices of the last `days`. `now` is the time, in seconds since 1970.
+
+    Blocks for as long as AWS takes, a minute or more; changes nothing. Raises UserError when AWS cannot be asked or its
+    answer is not whole, NotPermitted when it refuses what everything else hangs on.
+    """
+    clients = make_clients({"ec2": region, "pricing": _PRICES_IN, "savingsplans": _PRICES_IN})
+    asker = _Asker(region=region, reporter=reporter, clients=clients)
+    at = datetime.fromtimestamp(now, UTC)
+    as_of = at.date()
+    zones = _zones(asker)
+    types, odd_types = _types(asker, zones)
+    instances = asker.products("prices", "AmazonEC2", {**INSTANCES, "regionCode": region})
+    prices, odd_prices = read_on_demand(instances, region, as_of)
+    if not prices:
+        raise _nothing("prices", region, odd_prices)
+    side, odd_side = read_side_prices(_beside(asker), region, as_of)
+    unknown: dict[str, str] = {}
+    spot, odd_spot = _spot(asker, days, at, unknown)
+    savings, odd_savings = _savings(asker, at, unknown)
+    return Live(
+        region=region,
+        as_of=as_of,
+        types=tuple(types),
+        zones=zones,
+        prices=tuple(prices),
+        side=tuple(side),
+        spot=spot,
+        savings=savings,
+        unknown=unknown,
+        left_out=(*odd_types, *odd_prices, *odd_side, *odd_spot, *odd_savings),
+    )
+
+
+def _zones(asker: _Asker) -> Mapping[str, tuple[str, ...]]:
+    """Return the zones of each type that the region offers."""
+    found: dict[str, list[str]] = {}
+    for row in asker.rows(OFFERINGS, "offers", LocationType="availability-zone-id"):
+        if row.get("LocationType") == "availability-zone-id":
+            found.setdefault(str(row.get("InstanceType", "")), []).append(str(row.get("Location", "")))
+    if not found:
+        raise _nothing("offers", asker.region, ())
+    return {name: tuple(sorted(zones)) for name, zones in sorted(found.items())}
+
+
+def _types(asker: _Asker, zones: Mapping[str, object]) -> tuple[list[InstanceType], list[LeftOut]]:
+    """Return the types that the region offers, and those whose description cannot be read."""
+    types: dict[str, InstanceType] = {}
+    odd: dict[str, str] = {}
+    for row in asker.rows(TYPES, "types"):
+        name = str(row.get("InstanceType", ""))
+        if name in zones:
+            try:
+                types[name] = read_type(
+                    row, regions=frozenset({asker.region}), is_retired=False, source="AWS DescribeInstanceTypes"
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                odd[name] = f"its description cannot be read: {error!r:.80}"
+    odd |= {name: "it is offered and not described" for name in zones if name not in types and name not in odd}
+    left_out = [LeftOut(kind="types", what=name, why=why) for name, why in sorted(odd.items())]
+    if not types:
+        raise _nothing("types", asker.region, left_out)
+    return [types[name] for name in sorted(types)], left_out
+
+
+def _beside(asker: _Asker) -> Mapping[str, list[Product]]:
+    found: dict[str, list[Product]] = {}
+    for service, region, filters in QUERIES:
+        asked = {region: asker.region, **filters}
+        found.setdefault(service, []).extend(asker.products("disks, addresses, traffic", service, asked))
+    return found
+
+
+def _spot(
+    asker: _Asker, days: int, now: datetime, unknown: dict[str, str]
+) -> tuple[tuple[SpotHistory, ...] | None, list[LeftOut]]:
+    try:
+        rows = list(
+            asker.rows(SPOT, "spot", ProductDescriptions=[LINUX], StartTime=now - timedelta(days=days), EndTime=now)
+        )
+    except NotPermitted as error:
+        unknown["spot"] = error.what
+        return None, []
+    found, odd = read_spot_history(rows, asker.region, days=days, now=now)
+    if not found:
+        unknown["spot"] = f"none of {len(rows)} rows says a price in a zone" if rows else "AWS answered no rows"
+    return tuple(found) or None, odd
+
+
+def _savings(
+    asker: _Asker, now: datetime, unknown: dict[str, str]
+) -> tuple[tuple[SavingsRate, ...] | None, list[LeftOut]]:
+    asked = {
+        "savingsPlanPaymentOptions": list(PAYMENTS),
+        "savingsPlanTypes": list(PLANS),
+        "products": ["EC2"],
+        "serviceCodes": ["AmazonEC2"],
+        "filters": savings_filters(asker.region),
+    }
+    try:
+        rows = list(asker.rows(SAVINGS, "Savings Plans", **asked))
+    except NotPermitted as error:
+        unknown["savings"] = error.what
+        return None, []
+    found, odd = read_savings_rates(rows, asker.region, now.date())
+    if not found:
+        unknown["savings"] = f"none of {len(rows)} rows is a rate of an instance" if rows else "AWS answered no rows"
+    return tuple(found) or None, odd
+
+
+def _nothing(kind: str, region: str, left_out: object) -> UserError:
+    return UserError(
+        f"AWS answered no {kind} that can be used; nothing was changed", where=region, hint=_first(left_out)
+    )
+
+
+def _first(left_out: object) -> str:
+    if isinstance(left_out, list) and left_out:
+        return f"{len(left_out)} were left out, such as {left_out[0].what}: {left_out[0].why}"
+    return "look whether this is a region of AWS, and of this account"

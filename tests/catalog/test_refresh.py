@@ -1,0 +1,433 @@
+"""A refresh against an AWS on loopback: what is asked, what is stored, and what goes wrong without a trace."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+import launchbay
+from launchbay.catalog.cache import read_cache
+from launchbay.catalog.known import load_catalogue
+from launchbay.catalog.pricelist import INSTANCES
+from launchbay.errors import NotPermitted, StateError, UsageError, UserError
+from launchbay.lifecycle.bay import Bay
+from launchbay.testing import RecordingReporter, VirtualClock
+from tests.catalog.aws_server import AwsServer, Fault, cut, refuse
+from tests.catalog.world import NOW, REGION, plain, product, savings_rate, spot_row
+
+CORE = {
+    "DescribeInstanceTypes": "ec2:DescribeInstanceTypes",
+    "DescribeInstanceTypeOfferings": "ec2:DescribeInstanceTypeOfferings",
+    "GetProducts": "pricing:GetProducts",
+}
+APART = {
+    "DescribeSpotPriceHistory": ("spot", "ec2:DescribeSpotPriceHistory"),
+    "DescribeSavingsPlansOfferingRates": ("savings", "savingsplans:DescribeSavingsPlansOfferingRates"),
+}
+
+
+def rows(bay: Bay, region: str = REGION, **options: int) -> dict[str, tuple[int, str | None]]:
+    """Refresh; return how many rows of each kind are known, and of which day."""
+    (found,) = launchbay.refresh_types(bay, [region], **options)
+    return {item.kind: (item.rows, item.as_of) for item in found.kinds}
+
+
+def kept(bay: Bay) -> bytes:
+    """Return the cache's file, empty where there is none."""
+    path = bay.home.catalog
+    return path.read_bytes() if path.exists() else b""
+
+
+def test_all_that_a_region_has_is_stored_with_the_day(noon: Bay) -> None:
+    today = NOW.date().isoformat()
+    assert rows(noon) == {
+        "types": (3, today),
+        "prices": (3, today),
+        "side": (13, today),
+        "spot": (2, today),
+        "savings": (2, today),
+    }
+    (live,) = read_cache(noon.home.catalog, noon.reporter.note)
+    assert {item.type: str(item.usd_per_hour) for item in live.prices} == {
+        "g5.xlarge": "1.006",
+        "m6i.large": "0.096",
+        "t3.micro": "0.0104",
+    }
+    assert live.zones["g5.xlarge"] == ("usw2-az1", "usw2-az2", "usw2-az3")
+    assert {(item.zone_id, str(item.usd_per_hour)) for item in live.spot or ()} == {
+        ("usw2-az1", "0.4"),
+        ("usw2-az2", "0.45"),
+    }
+
+
+def test_every_filter_is_asked_for(aws: AwsServer, noon: Bay) -> None:
+    rows(noon, days=30)
+    asked = {
+        (item["ServiceCode"], frozenset((part["Field"], part["Value"]) for part in item["Filters"]))
+        for item in aws.calls("GetProducts")
+    }
+    assert ("AmazonEC2", frozenset({**INSTANCES, "regionCode": REGION}.items())) in asked
+    assert ("AWSDataTransfer", frozenset({("fromRegionCode", REGION), ("transferType", "AWS Outbound")})) in asked
+    assert {part["Type"] for item in aws.calls("GetProducts") for part in item["Filters"]} == {"TERM_MATCH"}
+    (spot,) = aws.calls("DescribeSpotPriceHistory")
+    assert (spot["ProductDescription.1"], spot["StartTime"][:10]) == ("Linux/UNIX", "2026-10-27")
+    (savings,) = aws.calls("DescribeSavingsPlansOfferingRates")
+    assert {item["name"]: item["values"] for item in savings["filters"]} == {
+        "region": [REGION],
+        "tenancy": ["shared"],
+        "productDescription": ["Linux/UNIX"],
+    }
+    assert savings["savingsPlanTypes"] == ["Compute", "EC2Instance"]
+    assert savings["savingsPlanPaymentOptions"] == ["No Upfront", "Partial Upfront", "All Upfront"]
+
+
+def test_an_aws_that_overlooks_filters_brings_no_wrong_price(aws: AwsServer, noon: Bay) -> None:
+    aws.filters = False
+    rows(noon)
+    (live,) = read_cache(noon.home.catalog, noon.reporter.note)
+    assert {item.type: str(item.usd_per_hour) for item in live.prices}["g5.xlarge"] == "1.006"
+    assert len(live.side) == 13
+
+
+def test_every_page_is_read(aws: AwsServer, noon: Bay) -> None:
+    aws.page = 1
+    assert {kind: count for kind, (count, _) in rows(noon).items()} == {
+        "types": 3,
+        "prices": 3,
+        "side": 13,
+        "spot": 2,
+        "savings": 2,
+    }
+    assert len(aws.calls("DescribeSavingsPlansOfferingRates")) == len(aws.savings)
+
+
+def test_a_type_that_is_described_and_not_offered_is_not_one_of_the_region(aws: AwsServer, noon: Bay) -> None:
+    rows(noon)
+    (live,) = read_cache(noon.home.catalog, noon.reporter.note)
+    assert {item["InstanceType"] for item in aws.types} - {item.name for item in live.types} == {"p2.xlarge"}
+
+
+def test_the_catalogue_says_what_was_asked_last(aws: AwsServer, noon: Bay) -> None:
+    before = load_catalogue(noon.home.catalog, noon.reporter.note, regions=[REGION])
+    packed = before.price("g5.xlarge", REGION)
+    assert packed is not None
+    assert packed.method != "live"
+    assert before.price("g5.xlarge", REGION, "spot") is None
+    beside = [item for item in aws.products["AmazonEC2"] if "instanceType" not in item["product"]["attributes"]]
+    aws.products["AmazonEC2"] = [plain("g5.xlarge", "0.9990000000"), *beside]
+    rows(noon)
+    after = load_catalogue(noon.home.catalog, noon.reporter.note, regions=[REGION])
+    live, spot, other = (
+        after.price("g5.xlarge", REGION),
+        after.price("g5.xlarge", REGION, "spot"),
+        after.price("m6i.large", REGION),
+    )
+    assert live is not None
+    assert (str(live.usd_per_hour), live.method, live.as_of) == ("0.999", "live", NOW.date())
+    assert spot is not None
+    assert (str(spot.usd_per_hour), spot.zone_id) == ("0.4", "usw2-az1")
+    assert other == before.price("m6i.large", REGION)  # AWS had no price for it: the packaged one stays, with its date
+    assert (REGION in before.types["g4dn.xlarge"].regions, REGION in after.types["g4dn.xlarge"].regions) == (
+        True,
+        False,
+    )
+    assert before.types["g4dn.xlarge"].regions - {REGION} == after.types["g4dn.xlarge"].regions
+    gp3 = after.side_price("gp3", REGION)
+    assert gp3 is not None
+    assert gp3.method == "live"
+
+
+def test_prices_that_are_older_than_the_packaged_ones_do_not_win(aws: AwsServer, noon: Bay) -> None:
+    packed = load_catalogue(noon.home.catalog, noon.reporter.note, regions=[REGION])
+    aws.products["AmazonEC2"] = [plain("g5.xlarge", "7.7770000000")]
+    long_ago = replace(noon, clock=VirtualClock(1_500_000_000.0))
+    rows(long_ago)
+    assert (
+        load_catalogue(noon.home.catalog, noon.reporter.note, regions=[REGION]).prices.items() >= packed.prices.items()
+    )
+    assert load_catalogue(noon.home.catalog, noon.reporter.note, regions=[REGION]).types == packed.types
+
+
+def test_a_region_that_the_package_does_not_know_is_known_after_a_refresh(aws: AwsServer, noon: Bay) -> None:
+    for name in ("regionCode", "fromRegionCode"):
+        for item in (item for listed in aws.products.values() for item in listed):
+            if item["product"]["attributes"].get(name) == REGION:
+                item["product"]["attributes"][name] = "ap-southeast-9"
+    launchbay.refresh_types(noon, ["ap-southeast-9"])
+    found = load_catalogue(noon.home.catalog, noon.reporter.note, regions=["ap-southeast-9"])
+    assert found.price("g5.xlarge", "ap-southeast-9") is not None
+    assert "ap-southeast-9" in found.types["g5.xlarge"].regions
+
+
+# --- what AWS says and nobody can use ---
+
+
+def test_what_cannot_be_used_is_named_and_the_rest_is_stored(aws: AwsServer, noon: Bay) -> None:
+    aws.products["AmazonEC2"] = [
+        plain("m6i.large", "0.0960000000"),
+        plain("g5.xlarge", "1.0060000000"),
+        plain("g5.xlarge", "1.0070000000"),
+        plain("t3.micro", "0.0000000000"),
+        plain("t3.nano", "CNY 0.05"),
+    ]
+    aws.products["AmazonVPC"] = [product("USW2-PublicIPv4:IdleAddress", [("0", "Hrs", "free")])]
+    aws.spot = [*aws.spot, spot_row("m6i.large", "usw2-az1", "2026-11-25T00:00:00", "0")]
+    aws.savings = [*aws.savings, savings_rate("USW2-BoxUsage:m6i.large", "0")]
+    aws.types = [*aws.types, {"InstanceType": "g9.xlarge", "BareMetal": False}]
+    aws.offers = [
+        *aws.offers,
+        {**aws.offers[0], "InstanceType": "g9.xlarge"},
+        {**aws.offers[0], "InstanceType": "z9.big"},
+    ]
+    (found,) = launchbay.refresh_types(noon, [REGION])
+    named = {(item.kind, item.what): item.why for item in found.left_out}
+    assert named.pop(("types", "g9.xlarge")).startswith("its description cannot be read: KeyError")
+    beside = {what: why for (kind, what), why in named.items() if kind == "side"}
+    assert beside["public-ipv4"] == "its price is no amount above 0: 'free'"
+    assert beside["gp3"] == "the price list holds no such product"
+    assert {key: why for key, why in named.items() if key[0] != "side"} == {
+        ("types", "z9.big"): "it is offered and not described",
+        ("prices", "g5.xlarge"): "2 products in place of one: USW2-BoxUsage:g5.xlarge, USW2-BoxUsage:g5.xlarge",
+        ("prices", "t3.micro"): "its price is no amount above 0: '0.0000000000'",
+        ("prices", "t3.nano"): "its price is in CNY, not in USD",
+        ("spot", "m6i.large in usw2-az1"): "its price is no amount above 0: '0'",
+        ("savings", "m6i.large: Compute, No Upfront, 1 years"): "its rate is no amount above 0: '0'",
+    }
+    (live,) = read_cache(noon.home.catalog, noon.reporter.note)
+    assert [item.type for item in live.prices] == ["m6i.large"]
+
+
+def test_a_spot_answer_without_zone_ids_is_unknown_and_not_nothing(aws: AwsServer, noon: Bay) -> None:
+    aws.spot = [spot_row("g5.xlarge", "usw2-az1", "2026-11-25T00:00:00", "0.4", AvailabilityZoneId=None)]
+    (found,) = launchbay.refresh_types(noon, [REGION])
+    spot = next(item for item in found.kinds if item.kind == "spot")
+    assert (spot.rows, spot.as_of, spot.unknown) == (0, None, "none of 1 rows says a price in a zone")
+
+
+@pytest.mark.parametrize(("kind", "field"), [("spot", "spot"), ("savings", "savings")])
+def test_no_rows_are_unknown_and_not_nothing(aws: AwsServer, noon: Bay, kind: str, field: str) -> None:
+    setattr(aws, field, [])
+    (found,) = launchbay.refresh_types(noon, [REGION])
+    assert {item.kind: item.unknown for item in found.kinds if item.unknown} == {kind: "AWS answered no rows"}
+
+
+@pytest.mark.parametrize("nothing", ["types", "offers", "products"])
+def test_a_region_without_types_offers_or_prices_is_an_error_and_changes_nothing(
+    aws: AwsServer, noon: Bay, nothing: str
+) -> None:
+    rows(noon)
+    before = kept(noon)
+    setattr(aws, nothing, {} if nothing == "products" else [])
+    with pytest.raises(UserError, match=r"answered no .* that can be used; nothing was changed"):
+        launchbay.refresh_types(noon, [REGION])
+    assert kept(noon) == before
+
+
+# --- refused ---
+
+
+@pytest.mark.parametrize(("operation", "permission"), CORE.items())
+@pytest.mark.parametrize("code", ["UnauthorizedOperation", "AccessDeniedException"])
+def test_a_missing_permission_is_named_and_nothing_is_stored(
+    aws: AwsServer, noon: Bay, operation: str, permission: str, code: str
+) -> None:
+    aws.lasting[operation] = refuse(code)
+    with pytest.raises(NotPermitted, match=f"AWS refuses {permission}") as caught:
+        launchbay.refresh_types(noon, [REGION])
+    assert permission in caught.value.hint
+    assert kept(noon) == b""
+
+
+@pytest.mark.parametrize(("operation", "kind", "permission"), [(name, *what) for name, what in APART.items()])
+def test_what_may_be_refused_apart_stays_unknown_and_the_rest_is_stored(
+    aws: AwsServer, noon: Bay, operation: str, kind: str, permission: str
+) -> None:
+    aws.lasting[operation] = refuse("UnauthorizedOperation")
+    (found,) = launchbay.refresh_types(noon, [REGION])
+    assert {item.kind: (item.rows, item.as_of) for item in found.kinds if item.unknown} == {kind: (0, None)}
+    (why,) = (item.unknown for item in found.kinds if item.unknown)
+    assert permission in why
+    (live,) = read_cache(noon.home.catalog, noon.reporter.note)
+    assert getattr(live, kind) is None
+    assert len(live.prices) == 3
+
+
+def test_what_is_refused_today_stays_as_it_was_known_with_its_day(aws: AwsServer, noon: Bay) -> None:
+    rows(noon)
+    for operation in APART:
+        aws.lasting[operation] = refuse("UnauthorizedOperation")
+    tomorrow = replace(noon, clock=VirtualClock(NOW.timestamp() + 86_400))
+    found = rows(tomorrow)
+    assert found["spot"] == found["savings"] == (2, NOW.date().isoformat())
+    assert found["prices"] == (3, (NOW.date() + timedelta(days=1)).isoformat())
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "hint"),
+    [
+        ("ExpiredTokenException", "the credentials for AWS have expired", "aws sso login"),
+        ("RequestExpired", "the credentials for AWS have expired", "aws sso login"),
+        ("InvalidClientTokenId", "AWS does not take these credentials", "whether the account has this region"),
+        ("AuthFailure", "AWS does not take these credentials", "the clock"),
+        ("InternalFailure", r"AWS refuses ec2:DescribeInstanceTypeOfferings \(InternalFailure\): no", "again"),
+    ],
+)
+def test_a_refusal_says_what_to_do(aws: AwsServer, noon: Bay, code: str, says: str, hint: str) -> None:
+    aws.lasting["DescribeInstanceTypeOfferings"] = refuse(code, status=400)
+    with pytest.raises(UserError, match=says) as caught:
+        launchbay.refresh_types(noon, [REGION])
+    assert not isinstance(caught.value, NotPermitted)
+    assert hint in caught.value.hint
+    assert caught.value.where == REGION
+
+
+# --- no way to ask ---
+
+
+def test_without_credentials_the_error_says_how_to_get_some(
+    aws: AwsServer, noon: Bay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(UserError, match="no credentials for AWS") as caught:
+        launchbay.refresh_types(noon, [REGION])
+    assert "aws configure" in caught.value.hint
+    assert aws.asked == []
+
+
+def test_a_profile_that_is_not_there_is_named(noon: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(UserError, match=r"no credentials for AWS.*nobody"):
+        launchbay.refresh_types(noon, [REGION])
+
+
+def test_without_a_network_nothing_is_changed(noon: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows(noon)
+    before = kept(noon)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
+        with pytest.raises(UserError, match=r"AWS cannot be reached.*nothing was changed") as caught:
+            launchbay.refresh_types(noon, [REGION])
+        assert "HTTPS_PROXY" in caught.value.hint
+        with pytest.raises(UserError, match="AWS cannot be reached") as caught:
+            launchbay.refresh_types(noon, ["xx-nowhere-1"])
+        assert "no region that this boto3 knows" in caught.value.hint
+    assert kept(noon) == before
+
+
+def test_without_boto3_the_extra_is_named(noon: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(UserError, match="asking AWS needs boto3") as caught:
+        launchbay.refresh_types(noon, [REGION])
+    assert caught.value.hint == "pip install 'launchbay[aws]'"
+
+
+# --- too busy, cut off, something else ---
+
+
+@pytest.mark.parametrize("operation", [*CORE, *APART])
+def test_an_answer_that_comes_at_the_second_try_is_an_answer(aws: AwsServer, noon: Bay, operation: str) -> None:
+    code = "RequestLimitExceeded" if operation.startswith("Describe") else "ThrottlingException"
+    aws.faults[operation] = [refuse(code, status=400)]
+    assert {count for count, _ in rows(noon).values()} == {2, 3, 13}
+
+
+@pytest.mark.parametrize("operation", [*CORE, *APART])
+def test_an_aws_that_stays_too_busy_is_one_error_and_changes_nothing(
+    aws: AwsServer, noon: Bay, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for what may be refused apart: to be too busy is no answer."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    aws.lasting[operation] = refuse("ThrottlingException", status=400)
+    with pytest.raises(UserError, match=r"AWS had no time for .*nothing was changed") as caught:
+        launchbay.refresh_types(noon, [REGION])
+    assert "AWS_MAX_ATTEMPTS" in caught.value.hint
+    assert kept(noon) == b""
+
+
+UNREADABLE: dict[str, Callable[[], Fault]] = {
+    "cut off with the connection": cut,
+    "cut off with its length": lambda: Fault(body=b'{"PriceList": ["{'),
+    "empty": lambda: Fault(body=b""),
+    "an empty object": lambda: Fault(body=b"{}"),
+    "a list": lambda: Fault(body=b"[]"),
+    "a web page": lambda: Fault(body=b"<html><body>Sign in</body></html>"),
+    "null rows": lambda: Fault(body=b'{"PriceList": null, "searchResults": null}'),
+}
+
+
+@pytest.mark.parametrize(
+    "operation", ["DescribeInstanceTypeOfferings", "GetProducts", "DescribeSavingsPlansOfferingRates"]
+)
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_a_page_that_cannot_be_read_is_an_error_and_no_end(
+    aws: AwsServer, noon: Bay, operation: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    aws.page = 1
+    aws.faults[operation] = [None, UNREADABLE[kind]()]
+    with pytest.raises(UserError, match="nothing was changed"):
+        launchbay.refresh_types(noon, [REGION])
+    assert kept(noon) == b""
+
+
+def test_pages_that_go_in_a_circle_end(aws: AwsServer, noon: Bay) -> None:
+    page = b'{"FormatVersion": "aws_v1", "PriceList": [], "NextToken": "again"}'
+    aws.lasting["GetProducts"] = Fault(body=page)
+    with pytest.raises(UserError, match="its pages go in a circle"):
+        launchbay.refresh_types(noon, [REGION])
+
+
+def test_a_product_that_is_none_spoils_the_answer(aws: AwsServer, noon: Bay) -> None:
+    aws.products["AmazonEC2"] = [*aws.products["AmazonEC2"], '{"product": {"attributes": {']
+    with pytest.raises(UserError, match="a product of the price list cannot be read"):
+        launchbay.refresh_types(noon, [REGION])
+    assert kept(noon) == b""
+
+
+# --- several regions, wrong ones ---
+
+
+def test_a_region_before_the_one_that_failed_is_stored_and_said(noon: Bay, reporter: RecordingReporter) -> None:
+    with pytest.raises(UserError, match="answered no prices"):
+        launchbay.refresh_types(noon, [REGION, REGION, "eu-west-3"])
+    assert reporter.notes == [f"Stored before it: {REGION}."]
+    assert [live.region for live in read_cache(noon.home.catalog, noon.reporter.note)] == [REGION]
+
+
+@pytest.mark.parametrize("region", ["us-west-2a", "US-WEST-2", "", "us west 2", "../x", "all", "us-west-2\n"])
+def test_what_is_no_region_is_never_asked_about(aws: AwsServer, noon: Bay, region: str) -> None:
+    with pytest.raises(UsageError, match="a region must be such as us-west-2"):
+        launchbay.refresh_types(noon, [REGION, region])
+    assert aws.asked == []
+
+
+@pytest.mark.parametrize("days", [0, -1, 91])
+def test_spot_prices_reach_back_90_days_at_most(aws: AwsServer, noon: Bay, days: int) -> None:
+    with pytest.raises(UsageError, match="days must be 1 to 90"):
+        launchbay.refresh_types(noon, [REGION], days=days)
+    assert aws.asked == []
+
+
+def test_a_cache_of_a_newer_version_is_refused_before_anything_is_asked(aws: AwsServer, noon: Bay) -> None:
+    noon.home.catalog.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(noon.home.catalog)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StateError, match="newer Launchbay"):
+        launchbay.refresh_types(noon, [REGION])
+    assert aws.asked == []
+
+
+def test_how_far_it_has_come_is_told(noon: Bay, reporter: RecordingReporter) -> None:
+    rows(noon)
+    ended = [event.task for event in reporter.events if event.finished]
+    assert ended[:3] == [f"{REGION}: offers", f"{REGION}: types", f"{REGION}: prices"]
+    assert ended[-2:] == [f"{REGION}: spot", f"{REGION}: Savings Plans"]
