@@ -54,7 +54,9 @@ PURE = ("cost", "planning", "spec")
 IMPURE = {"asyncio", "http", "multiprocessing", "os", "platform", "random", "secrets", "shutil", "socket"}
 IMPURE |= {"sqlite3", "subprocess", "tempfile", "threading", "time", "urllib"}
 
-DEPENDENCIES = {"boto3", "botocore", "matplotlib", "plotext", "rich", "uv", "yaml"}
+DEPENDENCIES = {"matplotlib", "plotext", "rich", "uv", "yaml"}
+EXTRAS = {"boto3", "botocore"}
+"""What an extra of the package installs: imported inside the function that needs it, which says so where it is missing."""
 IN_AN_IMAGE = {"google", "jax", "jupyterlab", "keras", "mxnet", "numpy", "onnxruntime", "tensorboard", "tensorflow"}
 IN_AN_IMAGE |= {"torch"}
 """What onboard code may import inside a function: the Python that runs it has them."""
@@ -132,8 +134,9 @@ def check_dependencies(modules: Sequence[Module]) -> list[str]:
         if module.part not in LAYERS[0]:
             allowed |= DEPENDENCIES
         for item in imports(module):
+            is_extra = item.top in EXTRAS and item.deferred and module.part not in LAYERS[0]
             in_an_image = module.part == "onboard" and item.deferred and item.top in IN_AN_IMAGE
-            if item.top not in allowed and not in_an_image:
+            if item.top not in allowed and not in_an_image and not is_extra:
                 found.append(f"{module.path}:{item.line}: {item.top} is not a dependency here")
     return found
 
