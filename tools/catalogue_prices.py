@@ -8,7 +8,8 @@ It is never too low, and this is what the rule stands on.
 2. Else it must lie on its family's line: within a region the sizes of a family cost the same for each unit of size, and
    those with accelerators, whose sizes do not, are as much dearer than in the United States as each other. The line is the
    lowest one on which two types agree. What no table says right is computed from it, but not for accelerators.
-3. A type with no line has a price where two tables, or two of the regions with equal prices, say the same and none less.
+3. A type without others of its family in a region has a price where two tables, or two of the regions with equal prices,
+   say the same and none less.
 
 Anything else stays unknown.
 """
@@ -185,7 +186,10 @@ class _Repair:
         return Known(usd=usd, release=release, how="computed")
 
     def _alone(self, name: str, region: str) -> Known | None:
-        """Return the lowest figure of a type without a line, if two releases or two equal regions say it."""
+        """Return the lowest figure of a type without others to compare, if two releases or two equal regions say it."""
+        others = (other.name for other in self._families[self._shapes[name].family] if other.name != name)
+        if any(True for other in others for _ in self._figures(other, region)):
+            return None
         said = self._evidence(name, region, NEARLY_EQUAL_REGIONS)
         lowest = min((item.usd for item in said), default=None)
         agreeing = [item for item in said if item.usd == lowest]

@@ -35,7 +35,7 @@ CAPABILITIES: dict[str, Capability] = {
 }
 """By the name that EC2 gives a GPU."""
 
-_TEXT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?\Z")
+_TEXT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?\Z")
 
 
 def capability_of(accelerator: Accelerator | None) -> Capability | None:
