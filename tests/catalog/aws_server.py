@@ -27,8 +27,12 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What is answered in place of the truth; with `promised` the body ends before that many bytes have come."""
+    """What is answered in place of the truth, after `first` has happened.
 
+    With `promised` the body ends before that many bytes have come.
+    """
+
+    first: Callable[[], None] = lambda: None
     status: int = 200
     body: bytes = b""
     promised: int | None = None
@@ -75,6 +79,7 @@ class AwsServer:
         if queue := self.faults.get(operation):
             fault = queue.pop(0)
         if fault is not None:
+            fault.first()
             return _refusal(operation, fault) if fault.status != 200 else fault
         return Fault(body=_ANSWERS[operation](self, parameters))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from launchbay.api.place import regions_of
 from launchbay.catalog.cache import read_cache, write_cache
 from launchbay.catalog.live import LeftOut, Live
 from launchbay.catalog.refresh import ask_region
@@ -45,19 +46,18 @@ class RefreshedRegion:
     cache: Path
 
 
-def refresh_types(bay: Bay, regions: Sequence[str], *, days: int = 7) -> Sequence[RefreshedRegion]:
+def refresh_types(bay: Bay, regions: Sequence[str] = (), *, days: int = 7) -> Sequence[RefreshedRegion]:
     """Ask AWS what each region has and what it costs today, and keep it; spot prices of the last `days`.
 
-    Blocks a minute or more for each region, may be killed at any time: a region is stored whole or not at all. Raises
+    Without a region it is that of ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, else us-east-1; ``all`` is all of them. Blocks a
+    minute or more for each region, may be killed at any time: a region is stored whole or not at all. Raises
     UsageError for what is no region, UserError when AWS cannot be asked or does not answer in full; regions before it
     are stored then, and the error says so.
     """
-    asked = list(dict.fromkeys(regions))
+    asked = regions_of(bay, regions)
     for region in asked:
         if not _REGION.match(region):
             raise UsageError(f"a region must be such as us-west-2 (a zone has a letter more), got {region!r}")
-    if not asked:
-        raise UsageError("name a region to ask about", hint="bay types refresh --region us-west-2")
     if not 1 <= days <= MOST_DAYS:
         raise UsageError(f"days must be 1 to {MOST_DAYS}, which is how far AWS remembers, got {days}")
     read_cache(bay.home.catalog, bay.reporter.note, regions=(), kinds=())  # one that we may not touch is said now

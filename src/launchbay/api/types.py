@@ -1,4 +1,4 @@
-"""Instance types of EC2: find those that fit, and put some side by side. Reads the packaged catalogue; asks nobody."""
+"""Instance types of EC2: find those that fit, and put some side by side. Reads what is known; asks nobody."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
+from launchbay.api.place import regions_of
 from launchbay.catalog import query
 from launchbay.catalog.capability import parse_capability
+from launchbay.catalog.known import load_catalogue
 from launchbay.catalog.offer import Offer
 from launchbay.catalog.query import Found
 from launchbay.catalog.question import Question, check_question
 from launchbay.catalog.ranges import Range, parse_range
-from launchbay.catalog.snapshot import load_snapshot, read_regions
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
 
 __all__ = ["Answer", "Offer", "compare_types", "find_types"]
 
-_DEFAULT_REGION = "us-east-1"
-_REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _ANY_CUDA = "any"
 
 
@@ -71,7 +70,7 @@ def find_types(
     us-east-1. Raises UsageError and NotFound, the latter with the nearest names.
     """
     asked = Question(
-        regions=_regions(bay, regions),
+        regions=regions_of(bay, regions),
         gpus=_range(gpus, "--gpus"),
         gpu=gpu,
         gpu_memory_gib=_range(gpu_memory, "--gpu-memory", has_unit=True),
@@ -101,7 +100,7 @@ def find_types(
     needs = ""
     if image is not None:
         asked, needs = _for_image(bay, image, asked)
-    catalogue = load_snapshot(asked.regions)
+    catalogue = load_catalogue(bay.home.catalog, bay.reporter.note, regions=asked.regions)
     if like is not None:
         asked = query.like(catalogue, like, asked)
     return Answer(question=asked, found=query.find_types(catalogue, asked), needs=needs)
@@ -109,16 +108,9 @@ def find_types(
 
 def compare_types(bay: Bay, names: Sequence[str], *, region: str = "") -> Sequence[Offer]:
     """Return two or more types as they are in a region, in the order named. Raises NotFound with the nearest names."""
-    (place,) = _regions(bay, [region] if region else ())[:1]
-    return query.compare_types(load_snapshot([place]), names, place)
-
-
-def _regions(bay: Bay, asked: Sequence[str]) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name for text in asked for name in text.split(",") if name))
-    if "all" in names:
-        return read_regions()
-    of_person = next((bay.environ[name] for name in _REGION_VARIABLES if bay.environ.get(name)), _DEFAULT_REGION)
-    return names or (of_person,)
+    (place,) = regions_of(bay, [region] if region else ())[:1]
+    catalogue = load_catalogue(bay.home.catalog, bay.reporter.note, regions=[place])
+    return query.compare_types(catalogue, names, place)
 
 
 def _range(text: str | None, where: str, *, has_unit: bool = False) -> Range | None:

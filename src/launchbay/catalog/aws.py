@@ -134,8 +134,8 @@ def _refusal(error: Mapping[str, Any], region: str, permission: str) -> Launchba
     """Return what a refused call means; anything AWS says that we do not know is shown as it is."""
     code, said = str(error.get("Code", "")), str(error.get("Message", "")).strip()
     if code in _FORBIDDEN:
-        hint = f"allow {permission} to these credentials; docs/how-to/refresh-prices.md has the whole policy"
-        return NotPermitted(f"AWS refuses {permission} ({code}); nothing was changed", where=region, hint=hint)
+        hint = f"allow {permission} to these credentials; `bay types refresh --help` lists all that is asked for"
+        return NotPermitted(f"AWS refuses {permission} ({code})", where=region, hint=hint)
     if code in _EXPIRED:
         hint = "`aws sso login`, or new credentials; then the same command again"
         return UserError(f"the credentials for AWS have expired ({code}); nothing was changed", where=region, hint=hint)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
-from launchbay.catalog.cache import read_cache
 from launchbay.catalog.live import Live, SpotHistory
 from launchbay.catalog.merge import merge
 from launchbay.catalog.price import Catalogue, Price
@@ -23,11 +22,13 @@ def load_catalogue(cache: Path, note: Callable[[str], None], *, regions: Collect
     damaged cache is put away, `note` is told, and the packaged catalogue is returned. Raises NotFound for a region that
     neither knows, StateError for a cache that cannot be read and for a package that is damaged.
     """
+    if not cache.exists():
+        return load_snapshot(regions)
+    from launchbay.catalog.cache import read_cache  # and sqlite; only who has refreshed pays for it
+
     asked = read_cache(cache, note, regions=regions, kinds=_USED)
-    beyond = {live.region for live in asked} - set(read_regions()) if asked else set()
+    beyond = {live.region for live in asked} - set(read_regions())
     known = load_snapshot(None if regions is None else [region for region in regions if region not in beyond])
-    if not asked:
-        return known
     packed = read_date()
     # a cache that outlived an upgrade may be older than what the new version came with
     newer = [live for live in sorted(asked, key=lambda live: live.as_of) if live.as_of >= packed]

@@ -51,6 +51,7 @@ models
 money
   types                   instance types of EC2 by GPU, memory, price and more
   types compare A B       some of them side by side
+  types refresh           ask AWS for today's prices
 """
 
 

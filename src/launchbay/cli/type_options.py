@@ -26,9 +26,15 @@ def add_types(verbs: Verbs[Parser]) -> None:
     _add_machine(types)
     _add_place(types)
     _add_list(types)
-    types.usage = "bay types [OPTIONS]\n       bay types compare TYPE TYPE [...]"
+    types.usage = (
+        "bay types [OPTIONS]\n       bay types compare TYPE TYPE [...]\n       bay types refresh [--region REGION]"
+    )
     actions = types.add_subparsers(
-        dest="action", required=False, prog="bay types", metavar="[compare]", help="some side by side"
+        dest="action",
+        required=False,
+        prog="bay types",
+        metavar="[compare|refresh]",
+        help="some side by side; today's prices",
     )
     compare = add_verb(
         actions,
@@ -39,6 +45,30 @@ def add_types(verbs: Verbs[Parser]) -> None:
     compare.add_argument("names", nargs="+", metavar="TYPE", help="types, by their full names")
     compare.add_argument(
         "--region", action="append", default=argparse.SUPPRESS, metavar="REGION", help="where (default: as for `types`)"
+    )
+    _add_refresh(actions)
+
+
+def _add_refresh(actions: Verbs[Parser]) -> None:
+    refresh = add_verb(
+        actions,
+        "refresh",
+        "Ask AWS which types a region has and what they cost today, on demand, as spot and under Savings Plans, with the "
+        "disks, addresses and traffic beside them, and keep the answer: `bay types` and `bay cost` use it from then on. A "
+        "region is stored whole, or stays as it was. Changes nothing in your account and costs nothing. It needs boto3, and "
+        "credentials with ec2:DescribeInstanceTypes, ec2:DescribeInstanceTypeOfferings and pricing:GetProducts; for spot "
+        "and Savings Plans also ec2:DescribeSpotPriceHistory and savingsplans:DescribeSavingsPlansOfferingRates.",
+        "bay types refresh --region us-west-2\nbay types refresh --region us-east-1 --region eu-west-1 --days 30",
+    )
+    refresh.add_argument(
+        "--region",
+        action="append",
+        default=argparse.SUPPRESS,
+        metavar="REGION",
+        help="which, also several or `all` (default: as for `types`)",
+    )
+    refresh.add_argument(
+        "--days", type=int, default=7, metavar="N", help="how far spot prices reach back, 1 to 90 (default: 7)"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import launchbay
 from launchbay.cli.context import Context, list_width
+from launchbay.cli.texts.refreshed import refreshed_text
 from launchbay.cli.texts.types import choose_columns, compare_text, csv_text, types_text
 from launchbay.errors import UsageError
 
@@ -63,8 +64,16 @@ def _types_compare(context: Context) -> int:
     return 0
 
 
+def _types_refresh(context: Context) -> int:
+    given = context.arguments
+    found = launchbay.refresh_types(context.bay, given.region or (), days=given.days)
+    context.show(found, lambda: refreshed_text(found))
+    return 0
+
+
 COMMANDS = {
     "types": _types,
     "types compare": _types_compare,
+    "types refresh": _types_refresh,
 }
 """The verbs of this group."""
