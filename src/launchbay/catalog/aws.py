@@ -7,6 +7,7 @@ read from the environment and from ``~/.aws`` as by every program that uses boto
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,20 +49,29 @@ def make_clients(places: Mapping[str, str]) -> Mapping[str, Any]:
         from botocore.config import Config
     except ImportError as error:
         raise UserError("asking AWS needs boto3", hint="pip install 'launchbay[aws]'") from error
-    with _explained(", ".join(dict.fromkeys(places.values())), ""):
-        inner = botocore.session.Session()
-        ours = {"total_max_attempts": ("max_attempts", _ATTEMPTS), "mode": ("retry_mode", "adaptive")}
-        # what the person set comes first; botocore's own default takes some throttling for a failure
-        retries = {
-            key: value
-            for key, (name, value) in ours.items()
-            if inner.get_config_variable(name, methods=("env", "config")) is None
-        }
-        config = Config(connect_timeout=_CONNECT_S, read_timeout=_READ_S, retries=retries)
-        session = boto3.Session(botocore_session=inner)
-        return {
-            service: session.client(service, region_name=region, config=config) for service, region in places.items()
-        }
+    try:
+        with _explained("", ""):
+            inner = botocore.session.Session()
+            config = Config(connect_timeout=_CONNECT_S, read_timeout=_READ_S, retries=_retries(inner))
+            session = boto3.Session(botocore_session=inner)
+            return {name: session.client(name, region_name=region, config=config) for name, region in places.items()}
+    except ValueError as error:  # not of botocore's own errors: an endpoint that is no URL, a number that is none
+        hint = "look at the variables that begin with AWS_, and at ~/.aws/config"
+        raise UserError(f"AWS's settings cannot be used: {error}", hint=hint) from error
+
+
+def _retries(session: Any) -> dict[str, object]:
+    """Return how often and how to try again, where the person's settings do not say it.
+
+    botocore's default was long one that takes some of AWS's ways to say that it is too busy for a failure.
+    """
+    ours = {"total_max_attempts": ("max_attempts", _ATTEMPTS), "mode": ("retry_mode", "adaptive")}
+    said = session.get_scoped_config()
+    return {
+        key: value
+        for key, (name, value) in ours.items()
+        if name not in said and f"AWS_{name.upper()}" not in os.environ
+    }
 
 
 def ask(
@@ -132,7 +142,7 @@ def _known_regions() -> Sequence[str]:
 
 def _refusal(error: Mapping[str, Any], region: str, permission: str) -> LaunchbayError:
     """Return what a refused call means; anything AWS says that we do not know is shown as it is."""
-    code, said = str(error.get("Code", "")), str(error.get("Message", "")).strip()
+    code, said = str(error.get("Code", "")), " ".join(str(error.get("Message", "")).split())
     if code in _FORBIDDEN:
         hint = f"allow {permission} to these credentials; `bay types refresh --help` lists all that is asked for"
         return NotPermitted(f"AWS refuses {permission} ({code})", where=region, hint=hint)
@@ -145,7 +155,7 @@ def _refusal(error: Mapping[str, Any], region: str, permission: str) -> Launchba
     if code in _THROTTLED:
         hint = "wait some minutes, then the same command again; AWS_MAX_ATTEMPTS sets how often it is tried"
         return UserError(f"AWS had no time for {permission} ({code}); nothing was changed", where=region, hint=hint)
-    what = f"AWS refuses {permission} ({code or 'no code'}): {said[:200]}; nothing was changed"
+    what = f"AWS answers {permission} with an error ({code or 'no code'}: {said[:120]}); nothing was changed"
     return UserError(what, where=region, hint="the same command again; if it stays, AWS's own status page")
 
 
