@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -10,6 +11,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -301,6 +303,26 @@ def test_killed_before_any_statement_a_refresh_leaves_the_old_prices_or_all_the_
         seen.add("old" if kept == old else "new")
     assert seen == {"old", "lived"}
     assert number > 20
+    assert read_cache(path, silent) == [new]
+
+
+def test_a_reader_sees_one_state_whoever_writes_meanwhile(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = facts(), facts("0.90")
+    write_cache(path, old, silent)
+    writer = threading.Thread(target=write_cache, args=(path, new, silent))
+    real = cache._facts  # noqa: SLF001 - the instant between the list of what there is and the rows
+
+    def between(*given: Any) -> list[Any]:
+        if writer.ident is None:
+            writer.start()
+            writer.join(
+                0.3
+            )  # it waits for this reader; could it write now, the rows would not be those that were listed
+        return real(*given)
+
+    monkeypatch.setattr(cache, "_facts", between)
+    assert read_cache(path, silent) == [old]
+    writer.join()
     assert read_cache(path, silent) == [new]
 
 
