@@ -25,9 +25,9 @@ from decimal import ROUND_HALF_UP, Decimal
 __all__ = ["EQUAL_REGIONS", "Known", "Shape", "Table", "choose_prices", "size_factor"]
 
 EQUAL_REGIONS = ("us-east-1", "us-west-2")
-"""All 493 types that both have in the clean table of 2022 cost the same in both."""
+"""All 491 types that both have in the clean table of 2022 cost the same in both."""
 NEARLY_EQUAL_REGIONS = (*EQUAL_REGIONS, "us-east-2")
-"""And all 412 in us-east-2; but newer Arm families are 0.3 % cheaper there: it counts for accelerators, and alone."""
+"""So do all in us-east-2; but newer Arm families are 0.3 % cheaper there: it counts for accelerators, and alone."""
 
 _FACTORS = {"nano": "0.25", "micro": "0.5", "small": "1", "medium": "2", "large": "4", "xlarge": "8"}
 _TOLERANCE = Decimal("0.006")
