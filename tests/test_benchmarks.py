@@ -349,3 +349,17 @@ def test_types_are_timed_in_the_library_and_as_a_process(home: Home, totals: Pat
         < kept["queries"]["loading the catalogue of a region"]["median"]
     )
     assert ("SkyPilot's list of GPUs" in kept["samples"]) != ("SkyPilot was not measured" in printed)
+
+
+def test_types_are_timed_beside_skypilot_where_it_is(home: Home, totals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = home.root.parent / "bin" / "sky"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        "#!/bin/sh\n[ \"$1 $2\" = 'show-gpus --all' ] || [ \"$*\" = 'show-gpus --help' ]\n", encoding="utf-8"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    printed = run_quick("instance_types", home)
+    assert "SkyPilot was not measured" not in printed
+    kept = json.loads((totals / "instance_types.quick.json").read_text())
+    assert len(kept["samples"]["SkyPilot's list of GPUs"]) == 3

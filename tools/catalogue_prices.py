@@ -1,7 +1,7 @@
 """The repair rule: what an hour costs, from tables that are clean and tables in which many figures are wrong. Pure.
 
 Releases of apache-libcloud before 3.6 hold on-demand prices as they were. In those from 3.6 on a figure may be 0, or the
-rate of dedicated tenancy, which is 3 to 13 % higher (read: their scraper filters neither tenancy nor capacity status).
+rate of dedicated tenancy, which is mostly 6 to 10 % higher (their scraper filters neither tenancy nor capacity status).
 It is never too low, and this is what the rule stands on.
 
 1. A price in a clean table counts, the newest first.

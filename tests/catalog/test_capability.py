@@ -32,7 +32,7 @@ def test_who_has_none() -> None:
 
 def test_ten_is_more_than_nine() -> None:
     assert parse_capability("10.0") > parse_capability("9.0")
-    assert parse_capability("9") == (9, 0)
+    assert parse_capability("9") == parse_capability("9.0+") == (9, 0)
     assert format_capability((10, 3)) == "10.3"
 
 

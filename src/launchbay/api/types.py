@@ -21,6 +21,8 @@ __all__ = ["Answer", "Offer", "compare_types", "find_types"]
 _DEFAULT_REGION = "us-east-1"
 _REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _ANY_CUDA = "any"
+_ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
+"""What others call the two that EC2 calls otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ def find_types(
         accelerator=accelerator,
         vcpus=_range(vcpus, "--vcpus"),
         memory_gib=_range(memory, "--memory", has_unit=True),
-        architectures=tuple(architectures),
+        architectures=tuple(_ARCHITECTURES.get(name.casefold(), name) for name in architectures),
         processor=processor,
         local_disk_gb=_range(local_disk, "--local-disk", has_unit=True),
         network_gbps=_range(network, "--network"),
