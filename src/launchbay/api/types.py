@@ -10,7 +10,7 @@ from launchbay.catalog import query
 from launchbay.catalog.capability import parse_capability
 from launchbay.catalog.offer import Offer
 from launchbay.catalog.query import Found
-from launchbay.catalog.question import Question, check_question
+from launchbay.catalog.question import Question
 from launchbay.catalog.ranges import Range, parse_range
 from launchbay.catalog.snapshot import load_snapshot, read_regions
 from launchbay.errors import UsageError
@@ -99,7 +99,6 @@ def find_types(
         is_reversed=is_reversed,
         limit=limit,
     )
-    check_question(asked)  # before anything is read
     needs = ""
     if image is not None:
         asked, needs = _for_image(bay, image, asked)
