@@ -1,7 +1,8 @@
 """How long `bay types` takes to answer, beside SkyPilot's list of GPUs where SkyPilot is installed.
 
 As whole processes, in turn, with an interpreter that does nothing as the floor; and in the library, where the catalogue
-is loaded already. SkyPilot's own catalogue must be on the machine (it downloads it at its first use).
+is loaded already. SkyPilot downloads its catalogue at its first use, and starts a server that goes on; the warm-up pays for
+both, and `sky api stop` ends the server.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,8 +31,8 @@ from launchbay.catalog.snapshot import load_snapshot
 PROCESS_TARGET_S, QUERY_TARGET_S = 0.250, 0.005
 BAY, FLOOR, SKY = "bay types --gpus 1+ --sort price", "python -c pass", "SkyPilot's list of GPUs"
 ALL = "every type, by price"
-_SKY_WORDS = (["gpus", "list", "--all"], ["show-gpus", "--all"])
-"""How SkyPilot lists GPUs: from 0.11 on, and before."""
+_SKY_VERBS = {("gpus", "list"): ["--all", "--infra", "aws"], ("show-gpus",): ["--all", "--cloud", "aws"]}
+"""How SkyPilot lists the GPUs of AWS, in newer versions and in older ones."""
 
 
 def main() -> int:
@@ -78,18 +80,19 @@ def _sky(place: Place) -> Callable[[int], Sample]:
     def run(_: int) -> Sample:
         if program is None:
             raise Unavailable("it is not installed")
-        words = next((words for words in _SKY_WORDS if _is_known([program, *words[:-1], "--help"])), None)
-        if words is None:
+        verb = next((verb for verb in _SKY_VERBS if _is_known((program, *verb, "--help"))), None)
+        if verb is None:
             raise Unavailable("this version has neither `sky gpus list` nor `sky show-gpus`")
         try:
-            return measure([program, *words], environ=place.environ)
+            return measure([program, *verb, *_SKY_VERBS[verb]], environ=place.environ)
         except CommandFailed as error:
             raise Unavailable(str(error)) from error
 
     return run
 
 
-def _is_known(command: list[str]) -> bool:
+@cache
+def _is_known(command: tuple[str, ...]) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

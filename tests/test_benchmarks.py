@@ -355,7 +355,7 @@ def test_types_are_timed_beside_skypilot_where_it_is(home: Home, totals: Path, m
     program = home.root.parent / "bin" / "sky"
     program.parent.mkdir(parents=True)
     program.write_text(
-        "#!/bin/sh\n[ \"$1 $2\" = 'show-gpus --all' ] || [ \"$*\" = 'show-gpus --help' ]\n", encoding="utf-8"
+        "#!/bin/sh\n[ \"$*\" = 'show-gpus --all --cloud aws' ] || [ \"$*\" = 'show-gpus --help' ]\n", encoding="utf-8"
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
