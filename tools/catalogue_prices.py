@@ -1,7 +1,7 @@
 """The repair rule: what an hour costs, from tables that are clean and tables in which many figures are wrong. Pure.
 
 Releases of apache-libcloud before 3.6 hold on-demand prices as they were. In those from 3.6 on a figure may be 0, or the
-rate of dedicated tenancy, which is 3 to 13 % higher (read: their scraper filters neither tenancy nor capacity status).
+rate of dedicated tenancy, which is mostly 6 to 10 % higher (their scraper filters neither tenancy nor capacity status).
 It is never too low, and this is what the rule stands on.
 
 1. A price in a clean table counts, the newest first.
@@ -25,9 +25,9 @@ from decimal import ROUND_HALF_UP, Decimal
 __all__ = ["EQUAL_REGIONS", "Known", "Shape", "Table", "choose_prices", "size_factor"]
 
 EQUAL_REGIONS = ("us-east-1", "us-west-2")
-"""All 493 types that both have in the clean table of 2022 cost the same in both."""
+"""All 491 types that both have in the clean table of 2022 cost the same in both."""
 NEARLY_EQUAL_REGIONS = (*EQUAL_REGIONS, "us-east-2")
-"""And all 412 in us-east-2; but newer Arm families are 0.3 % cheaper there: it counts for accelerators, and alone."""
+"""So do all in us-east-2; but newer Arm families are 0.3 % cheaper there: it counts for accelerators, and alone."""
 
 _FACTORS = {"nano": "0.25", "micro": "0.5", "small": "1", "medium": "2", "large": "4", "xlarge": "8"}
 _TOLERANCE = Decimal("0.006")

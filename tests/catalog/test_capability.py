@@ -25,6 +25,7 @@ def test_nvidias_table(name: str, capability: str) -> None:
 def test_who_has_none() -> None:
     assert capability_of(None) is None
     assert capability_of(device("AMD", "Radeon Pro V520")) is None
+    assert capability_of(device("AMD", "A100")) is None  # whatever it is called
     assert capability_of(device("Habana", "Gaudi HL-205")) is None
     assert capability_of(device("AWS", "Trainium", "neuron")) is None
     assert capability_of(device("NVIDIA", "one of next year")) is None
@@ -32,7 +33,7 @@ def test_who_has_none() -> None:
 
 def test_ten_is_more_than_nine() -> None:
     assert parse_capability("10.0") > parse_capability("9.0")
-    assert parse_capability("9") == (9, 0)
+    assert parse_capability("9") == parse_capability("9.0+") == (9, 0)
     assert format_capability((10, 3)) == "10.3"
 
 

@@ -85,7 +85,7 @@ def test_no_price_is_0_or_less_and_each_says_where_it_is_from(everywhere: Catalo
 
 
 def test_within_a_family_a_unit_of_size_costs_the_same(everywhere: Catalogue) -> None:
-    """Dedicated tenancy, which some sources mix in, costs 3 to 13 % more; it would stand out here.
+    """Dedicated tenancy, which some sources mix in, costs mostly 6 to 10 % more; it would stand out here.
 
     Left out are those whose price is not for their size: with accelerators, and what AWS prices by memory.
     """

@@ -134,6 +134,12 @@ def test_types_like_one(says: Says) -> None:
     assert {row["type"] for row in rows} == {"g4dn.xlarge", "g5.xlarge", "g6.xlarge", "g6f.xlarge"}
 
 
+def test_architectures_by_their_other_names(says: Says) -> None:
+    for asked, meant in (("amd64", "x86_64"), ("aarch64", "arm64")):
+        rows = says("types", "--arch", asked, "--vcpus", "2", "--memory", "4", "--json").value
+        assert rows == says("types", "--arch", meant, "--vcpus", "2", "--memory", "4", "--json").value != []
+
+
 def test_side_by_side(says: Says) -> None:
     said = says("types", "compare", "g5.xlarge", "p2.xlarge", "--region", "us-west-2")
     assert said.code == 0

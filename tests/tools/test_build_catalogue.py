@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from tools.build_catalogue import LIBCLOUD_CLEAN, LIBCLOUD_DOUBTFUL, MOTO, PINS, Pin, build, open_wheels
+from tools.build_catalogue import build, measure
 from tools.catalogue_prices import Known, Shape, choose_prices, size_factor
 from tools.catalogue_types import COLUMNS, merge_described, row
+from tools.catalogue_wheels import LIBCLOUD_CLEAN, LIBCLOUD_DOUBTFUL, MOTO, PINS, Pin, open_wheels, read_sources
 
 Prices = dict[tuple[str, str], Decimal]
 
@@ -249,6 +250,11 @@ def test_the_same_wheels_give_the_same_bytes(small: dict[tuple[str, str], zipfil
     ]  # fmt: skip
     prices = list(csv.reader(gzip.decompress(first["prices.csv.gz"]).decode().splitlines()))
     assert prices == [["type", "us-east-1", "us-west-2"], ["m0.large", "", "0.3a"], ["m1.large", "0.1a", ""]]
+
+
+def test_how_often_the_rule_is_right_is_counted(small: dict[tuple[str, str], zipfile.ZipFile]) -> None:
+    """Each of the two is the only one of its family, and four tables agree."""
+    assert measure(read_sources(small)) == {("line", "equal"): 2}
 
 
 def test_a_wheel_that_is_not_what_it_must_be_ends_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from launchbay.catalog.capability import parse_capability
 from launchbay.catalog.known import load_catalogue
 from launchbay.catalog.offer import Offer
 from launchbay.catalog.query import Found
-from launchbay.catalog.question import Question, check_question
+from launchbay.catalog.question import Question
 from launchbay.catalog.ranges import Range, parse_range
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
@@ -20,6 +20,8 @@ from launchbay.lifecycle.bay import Bay
 __all__ = ["Answer", "Offer", "compare_types", "find_types"]
 
 _ANY_CUDA = "any"
+_ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
+"""What others call the two that EC2 calls otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ def find_types(
         accelerator=accelerator,
         vcpus=_range(vcpus, "--vcpus"),
         memory_gib=_range(memory, "--memory", has_unit=True),
-        architectures=tuple(architectures),
+        architectures=tuple(_ARCHITECTURES.get(name.casefold(), name) for name in architectures),
         processor=processor,
         local_disk_gb=_range(local_disk, "--local-disk", has_unit=True),
         network_gbps=_range(network, "--network"),
@@ -96,7 +98,6 @@ def find_types(
         is_reversed=is_reversed,
         limit=limit,
     )
-    check_question(asked)  # before anything is read
     needs = ""
     if image is not None:
         asked, needs = _for_image(bay, image, asked)
