@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+from launchbay.catalog.described import INFOS, read_type
+from launchbay.catalog.type import Accelerator
 
 __all__ = ["COLUMNS", "Described", "is_accelerated", "merge_described", "row"]
 
@@ -37,16 +39,6 @@ COLUMNS = (
 `offered_in` is a hexadecimal number whose lowest bit stands for the first region that the manifest names.
 """
 
-_KINDS = (
-    ("gpu", "GpuInfo", "Gpus"),
-    ("neuron", "NeuronInfo", "NeuronDevices"),
-    ("inference", "InferenceAcceleratorInfo", "Accelerators"),
-    ("media", "MediaAcceleratorInfo", "Accelerators"),
-    ("fpga", "FpgaInfo", "Fpgas"),
-)
-_MEMORY_MIB = {"Trainium2": 98304}
-"""EC2 answers 512 GiB for each of these; AWS's page on Trn2 says 1.5 TB for 16, which is 96 GiB each."""
-
 Described = Mapping[str, Any]
 
 
@@ -61,41 +53,38 @@ def merge_described(releases: Mapping[str, Mapping[str, Described]]) -> dict[str
 
 def is_accelerated(described: Described) -> bool:
     """Say whether a type has devices besides its processors, so that its price is not one for its size alone."""
-    return any(info in described for _, info, _ in _KINDS)
+    return any(info in described for info in INFOS)
 
 
 def row(
     described: Described, *, release: str, is_retired: bool, offered_in: Collection[str], regions: Sequence[str]
 ) -> list[str]:
     """Return a type as a row of the table."""
-    ebs = described.get("EbsInfo", {}).get("EbsOptimizedInfo", {})
-    network = described.get("NetworkInfo", {})
-    cards = network.get("NetworkCards", [])
-    disks = described.get("InstanceStorageInfo", {})
-    mask = sum(1 << place for place, region in enumerate(regions) if region in offered_in)
+    item = read_type(described, regions=offered_in, is_retired=is_retired, source=f"moto {release}")
+    mask = sum(1 << place for place, region in enumerate(regions) if region in item.regions)
     return [
-        described["InstanceType"],
-        str(described["VCpuInfo"]["DefaultVCpus"]),
-        str(described["MemoryInfo"]["SizeInMiB"]),
-        "|".join(described["ProcessorInfo"]["SupportedArchitectures"]),
-        described["ProcessorInfo"].get("Manufacturer", ""),
-        "|".join(_accelerators(described)),
-        _flag(described["BurstablePerformanceSupported"]),
-        _flag(described["BareMetal"]),
-        _flag(described["CurrentGeneration"]),
-        _flag(is_retired),
-        str(disks.get("TotalSizeInGB", 0)),
-        "|".join(sorted({disk["Type"] for disk in disks.get("Disks", [])})),
-        str(ebs.get("BaselineBandwidthInMbps", "")),
-        str(ebs.get("MaximumBandwidthInMbps", "")),
-        network["NetworkPerformance"],
-        _total(card.get("BaselineBandwidthInGbps") for card in cards),
-        _total(card.get("PeakBandwidthInGbps") for card in cards),
-        str(network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0)),
-        "|".join(described["SupportedUsageClasses"]),
-        described.get("Hypervisor", ""),
+        item.name,
+        str(item.vcpus),
+        str(item.memory_mib),
+        "|".join(item.architectures),
+        item.processor,
+        "|".join(map(_accelerator, item.accelerators)),
+        _flag(item.is_burstable),
+        _flag(item.is_bare_metal),
+        _flag(item.is_current),
+        _flag(item.is_retired),
+        str(item.local_disk_gb),
+        item.local_disk_kind,
+        _whole(item.ebs_baseline_mbps),
+        _whole(item.ebs_maximum_mbps),
+        item.network,
+        _number(item.network_baseline_gbps),
+        _number(item.network_peak_gbps),
+        str(item.efa_interfaces),
+        "|".join(item.usage_classes),
+        item.hypervisor,
         f"{mask:x}",
-        f"moto {release}",
+        item.source,
     ]
 
 
@@ -103,21 +92,13 @@ def _flag(value: bool) -> str:  # noqa: FBT001 - it is the value that is written
     return "1" if value else ""
 
 
-def _total(values: Iterator[float | None]) -> str:
-    """Return the sum over all network cards, empty where one does not say."""
-    found = list(values)
-    return f"{sum(value for value in found if value is not None):g}" if found and None not in found else ""
+def _whole(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
-def _accelerators(described: Described) -> Iterator[str]:
-    """Yield each kind of device; Inferentia is listed as two kinds of thing, and counts once."""
-    seen: set[str] = set()
-    for kind, info, devices in _KINDS:
-        for device in described.get(info, {}).get(devices, []):
-            if device["Name"] not in seen:
-                seen.add(device["Name"])
-                maker = device.get("Manufacturer", "AWS")  # Neuron devices do not say, and are AWS's own
-                count = device.get("LogicalGpuCount", device["Count"])
-                memory = _MEMORY_MIB.get(device["Name"], device.get("MemoryInfo", {}).get("SizeInMiB", 0))
-                share = Fraction(device.get("GpuPartitionSize", 1)).limit_denominator(64)
-                yield f"{kind}:{maker}:{device['Name']}:{count}:{memory}:{share}"
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _accelerator(device: Accelerator) -> str:
+    return f"{device.kind}:{device.maker}:{device.name}:{device.count}:{device.memory_mib}:{device.share}"

@@ -20,7 +20,7 @@ def read(name: str) -> InstanceType:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_type_reads_as_the_packaged_catalogue_has_it(name: str) -> None:
-    """Both read the same row of the same source, by different ways."""
+    """The one straight from the row, the other through the table that the package holds."""
     packed = load_snapshot([]).types[name]
     assert replace(packed, regions=frozenset({"us-west-2"}), is_retired=False, source="here") == read(name)
 

@@ -10,7 +10,7 @@ import pytest
 
 import launchbay
 from launchbay.catalog.cache import read_cache
-from launchbay.catalog.known import load_catalogue
+from launchbay.catalog.known import load_catalogue, load_savings_rates, load_spot_history
 from launchbay.catalog.pricelist import INSTANCES
 from launchbay.errors import StateError, UsageError, UserError
 from launchbay.lifecycle.bay import Bay
@@ -117,6 +117,26 @@ def test_the_catalogue_says_what_was_asked_last(aws: AwsServer, noon: Bay) -> No
     gp3 = after.side_price("gp3", REGION)
     assert gp3 is not None
     assert gp3.method == "live"
+
+
+def test_savings_rates_and_spot_histories_are_known_after_a_refresh_and_not_before(noon: Bay) -> None:
+    def rates(years: int, payment: str) -> dict[tuple[str, str], str]:
+        found = load_savings_rates(
+            noon.home.catalog, noon.reporter.note, regions=[REGION], plan="Compute", payment=payment, years=years
+        )
+        return {key: str(rate.usd_per_hour) for key, rate in found.items()}
+
+    assert rates(1, "No Upfront") == {}
+    assert load_spot_history(noon.home.catalog, noon.reporter.note, regions=[REGION]) == {}
+    rows(noon)
+    assert rates(1, "No Upfront") == {("g5.xlarge", REGION): "0.723"}
+    assert rates(3, "All Upfront") == {("g5.xlarge", REGION): "0.434"}
+    assert rates(3, "No Upfront") == {}
+    histories = load_spot_history(noon.home.catalog, noon.reporter.note, regions=[REGION])
+    assert {key: [item.zone_id for item in zones] for key, zones in histories.items()} == {
+        ("g5.xlarge", REGION): ["usw2-az1", "usw2-az2"]
+    }
+    assert load_spot_history(noon.home.catalog, noon.reporter.note, regions=["eu-west-1"]) == {}
 
 
 def test_prices_that_are_older_than_the_packaged_ones_do_not_win(aws: AwsServer, noon: Bay) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from launchbay.catalog.type import Accelerator, InstanceType
 
-__all__ = ["read_type"]
+__all__ = ["INFOS", "read_type"]
 
 _KINDS = (
     ("gpu", "GpuInfo", "Gpus"),
@@ -17,6 +17,9 @@ _KINDS = (
     ("media", "MediaAcceleratorInfo", "Accelerators"),
     ("fpga", "FpgaInfo", "Fpgas"),
 )
+INFOS = tuple(info for _, info, _ in _KINDS)
+"""What a type with devices besides its processors has one of."""
+
 _MEMORY_MIB = {"Trainium2": 98304}
 """EC2 answers 512 GiB for each of these; AWS's page on Trn2 says 1.5 TB for 16, which is 96 GiB each."""
 

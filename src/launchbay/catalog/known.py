@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from launchbay.catalog.live import Live, SpotHistory
+from launchbay.catalog.live import Live, SavingsRate, SpotHistory
 from launchbay.catalog.merge import merge
 from launchbay.catalog.price import Catalogue, Price
 from launchbay.catalog.snapshot import load_snapshot, read_date, read_regions
 
-__all__ = ["load_catalogue"]
-
-_USED = ("types", "prices", "side", "spot")
+__all__ = ["load_catalogue", "load_savings_rates", "load_spot_history"]
 
 
 def load_catalogue(cache: Path, note: Callable[[str], None], *, regions: Collection[str] | None = None) -> Catalogue:
@@ -22,11 +20,9 @@ def load_catalogue(cache: Path, note: Callable[[str], None], *, regions: Collect
     damaged cache is put away, `note` is told, and the packaged catalogue is returned. Raises NotFound for a region that
     neither knows, StateError for a cache that cannot be read and for a package that is damaged.
     """
-    if not cache.exists():
+    asked = _read(cache, note, regions, "types", "prices", "side", "spot")
+    if not asked:
         return load_snapshot(regions)
-    from launchbay.catalog.cache import read_cache  # and sqlite; only who has refreshed pays for it
-
-    asked = read_cache(cache, note, regions=regions, kinds=_USED)
     beyond = {live.region for live in asked} - set(read_regions())
     known = load_snapshot(None if regions is None else [region for region in regions if region not in beyond])
     packed = read_date()
@@ -39,6 +35,44 @@ def load_catalogue(cache: Path, note: Callable[[str], None], *, regions: Collect
         prices=_prices(asked),
         side=[item for live in asked for item in live.side],
     )
+
+
+def load_savings_rates(
+    cache: Path, note: Callable[[str], None], *, regions: Collection[str], plan: str, payment: str, years: int
+) -> Mapping[tuple[str, str], SavingsRate]:
+    """Return the rates of one Savings Plan by type and region; a type that is not in it has no known rate.
+
+    `plan`, `payment` and `years` are as `SavingsRate` has them. Nothing is known before a refresh. Raises StateError for a
+    cache that cannot be read.
+    """
+    return {
+        (rate.type, rate.region): rate
+        for live in _read(cache, note, regions, "savings")
+        for rate in live.savings or ()
+        if (rate.plan, rate.payment, rate.years) == (plan, payment, years)
+    }
+
+
+def load_spot_history(
+    cache: Path, note: Callable[[str], None], *, regions: Collection[str]
+) -> Mapping[tuple[str, str], Sequence[SpotHistory]]:
+    """Return what spot prices were by type and region, a history for each zone, the lowest price of today first.
+
+    Nothing is known before a refresh. Raises StateError for a cache that cannot be read.
+    """
+    found: dict[tuple[str, str], list[SpotHistory]] = {}
+    for live in _read(cache, note, regions, "spot"):
+        for item in sorted(live.spot or (), key=lambda item: (item.usd_per_hour, item.zone_id)):
+            found.setdefault((item.type, item.region), []).append(item)
+    return found
+
+
+def _read(cache: Path, note: Callable[[str], None], regions: Collection[str] | None, *kinds: str) -> Sequence[Live]:
+    if not cache.exists():
+        return ()
+    from launchbay.catalog.cache import read_cache  # and sqlite; only who has refreshed pays for it
+
+    return read_cache(cache, note, regions=regions, kinds=kinds)
 
 
 def _prices(asked: Sequence[Live]) -> Iterable[Price]:
