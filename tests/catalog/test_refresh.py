@@ -203,14 +203,16 @@ def test_a_spot_answer_without_zone_ids_is_unknown_and_not_nothing(aws: AwsServe
     aws.spot = [spot_row("g5.xlarge", "usw2-az1", "2026-11-25T00:00:00", "0.4", AvailabilityZoneId=None)]
     (found,) = launchbay.refresh_types(noon, [REGION])
     spot = next(item for item in found.kinds if item.kind == "spot")
-    assert (spot.rows, spot.as_of, spot.unknown) == (0, None, "none of 1 rows says a price in a zone")
+    assert (spot.rows, spot.as_of, spot.unknown) == (0, None, "AWS answered nothing that can be used")
 
 
 @pytest.mark.parametrize(("kind", "field"), [("spot", "spot"), ("savings", "savings")])
 def test_no_rows_are_unknown_and_not_nothing(aws: AwsServer, noon: Bay, kind: str, field: str) -> None:
     setattr(aws, field, [])
     (found,) = launchbay.refresh_types(noon, [REGION])
-    assert {item.kind: item.unknown for item in found.kinds if item.unknown} == {kind: "AWS answered no rows"}
+    assert {item.kind: item.unknown for item in found.kinds if item.unknown} == {
+        kind: "AWS answered nothing that can be used"
+    }
 
 
 @pytest.mark.parametrize("nothing", ["types", "offers", "products"])
@@ -261,5 +263,6 @@ def test_a_cache_of_a_newer_version_is_refused_before_anything_is_asked(aws: Aws
 def test_how_far_it_has_come_is_told(noon: Bay, reporter: RecordingReporter) -> None:
     rows(noon)
     ended = [event.task for event in reporter.events if event.finished]
-    assert ended[:3] == [f"{REGION}: offers", f"{REGION}: types", f"{REGION}: prices"]
-    assert ended[-2:] == [f"{REGION}: spot", f"{REGION}: Savings Plans"]
+    kinds = ("offers", "types", "prices", "disks, addresses, traffic", "spot", "Savings Plans")
+    assert ended == [f"{REGION}: {kind}" for kind in kinds]
+    assert [event.done for event in reporter.events if event.task == f"{REGION}: offers"] == [8, 8]

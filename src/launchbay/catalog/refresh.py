@@ -7,10 +7,10 @@ many do not have: refused, they stay unknown, and the rest is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeVar
 
 from launchbay.catalog.aws import Question, ask, make_clients
 from launchbay.catalog.described import read_type
@@ -22,6 +22,7 @@ from launchbay.catalog.spothistory import LINUX, read_spot_history
 from launchbay.catalog.type import InstanceType
 from launchbay.errors import NotPermitted, UserError
 from launchbay.ports import Event, Reporter
+from launchbay.units import count_of
 
 __all__ = ["ask_region"]
 
@@ -65,6 +66,7 @@ SAVINGS = Question(
     permission="savingsplans:DescribeSavingsPlansOfferingRates",
     page=1000,
 )
+_Fact = TypeVar("_Fact")
 _PRICES_IN = "us-east-1"
 """Where the Price List and Savings Plans are asked about every region."""
 
@@ -77,17 +79,25 @@ class _Asker:
     reporter: Reporter
     clients: Mapping[str, Any]
 
-    def rows(self, question: Question, kind: str, **parameters: object) -> Iterator[Mapping[str, Any]]:
+    def rows(
+        self, question: Question, kind: str, parameters: Mapping[str, object], *, is_last: bool = True
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield all rows of an answer. Several answers of one kind are one task, which ends with the last of them."""
         task, done = f"{self.region}: {kind}", 0
         for page in ask(self.clients[question.service], question, self.region, parameters):
             done += len(page)
             self.reporter.event(Event(task=task, done=done, unit="rows"))
             yield from page
-        self.reporter.event(Event(task=task, message=f"{done} rows", done=done, unit="rows", finished=True))
+        if is_last:
+            self.reporter.event(Event(task=task, done=done, total=done, unit="rows", finished=True))
 
-    def products(self, kind: str, service: str, filters: Mapping[str, str]) -> list[Product]:
+    def products(self, kind: str, service: str, filters: Mapping[str, str], *, is_last: bool = True) -> list[Product]:
+        """Return all products of a service that have these attributes."""
         asked = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in filters.items()]
-        return [read_product(row) for row in self.rows(PRODUCTS, kind, ServiceCode=service, Filters=asked)]
+        return [
+            read_product(row)
+            for row in self.rows(PRODUCTS, kind, {"ServiceCode": service, "Filters": asked}, is_last=is_last)
+        ]
 
 
 def ask_region(region: str, *, days: int, now: float, reporter: Reporter) -> Live:
@@ -108,8 +118,8 @@ def ask_region(region: str, *, days: int, now: float, reporter: Reporter) -> Liv
         raise _nothing("prices", region, odd_prices)
     side, odd_side = read_side_prices(_beside(asker), region, as_of)
     unknown: dict[str, str] = {}
-    spot, odd_spot = _spot(asker, days, at, unknown)
-    savings, odd_savings = _savings(asker, at, unknown)
+    spot, odd_spot = _apart("spot", unknown, lambda: _spot(asker, days, at))
+    savings, odd_savings = _apart("savings", unknown, lambda: _savings(asker, as_of))
     return Live(
         region=region,
         as_of=as_of,
@@ -127,7 +137,7 @@ def ask_region(region: str, *, days: int, now: float, reporter: Reporter) -> Liv
 def _zones(asker: _Asker) -> Mapping[str, tuple[str, ...]]:
     """Return the zones of each type that the region offers."""
     found: dict[str, list[str]] = {}
-    for row in asker.rows(OFFERINGS, "offers", LocationType="availability-zone-id"):
+    for row in asker.rows(OFFERINGS, "offers", {"LocationType": "availability-zone-id"}):
         if row.get("LocationType") == "availability-zone-id":
             found.setdefault(str(row.get("InstanceType", "")), []).append(str(row.get("Location", "")))
     if not found:
@@ -139,7 +149,7 @@ def _types(asker: _Asker, zones: Mapping[str, object]) -> tuple[list[InstanceTyp
     """Return the types that the region offers, and those whose description cannot be read."""
     types: dict[str, InstanceType] = {}
     odd: dict[str, str] = {}
-    for row in asker.rows(TYPES, "types"):
+    for row in asker.rows(TYPES, "types", {}):
         name = str(row.get("InstanceType", ""))
         if name in zones:
             try:
@@ -156,32 +166,22 @@ def _types(asker: _Asker, zones: Mapping[str, object]) -> tuple[list[InstanceTyp
 
 
 def _beside(asker: _Asker) -> Mapping[str, list[Product]]:
+    """Return what each service lists of what stands beside instances."""
     found: dict[str, list[Product]] = {}
-    for service, region, filters in QUERIES:
+    for query in QUERIES:
+        service, region, filters = query
         asked = {region: asker.region, **filters}
-        found.setdefault(service, []).extend(asker.products("disks, addresses, traffic", service, asked))
+        products = asker.products("disks, addresses, traffic", service, asked, is_last=query is QUERIES[-1])
+        found.setdefault(service, []).extend(products)
     return found
 
 
-def _spot(
-    asker: _Asker, days: int, now: datetime, unknown: dict[str, str]
-) -> tuple[tuple[SpotHistory, ...] | None, list[LeftOut]]:
-    try:
-        rows = list(
-            asker.rows(SPOT, "spot", ProductDescriptions=[LINUX], StartTime=now - timedelta(days=days), EndTime=now)
-        )
-    except NotPermitted as error:
-        unknown["spot"] = error.what
-        return None, []
-    found, odd = read_spot_history(rows, asker.region, days=days, now=now)
-    if not found:
-        unknown["spot"] = f"none of {len(rows)} rows says a price in a zone" if rows else "AWS answered no rows"
-    return tuple(found) or None, odd
+def _spot(asker: _Asker, days: int, now: datetime) -> tuple[list[SpotHistory], list[LeftOut]]:
+    asked = {"ProductDescriptions": [LINUX], "StartTime": now - timedelta(days=days), "EndTime": now}
+    return read_spot_history(asker.rows(SPOT, "spot", asked), asker.region, days=days, now=now)
 
 
-def _savings(
-    asker: _Asker, now: datetime, unknown: dict[str, str]
-) -> tuple[tuple[SavingsRate, ...] | None, list[LeftOut]]:
+def _savings(asker: _Asker, as_of: date) -> tuple[list[SavingsRate], list[LeftOut]]:
     asked = {
         "savingsPlanPaymentOptions": list(PAYMENTS),
         "savingsPlanTypes": list(PLANS),
@@ -189,24 +189,25 @@ def _savings(
         "serviceCodes": ["AmazonEC2"],
         "filters": savings_filters(asker.region),
     }
+    return read_savings_rates(asker.rows(SAVINGS, "Savings Plans", asked), asker.region, as_of)
+
+
+def _apart(
+    kind: str, unknown: dict[str, str], read: Callable[[], tuple[list[_Fact], list[LeftOut]]]
+) -> tuple[tuple[_Fact, ...] | None, list[LeftOut]]:
+    """Return what may be refused apart, or None, with the reason in `unknown`: no answer is not an answer of nothing."""
     try:
-        rows = list(asker.rows(SAVINGS, "Savings Plans", **asked))
+        found, left_out = read()
     except NotPermitted as error:
-        unknown["savings"] = error.what
+        unknown[kind] = error.what
         return None, []
-    found, odd = read_savings_rates(rows, asker.region, now.date())
     if not found:
-        unknown["savings"] = f"none of {len(rows)} rows is a rate of an instance" if rows else "AWS answered no rows"
-    return tuple(found) or None, odd
+        unknown[kind] = "AWS answered nothing that can be used"
+    return tuple(found) or None, left_out
 
 
-def _nothing(kind: str, region: str, left_out: object) -> UserError:
-    return UserError(
-        f"AWS answered no {kind} that can be used; nothing was changed", where=region, hint=_first(left_out)
-    )
-
-
-def _first(left_out: object) -> str:
-    if isinstance(left_out, list) and left_out:
-        return f"{len(left_out)} were left out, such as {left_out[0].what}: {left_out[0].why}"
-    return "look whether this is a region of AWS, and of this account"
+def _nothing(kind: str, region: str, left_out: Sequence[LeftOut]) -> UserError:
+    hint = "look whether this is a region of AWS, and of this account"
+    if left_out:
+        hint = f"{count_of(len(left_out), 'answer')} left out, such as {left_out[0].what}: {left_out[0].why}"
+    return UserError(f"AWS answered no {kind} that can be used; nothing was changed", where=region, hint=hint)
