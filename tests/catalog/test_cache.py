@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sqlite3
 import threading
@@ -258,6 +259,37 @@ def test_a_full_disk_leaves_what_was_there(path: Path, mount: Callable[[Path, in
     with pytest.raises(StateError, match=r"cannot be written.*nothing was changed"):
         write_cache(path, replace(facts("0.90"), types=types), silent)
     assert read_cache(path, silent) == [facts()]
+
+
+def check_flips(tmp_path: Path, seed: int, count: int) -> set[str]:
+    """Flip one bit in each of so many copies of a cache; return what came of it. A changed fact would be a failure here."""
+    good, chance, seen = facts(), random.Random(seed), set()
+    write_cache(tmp_path / "good.db", good, silent)
+    data = (tmp_path / "good.db").read_bytes()
+    for number in range(count):
+        place, changed = chance.randrange(len(data)), bytearray(data)
+        changed[place] ^= 1 << chance.randrange(8)
+        path = tmp_path / f"{number}.db"
+        path.write_bytes(changed)
+        notes: list[str] = []
+        try:
+            found = read_cache(path, notes.append)
+        except StateError as error:
+            seen.add("newer" if "newer" in error.what else f"refused at {place}: {error.what}")
+        else:
+            assert found == ([] if notes else [good]), f"seed {seed}, byte {place}"
+            seen.add("set aside" if notes else "harmless")
+    return seen
+
+
+def test_a_flipped_bit_is_harmless_or_noticed(tmp_path: Path) -> None:
+    assert check_flips(tmp_path, seed=0, count=60) <= {"harmless", "set aside", "newer"}
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_any_flipped_bit_is_harmless_or_noticed(tmp_path: Path, seed: int) -> None:
+    assert check_flips(tmp_path, seed=seed, count=2000) <= {"harmless", "set aside", "newer"}
 
 
 # --- killed ---

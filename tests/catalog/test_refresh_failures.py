@@ -226,6 +226,7 @@ UNREADABLE: dict[str, Callable[[], Fault]] = {
     "an empty object": lambda: Fault(body=b"{}"),
     "a list": lambda: Fault(body=b"[]"),
     "a web page": lambda: Fault(body=b"<html><body>Sign in</body></html>"),
+    "not UTF-8": lambda: Fault(body=b'{"PriceList": ["\xff"], "searchResults": ["\xff"]}'),
     "null rows": lambda: Fault(body=b'{"PriceList": null, "searchResults": null}'),
 }
 
@@ -241,6 +242,13 @@ def test_a_page_that_cannot_be_read_is_an_error_and_no_end(
     aws.page = 1
     aws.faults[operation] = [None, UNREADABLE[kind]()]
     with pytest.raises(UserError, match="nothing was changed"):
+        launchbay.refresh_types(noon, [REGION])
+    assert kept(noon) == b""
+
+
+def test_a_number_that_is_none_spoils_the_answer(aws: AwsServer, noon: Bay) -> None:
+    aws.types = [{**row, "MemoryInfo": {"SizeInMiB": "much"}} for row in aws.types]
+    with pytest.raises(UserError, match=r"cannot be read: .*'much'.*; nothing was changed"):
         launchbay.refresh_types(noon, [REGION])
     assert kept(noon) == b""
 

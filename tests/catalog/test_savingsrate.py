@@ -75,6 +75,27 @@ def test_a_rate_for_an_unknown_plan_payment_or_term_is_named(changed: dict[str, 
     assert list(left_out.values()) == ["it is for no plan, payment or term that we know"]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("usageType", ["x"]), ("operation", {}), ("rate", 0.5), ("unit", []), ("rate", None)]
+)
+def test_a_value_of_another_kind_is_no_rate(field: str, value: object) -> None:
+    assert rates({**savings_rate("BoxUsage:g5.xlarge", "0.5"), field: value})[0] == {}
+
+
+@pytest.mark.parametrize("field", ["planType", "paymentOption", "durationSeconds", "currency"])
+def test_an_offering_of_another_kind_is_no_rate(field: str) -> None:
+    row = savings_rate("BoxUsage:g5.xlarge", "0.5")
+    row["savingsPlanOffering"][field] = ["x"]
+    assert rates(row)[0] == {}
+
+
+@pytest.mark.parametrize("name", [["tenancy"], None, 1])
+def test_a_property_of_another_kind_is_no_rate(name: object) -> None:
+    row = savings_rate("BoxUsage:g5.xlarge", "0.5")
+    row["properties"][-1]["name"] = name
+    assert rates(row) == ({}, {})
+
+
 def test_two_rates_for_one_thing_are_no_rate_and_the_same_twice_is_one() -> None:
     twice = savings_rate("BoxUsage:g5.xlarge", "0.5")
     assert rates(twice, twice)[0] == {"g5.xlarge Compute No Upfront 1": "0.5"}

@@ -90,8 +90,8 @@ def ask(
         with _explained(region, question.permission):
             try:
                 page = getattr(client, question.operation)(**asked)
-            except (AttributeError, TypeError) as error:  # botocore stumbles over JSON of another shape
-                raise _unreadable(question.permission, region, "it is of another shape") from error
+            except (AttributeError, TypeError, ValueError) as error:  # botocore stumbles over what it did not expect
+                raise _unreadable(question.permission, region, f"{error!s:.160}") from error
         rows = page.get(question.rows)
         if not isinstance(rows, list):
             raise _unreadable(question.permission, region, f"it holds no {question.rows}")

@@ -20,7 +20,9 @@ __all__ = ["PAYMENTS", "PLANS", "read_savings_rates", "savings_filters"]
 SOURCE = "AWS Savings Plans offering rates"
 PLANS = ("Compute", "EC2Instance")
 PAYMENTS = ("No Upfront", "Partial Upfront", "All Upfront")
-_YEARS = {31_536_000: 1, 94_608_000: 3}
+_YEARS = {"31536000": 1, "94608000": 3}
+"""Of the seconds of a term, as text: botocore hands a JSON value on as whatever it is."""
+
 _BOX = re.compile(r"([A-Z0-9]+-)?BoxUsage:(?P<type>[a-z0-9-]+\.[a-z0-9-]+)\Z")
 _Key = tuple[str, str, str, int]
 
@@ -45,7 +47,7 @@ def read_savings_rates(
                 box["type"],
                 str(offering.get("planType", "")),
                 str(offering.get("paymentOption", "")),
-                _YEARS.get(offering.get("durationSeconds", 0), 0),
+                _YEARS.get(str(offering.get("durationSeconds")), 0),
             )
             usd, why = _read_rate(row, key)
             if usd is None:
@@ -75,7 +77,7 @@ def read_savings_rates(
 
 
 def _is_asked_for(row: Mapping[str, Any], region: str) -> bool:
-    said = {item.get("name"): item.get("value") for item in row.get("properties", ())}
+    said = {str(item.get("name")): item.get("value") for item in row.get("properties", ())}
     wanted = {"region": region, "tenancy": "shared", "productDescription": "Linux/UNIX"}
     return wanted.items() <= said.items()
 
