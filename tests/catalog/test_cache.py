@@ -175,10 +175,10 @@ def lose_a_table(path: Path) -> None:
         connection.execute("DROP TABLE prices")
 
 
-def change(table: str, column: str, value: object) -> Callable[[Path], None]:
+def change(table: str, column: str, value: object, *, where: str = "TRUE") -> Callable[[Path], None]:
     def damage(path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+            connection.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (value,))
 
     return damage
 
@@ -193,6 +193,8 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "another date": change("answers", "as_of", "2027-01-01"),
     "no amount": change("prices", "usd", b"\xff\xfe"),
     "another sum": change("answers", "sum", 0),
+    "another kind": change("answers", "kind", "spoT", where="kind = 'spot'"),
+    "another region": change("answers", "region", "us-west-3", where="kind = 'spot'"),
 }
 
 
@@ -201,7 +203,7 @@ def test_a_damaged_cache_is_kept_aside_and_said_and_nothing_of_it_is_used(path: 
     write_cache(path, facts(), silent)
     DAMAGE[kind](path)
     notes: list[str] = []
-    assert read_cache(path, notes.append) == []
+    assert read_cache(path, notes.append, regions=[REGION]) == []
     assert [note.partition("(")[0] for note in notes] == ["The cache of prices was damaged "]
     assert path.with_name("catalog.db.damaged-1").exists()
     assert read_cache(path, silent) == []

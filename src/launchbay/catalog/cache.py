@@ -24,7 +24,9 @@ __all__ = ["SCHEMA_VERSION", "read_cache", "write_cache"]
 
 SCHEMA_VERSION = 1
 
-_ANSWERS = "region TEXT NOT NULL, kind TEXT NOT NULL, as_of TEXT NOT NULL, source TEXT NOT NULL, sum INTEGER NOT NULL"
+_ANSWERS = "region TEXT, kind TEXT, as_of TEXT, source TEXT, sum INTEGER, seal INTEGER"
+"""`sum` is over the rows of that kind and region, `seal` over what stands here: a name that changed hides its rows."""
+
 _SCHEMA = [
     f"CREATE TABLE answers ({_ANSWERS}, PRIMARY KEY (region, kind))",
     *(f"CREATE TABLE {kind.name} (region TEXT NOT NULL, {kind.columns})" for kind in KINDS.values()),
@@ -66,7 +68,7 @@ def _check(path: Path, note: Note) -> None:
 
 def _replace(connection: sqlite3.Connection, kind: Kind, live: Live, facts: Sequence[Any]) -> None:
     rows = [kind.write(fact) for fact in facts]
-    shared = (live.region, kind.name, live.as_of.isoformat(), _source(facts[0]) if facts else "")
+    answer = (live.region, kind.name, live.as_of.isoformat(), _source(facts[0]) if facts else "", _sum(rows))
     connection.execute(f"DELETE FROM {kind.name} WHERE region = ?", (live.region,))  # noqa: S608 - our own words
     marks = ", ".join("?" * (kind.names.count(",") + 2))
     connection.executemany(
@@ -74,8 +76,8 @@ def _replace(connection: sqlite3.Connection, kind: Kind, live: Live, facts: Sequ
         [(live.region, *row) for row in rows],
     )
     connection.execute(
-        "INSERT OR REPLACE INTO answers (region, kind, as_of, source, sum) VALUES (?, ?, ?, ?, ?)",
-        (*shared, _sum(shared, rows)),
+        "INSERT OR REPLACE INTO answers (region, kind, as_of, source, sum, seal) VALUES (?, ?, ?, ?, ?, ?)",
+        (*answer, _sum(answer)),
     )
 
 
@@ -110,7 +112,10 @@ def read_cache(
 def _read(connection: sqlite3.Connection, regions: Collection[str] | None, kinds: Collection[str]) -> Iterator[Live]:
     connection.execute("BEGIN")  # one state for all tables, whoever writes meanwhile
     answers: dict[str, dict[str, tuple[Answer, int]]] = {}
-    for region, kind, as_of, source, total in connection.execute("SELECT * FROM answers ORDER BY region, kind"):
+    for *row, seal in connection.execute("SELECT * FROM answers ORDER BY region, kind"):
+        if _sum(tuple(row)) != seal:
+            raise sqlite3.DatabaseError("an answer is not what was written")
+        region, kind, as_of, source, total = row
         if (regions is None or region in regions) and kind in kinds:
             answer = Answer(region=region, as_of=date.fromisoformat(as_of), source=source, regions=frozenset({region}))
             answers.setdefault(region, {})[kind] = (answer, total)
@@ -122,7 +127,7 @@ def _read(connection: sqlite3.Connection, regions: Collection[str] | None, kinds
 def _facts(connection: sqlite3.Connection, kind: Kind, answer: Answer, total: int) -> list[Any]:
     query = f"SELECT {kind.names} FROM {kind.name} WHERE region = ? ORDER BY rowid"  # noqa: S608
     rows = connection.execute(query, (answer.region,)).fetchall()
-    if _sum((answer.region, kind.name, answer.as_of.isoformat(), answer.source), rows) != total:
+    if _sum(rows) != total:
         raise sqlite3.DatabaseError(f"the {kind.name} of {answer.region} are not what was written")
     return [kind.read(row, answer) for row in rows]
 
@@ -217,5 +222,5 @@ def _explained(path: Path, what: str) -> Iterator[None]:
         ) from error
 
 
-def _sum(shared: Row, rows: Sequence[Row]) -> int:
-    return zlib.crc32(repr((shared, rows)).encode())
+def _sum(written: Row | Sequence[Row]) -> int:
+    return zlib.crc32(repr(written).encode())
