@@ -170,6 +170,17 @@ def forget_a_price(path: Path) -> None:
         connection.execute("DELETE FROM prices WHERE type = 'm6i.large'")
 
 
+def lose_an_answer(path: Path) -> None:
+    """Let the page that lists the answers hold one less than it does, as a single flipped bit can."""
+    data = bytearray(path.read_bytes())
+    with closing(sqlite3.connect(path)) as connection:
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'answers'").fetchone()[0]
+    place = (page - 1) * 4096 + 4
+    assert data[place] == 5
+    data[place] = 4
+    path.write_bytes(data)
+
+
 def lose_a_table(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TABLE prices")
@@ -189,6 +200,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "another amount": lambda path: flip(path, b"1.006", b"9.006"),
     "a row less": forget_a_price,
     "a table less": lose_a_table,
+    "an answer less": lose_an_answer,
     "no date": change("answers", "as_of", "someday"),
     "another date": change("answers", "as_of", "2027-01-01"),
     "no amount": change("prices", "usd", b"\xff\xfe"),

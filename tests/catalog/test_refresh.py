@@ -244,6 +244,18 @@ def test_what_is_no_region_is_never_asked_about(aws: AwsServer, noon: Bay, regio
     assert aws.asked == []
 
 
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-iso-east-1"])
+def test_a_region_with_a_price_list_of_its_own_is_not_asked(aws: AwsServer, noon: Bay, region: str) -> None:
+    with pytest.raises(UsageError, match="is of another AWS"):
+        launchbay.refresh_types(noon, [region])
+    assert aws.asked == []
+
+
+def test_without_a_region_the_persons_own_is_asked(noon: Bay) -> None:
+    theirs = replace(noon, environ={**noon.environ, "AWS_REGION": REGION})
+    assert [item.region for item in launchbay.refresh_types(theirs)] == [REGION]
+
+
 @pytest.mark.parametrize("days", [0, -1, 91])
 def test_spot_prices_reach_back_90_days_at_most(aws: AwsServer, noon: Bay, days: int) -> None:
     with pytest.raises(UsageError, match="days must be 1 to 90"):

@@ -19,6 +19,8 @@ from launchbay.lifecycle.bay import Bay
 __all__ = ["RefreshedKind", "RefreshedRegion", "refresh_types"]
 
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}\Z")
+_ELSEWHERE = ("cn-", "us-gov-", "us-iso", "eu-iso", "eusc-")
+"""China, GovCloud and those that are closed off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,10 @@ def refresh_types(bay: Bay, regions: Sequence[str] = (), *, days: int = 7) -> Se
     for region in asked:
         if not _REGION.match(region):
             raise UsageError(f"a region must be such as us-west-2 (a zone has a letter more), got {region!r}")
+        if region.startswith(_ELSEWHERE):
+            raise UsageError(
+                f"{region} is of another AWS, with accounts and a price list of its own, which is not asked"
+            )
     if not 1 <= days <= MOST_DAYS:
         raise UsageError(f"days must be 1 to {MOST_DAYS}, which is how far AWS remembers, got {days}")
     read_cache(bay.home.catalog, bay.reporter.note, regions=(), kinds=())  # one that we may not touch is said now
