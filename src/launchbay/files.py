@@ -26,6 +26,7 @@ __all__ = [
     "explain_os_error",
     "first_failure",
     "locked",
+    "make_folder",
     "read_json",
     "remove_temporaries",
     "remove_tree",
@@ -40,7 +41,7 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = False, private: boo
 
     One that is `private` can be read by nobody else, at no instant.
     """
-    _make_folder(path.parent)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.unlink(missing_ok=True)  # it would keep the rights that it has
@@ -65,7 +66,8 @@ def remove_temporaries(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder with those above it; one that is there is fine. Raises UserError where there can be none."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileNotFoundError as error:  # what is above it is there and takes no folders, as /proc does not
@@ -103,7 +105,7 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False, inherit: bool
     The kernel drops the lock when its holder dies, so there is never one to clean up by hand. With `inherit`, child
     processes started with ``close_fds=False`` hold it too: it is dropped when the last of them is gone.
     """
-    _make_folder(path.parent)
+    make_folder(path.parent)
     mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.set_inheritable(descriptor, inherit)

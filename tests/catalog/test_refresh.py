@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from launchbay.catalog.cache import read_cache
 from launchbay.catalog.known import load_catalogue, load_savings_rates, load_spot_history
 from launchbay.catalog.pricelist import INSTANCES
 from launchbay.errors import StateError, UsageError, UserError
+from launchbay.home import Home
 from launchbay.lifecycle.bay import Bay
 from launchbay.testing import RecordingReporter, VirtualClock
 from tests.catalog.asking import kept, rows
@@ -269,6 +271,12 @@ def test_a_cache_of_a_newer_version_is_refused_before_anything_is_asked(aws: Aws
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(StateError, match="newer Launchbay"):
         launchbay.refresh_types(noon, [REGION])
+    assert aws.asked == []
+
+
+def test_a_home_that_cannot_be_is_refused_before_anything_is_asked(aws: AwsServer, noon: Bay) -> None:
+    with pytest.raises(UserError, match="the folder cannot be made"):
+        launchbay.refresh_types(replace(noon, home=Home(Path("/proc/nowhere"))), [REGION])
     assert aws.asked == []
 
 

@@ -14,6 +14,7 @@ from launchbay.catalog.refresh import ask_region
 from launchbay.catalog.spothistory import MOST_DAYS
 from launchbay.catalog.stored import kinds_of
 from launchbay.errors import LaunchbayError, UsageError
+from launchbay.files import make_folder
 from launchbay.lifecycle.bay import Bay
 
 __all__ = ["RefreshedKind", "RefreshedRegion", "refresh_types"]
@@ -66,7 +67,8 @@ def refresh_types(bay: Bay, regions: Sequence[str] = (), *, days: int = 7) -> Se
             )
     if not 1 <= days <= MOST_DAYS:
         raise UsageError(f"days must be 1 to {MOST_DAYS}, which is how far AWS remembers, got {days}")
-    read_cache(bay.home.catalog, bay.reporter.note, regions=(), kinds=())  # one that we may not touch is said now
+    make_folder(bay.home.root)  # a home that cannot be, and a cache that we may not touch, are said before the asking
+    read_cache(bay.home.catalog, bay.reporter.note, regions=(), kinds=())
     done: list[RefreshedRegion] = []
     for region in asked:
         try:

@@ -18,7 +18,7 @@ from launchbay.catalog.live import Live
 from launchbay.catalog.stored import KINDS, Answer, Kind, Row, kinds_of
 from launchbay.database import PATIENCE_S, is_damage, set_aside
 from launchbay.errors import StateError
-from launchbay.files import locked
+from launchbay.files import locked, make_folder
 
 __all__ = ["SCHEMA_VERSION", "read_cache", "write_cache"]
 
@@ -42,7 +42,7 @@ def write_cache(path: Path, live: Live, note: Note) -> None:
     What AWS would not say this time stays as it was. A damaged cache is kept under another name, and `note` is told.
     Raises StateError when it cannot be written, or was made by a newer version.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with _explained(path, "written"):
         _check(path, note)
         with _open(path, note) as connection, connection:
