@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from launchbay import errors
+    from launchbay.api.cost import bill
     from launchbay.api.curves import curves, draw_curves
     from launchbay.api.data import fetch
     from launchbay.api.fleet import (
@@ -72,6 +73,7 @@ _NAMES = {
     "launchbay.api.proposal": ("propose_image",),
     "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
+    "launchbay.api.cost": ("bill",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
     "launchbay.api.people": ("readmit_person", "revoke", "share"),
@@ -86,6 +88,7 @@ __all__ = [
     "Bay",
     "__version__",
     "bake",
+    "bill",
     "board",
     "build_image",
     "complete_launch",

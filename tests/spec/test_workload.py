@@ -42,7 +42,7 @@ instances:
 disks: [{name: data, size: 35GB, iops: 6000, throughput: 250, count: 3, hours: 12h a month, region: us-west-2}]
 addresses: [{name: office, count: 2, hours: always, region: us-west-2}]
 snapshots: [{name: backup, size: 105GiB, count: 2, hours: always, region: us-west-2}]
-nat_gateways: [{name: out, count: 2, hours: always, traffic: 1.5TB, region: us-west-2}]
+nat_gateways: [{name: out, count: 2, hours: always, traffic: 1.5TB, public_address: false, region: us-west-2}]
 buckets: [{name: models, size: 500GB, region: us-west-2}]
 transfer: [{name: web, internet_out: 200GB, cross_zone: 10GB, between_regions: 5GB, region: eu-central-1}]
 """
@@ -127,7 +127,9 @@ def test_a_workload_says_all_it_can_say(tmp_path: Path) -> None:
             ),
             addresses=(Address(name="office", region="us-west-2", count=2),),
             snapshots=(Snapshot(name="backup", region="us-west-2", size_gib=105, count=2),),
-            nat_gateways=(NatGateway(name="out", region="us-west-2", traffic_gb=Decimal(1536), count=2),),
+            nat_gateways=(
+                NatGateway(name="out", region="us-west-2", traffic_gb=Decimal(1536), count=2, public_address=False),
+            ),
             buckets=(Bucket(name="models", region="us-west-2", size_gb=Decimal(500)),),
             transfer=(
                 Transfer(

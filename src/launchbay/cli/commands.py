@@ -21,6 +21,7 @@ GROUPS = {
     "services": ("board", "notebook"),
     "sharing": ("share",),
     "models": ("model", "evaluate", "predict"),
+    "cost": ("cost",),
 }
 """The verbs of each module in `verbs`, by their first word."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launchbay.cli.grammar import Parser, Verbs, add_verb
+from launchbay.cli.options_cost import add_cost
 
 __all__ = ["add_verbs"]
 
@@ -16,6 +17,7 @@ def add_verbs(verbs: Verbs[Parser]) -> None:
     _add_runs(verbs)
     _add_services(verbs)
     _add_models(verbs)
+    add_cost(verbs)
 
 
 def _add_start(verbs: Verbs[Parser]) -> None:

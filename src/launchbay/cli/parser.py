@@ -47,6 +47,9 @@ models
   model show MODEL        layers, shapes, parameters; runs nothing
   evaluate MODEL          metrics on data
   predict MODEL           predictions for rows
+
+money
+  cost WORKLOAD           what a workload costs in a month, line by line
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -137,12 +137,16 @@ def _check_endpoint(endpoint: Endpoint, hosts: Sequence[Assignment], month_hours
 
 
 def _check_hours(
-    assignment: Assignment, jobs: Sequence[Job], assignments: Iterable[Assignment], month_hours: Decimal
+    assignment: Assignment, jobs: Sequence[Job], assignments: Sequence[Assignment], month_hours: Decimal
 ) -> None:
-    """Refuse hours that the work does not fit into. A job on several entries may be anywhere: it is not counted here."""
+    """Refuse hours that the work does not fit into, and none where a job could be on this entry or on another."""
     alone = [job for job in jobs if sum(job.name in other.runs for other in assignments) == 1]
+    if assignment.hours is None and len(alone) < len(jobs) and len(jobs) == len(assignment.runs):
+        shared = next(job.name for job in jobs if job not in alone)
+        what = f"{shared} runs on several entries, so the hours of {assignment.name} have to be said"
+        raise UsageError(what, where=assignment.where, hint="hours: 24h a month")
     work = sum((job.hours_in(month_hours) for job in alone), Decimal(0))
-    hours = (assignment.hours or ALWAYS).in_month(month_hours)
+    hours = (assignment.hours or ALWAYS).in_month(month_hours)  # without any it runs as long as they take
     if work > assignment.count * hours * _SLACK:
         takes, there = (format_amount(value, most=1) for value in (work, assignment.count * hours))
         names = ", ".join(job.name for job in alone)

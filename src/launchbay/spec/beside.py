@@ -59,6 +59,7 @@ BESIDE_FIELDS: dict[str, str] = {
     "nat_gateways.count": "how many of them (default: 1)",
     "nat_gateways.hours": "how long it is there (default: always)",
     "nat_gateways.traffic": "what goes through each in a month, both ways together, such as 200GB",
+    "nat_gateways.public_address": "whether it has a public IPv4 address, which costs besides (default: true)",
     "nat_gateways.region": "where it is",
     "buckets": "S3 buckets of the standard class, a list; requests are not counted",
     "buckets.name": "what it is called in the bill",
@@ -117,6 +118,7 @@ class NatGateway:
     traffic_gb: Decimal = Decimal(0)
     count: int = 1
     hours: Hours = ALWAYS
+    public_address: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +230,7 @@ def _read_nat_gateway(entry: Document, common: _Common) -> NatGateway:
         name=common.name,
         region=common.region,
         traffic_gb=read_traffic(entry, "traffic") or Decimal(0),
+        public_address=entry.flag("public_address", default=True),
         count=common.count(entry),
         hours=common.hours(entry),
     )

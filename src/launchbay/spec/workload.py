@@ -65,6 +65,11 @@ class Workload:
     instances: tuple[Assignment, ...] = ()
     beside: Beside = field(default_factory=Beside)
 
+    @property
+    def work(self) -> tuple[Job | Endpoint, ...]:
+        """All that has to be done, jobs first."""
+        return (*self.jobs, *self.endpoints)
+
 
 def read_workload(path: Path) -> Workload:
     """Read a workload.yaml. Raises UsageError naming file, line and field."""
@@ -85,7 +90,7 @@ def read_workload(path: Path) -> Workload:
     document.finish()
     _refuse_double(workload)
     check_assignments(workload.instances, workload.jobs, workload.endpoints, month_hours)
-    if not (workload.jobs or workload.endpoints or workload.instances or workload.beside != Beside()):
+    if not (workload.work or workload.instances or workload.beside != Beside()):
         hint = "an entry of jobs, endpoints, instances or disks"
         raise UsageError("a workload must hold something that runs or costs", where=document.source, hint=hint)
     return workload
@@ -111,8 +116,7 @@ def _read_spot(entry: Document | None) -> SpotAssumption:
 
 def _refuse_double(workload: Workload) -> None:
     """Refuse a name that stands twice: lines of a bill could not be told apart, nor what an instance runs."""
-    work: tuple[Job | Endpoint, ...] = (*workload.jobs, *workload.endpoints)
-    for items in (work, workload.instances):
+    for items in (workload.work, workload.instances):
         first: dict[str, str] = {}
         for item in items:
             if item.name in first:
