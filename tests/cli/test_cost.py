@@ -72,7 +72,7 @@ def test_a_bill_held_against_a_report(says: Says, tmp_path: Path) -> None:
     rows_of = {line.split()[0]: line for line in lines if line}
     assert "+0.90" in rows_of["p2.xlarge"]
     assert rows_of["gp3"].endswith("-8.00  did not occur")
-    assert lines[-3:] == ["used      648.90 USD", "besides   50.00 USD: Tax", "billed    698.90 USD"]
+    assert lines[-3:] == ["used      648.90 USD; forecast: 659.60", "besides   50.00 USD: Tax", "billed    698.90 USD"]
     value = says("cost", ONE, "--reconcile", str(report), "--json").value["reconciled"]
     assert (value["usage_usd"], value["billed_usd"]) == ("648.90", "698.90")
 

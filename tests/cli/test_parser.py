@@ -141,6 +141,7 @@ def test_help_loads_nothing_but_the_parser() -> None:
         "launchbay.cli.grammar",
         "launchbay.cli.main",
         "launchbay.cli.options",
+        "launchbay.cli.options_cost",
         "launchbay.cli.output",
         "launchbay.cli.parser",
         "launchbay.errors",

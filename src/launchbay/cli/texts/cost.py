@@ -29,7 +29,7 @@ def cost_text(cost: Cost, *, now: float, width: int | None, block: str) -> str:
     if cost.against is not None:
         parts.append(_comparison_text(cost.bill, cost.against, width))
     if cost.reconciled is not None:
-        parts.append(_reconciliation_text(cost.reconciled, width))
+        parts.append(_reconciliation_text(cost.bill, cost.reconciled, width))
     return "\n\n".join(parts)
 
 
@@ -125,7 +125,7 @@ def _total(bill: Bill) -> str:
     return bill.monthly_usd if bill.complete else f">= {bill.monthly_usd}"
 
 
-def _reconciliation_text(found: Reconciliation, width: int | None) -> str:
+def _reconciliation_text(bill: Bill, found: Reconciliation, width: int | None) -> str:
     begin, end = found.period
     month = f", {begin} to {end}" if begin else ""
     rows = [
@@ -145,7 +145,7 @@ def _reconciliation_text(found: Reconciliation, width: int | None) -> str:
     head = ("ITEM", "FOR", "REGION", "FORECAST", "BILLED", "USD", "BILLED USD", "DIFFERENCE", "")
     lines = [f"held against {found.report}{month}:", ""]
     lines.append(table(head, rows, right=(3, 4, 5, 6, 7), width=width, least=("REGION", "FOR")))
-    lines += ["", f"used      {format_usd(found.usage_usd)} USD"]
+    lines += ["", f"used      {format_usd(found.usage_usd)} USD; forecast: {_total(bill)}"]
     lines += [f"besides   {format_usd(usd)} USD: {kind}" for kind, usd in found.other_charges.items()]
     return "\n".join([*lines, f"billed    {format_usd(found.billed)} USD"])
 
