@@ -19,8 +19,9 @@ __all__ = [
     "parse_seconds",
 ]
 
-_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)?\Z")
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[kMGT]i?B)\Z")
+_NUMBER = r"(?P<number>\d{1,12}(?:\.\d{1,12})?)"  # more digits are a slip, and too large for what follows
+_DURATION = re.compile(_NUMBER + r"(?P<unit>ms|s|m|h|d)?\Z", re.ASCII)
+_SIZE = re.compile(_NUMBER + r" ?(?P<unit>[kMGT]i?B)\Z", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 

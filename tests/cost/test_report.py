@@ -64,6 +64,7 @@ def test_a_report_without_a_column_is_none(tmp_path: Path, column: int) -> None:
         (row("BoxUsage:m5.large", "many", "1"), "lineItem/UsageAmount must be a number, got 'many'"),
         (row("BoxUsage:m5.large", "1", "free"), "lineItem/UnblendedCost must be a number, got 'free'"),
         (row("BoxUsage:m5.large", "1", "NaN"), "lineItem/UnblendedCost must be a number, got 'NaN'"),
+        (row("BoxUsage:m5.large", "1", "1E999"), "lineItem/UnblendedCost must be a number, got '1E999'"),
         (row("BoxUsage:m5.large", "Infinity", "1"), "lineItem/UsageAmount must be a number"),
         (row("BoxUsage:m5.large", "", "1"), "lineItem/UsageAmount must be a number, got ''"),
         (row("BoxUsage:m5.large", "1", ""), "lineItem/UnblendedCost must be a number, got ''"),

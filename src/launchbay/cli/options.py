@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launchbay.cli.grammar import Parser, Verbs, add_verb
-from launchbay.cli.options_cost import add_cost
+from launchbay.cli.cost_options import add_cost
 
 __all__ = ["add_verbs"]
 

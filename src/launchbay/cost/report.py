@@ -28,6 +28,8 @@ _NEEDED = (
 )
 _REGIONS = ("product_region_code", "product_region")
 _START, _END = "bill_billing_period_start_date", "bill_billing_period_end_date"
+_MOST = Decimal(10) ** 15
+"""No line of a report is as large, and sums of what is larger would not be exact."""
 _HINT = "a Cost and Usage Report as CSV, from Data Exports in the billing console"
 
 
@@ -111,7 +113,7 @@ def _number(cells: Sequence[str], place: int, head: Sequence[str], where: str, *
         value = Decimal(text)
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite():
+    if not value.is_finite() or abs(value) >= _MOST:
         raise UsageError(f"{head[place]} must be a number, got {text[:40]!r}", where=where)
     return value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from launchbay.catalog.items import (
     GP3,
@@ -83,6 +84,7 @@ class Billed:
     scale: Decimal = Decimal(1)
 
 
+@lru_cache(maxsize=4096)  # a report has a line for each hour, and few kinds of them
 def read_usage_type(usage_type: str, region: str) -> Billed:
     """Say what a usage type bills; `region` is what the report says, and may be empty."""
     prefix, _, rest = usage_type.partition("-")

@@ -19,8 +19,8 @@ __all__ = [
     "read_traffic",
 ]
 
-_AMOUNT = re.compile(r"\d+(?:\.\d+)?\Z")
-_TRAFFIC = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[GT])i?B\Z")
+_AMOUNT = re.compile(r"\d{1,9}(?:\.\d{1,12})?\Z", re.ASCII)
+_TRAFFIC = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,12})?) ?(?P<unit>[GT])i?B\Z", re.ASCII)
 _GIB = 1 << 30
 
 
@@ -30,7 +30,7 @@ def read_amount(document: Document, field: str) -> Decimal | None:
     if not text:
         return None
     if not _AMOUNT.match(text):
-        raise UsageError(f"{field} must be a number of 0 or more, got {text!r}", where=document.where(field))
+        raise UsageError(f"{field} must be a number of 0 or more, got {text[:40]!r}", where=document.where(field))
     return Decimal(text)
 
 
@@ -54,13 +54,13 @@ def read_percentage(document: Document, field: str) -> Decimal | None:
     return Decimal(number) / 100
 
 
-def read_seconds(document: Document, field: str) -> Decimal | None:
-    """Read a duration with its unit as seconds; None where it is not there."""
+def read_seconds(document: Document, field: str, *, plain_unit: str = "") -> Decimal | None:
+    """Read a duration as seconds; None where it is not there. `plain_unit` is that of a number without one, if it may be."""
     text = document.typed(field)
     if not text:
         return None
     try:
-        return parse_seconds(text)
+        return parse_seconds(f"{text}{plain_unit}" if plain_unit and _AMOUNT.match(text) else text)
     except UsageError as error:
         raise UsageError(f"{field}: {error.what}", where=document.where(field), hint=f"{field}: 30m") from None
 

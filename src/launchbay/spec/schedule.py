@@ -15,7 +15,8 @@ from launchbay.units import format_amount, parse_seconds
 __all__ = ["ALWAYS", "Hours", "Runs", "read_hours", "read_month", "read_runs", "read_timezone"]
 
 _RATE = re.compile(
-    r"(?P<amount>\d+(?:\.\d+)?) ?(?:h|hours?|times|runs?)? ?(?:an?|per|each|/) ?(?P<per>day|week|month)\Z"
+    r"(?P<amount>\d{1,9}(?:\.\d{1,12})?) ?(?:h|hours?|times|runs?)? ?(?:an?|per|each|/) ?(?P<per>day|week|month)\Z",
+    re.ASCII,
 )
 _SPAN = {"day": 24, "week": 168}
 _LEAST_MONTH, _MOST_MONTH = 672, 744

@@ -108,8 +108,7 @@ def _read_run_seconds(entry: Document) -> Decimal:
     if not text:
         entry.finish()
         raise UsageError("a job must say how long a run takes", where=entry.where("name"), hint="hours: 12")
-    is_plain = text.replace(".", "", 1).isdecimal()
-    seconds = Decimal(text) * 3600 if is_plain else read_seconds(entry, "hours")
+    seconds = read_seconds(entry, "hours", plain_unit="h")
     if not seconds:
         raise UsageError(f"hours must be above 0, got {text!r}", where=entry.where("hours"), hint="hours: 12")
     return seconds

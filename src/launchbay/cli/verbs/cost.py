@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import launchbay
@@ -13,13 +14,15 @@ __all__ = ["COMMANDS"]
 
 def _cost(context: Context) -> int:
     given = context.arguments
-    cost = launchbay.bill(
-        context.bay,
-        given.workload,
-        compute_only=given.compute_only,
-        against=given.against,
-        report=given.reconcile,
-    )
+    wait = context.waiting(f"read {given.reconcile}") if given.reconcile else contextlib.nullcontext()
+    with wait:
+        cost = launchbay.bill(
+            context.bay,
+            given.workload,
+            compute_only=given.compute_only,
+            against=given.against,
+            report=given.reconcile,
+        )
 
     def text() -> str:
         has_blocks = sys.stdout.encoding.lower().startswith("utf")
