@@ -337,3 +337,29 @@ def test_a_board_is_timed_beside_tensorboard(home: Home, with_image: Callable[[s
     for found in kept["shown"].values():
         assert all(0 < one["page_s"] <= one["scalars_s"] for one in found)
     assert "all scalars with embeddings" in printed
+
+
+def test_types_are_timed_in_the_library_and_as_a_process(home: Home, totals: Path) -> None:
+    printed = run_quick("instance_types", home)
+    kept = json.loads((totals / "instance_types.quick.json").read_text())
+    assert {"bay types --gpus 1+ --sort price", "python -c pass"} <= kept["samples"].keys()
+    assert (
+        0
+        < kept["queries"]["with a GPU, by price"]["median"]
+        < kept["queries"]["loading the catalogue of a region"]["median"]
+    )
+    assert ("SkyPilot's list of GPUs" in kept["samples"]) != ("SkyPilot was not measured" in printed)
+
+
+def test_types_are_timed_beside_skypilot_where_it_is(home: Home, totals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = home.root.parent / "bin" / "sky"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        "#!/bin/sh\n[ \"$*\" = 'show-gpus --all --cloud aws' ] || [ \"$*\" = 'show-gpus --help' ]\n", encoding="utf-8"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    printed = run_quick("instance_types", home)
+    assert "SkyPilot was not measured" not in printed
+    kept = json.loads((totals / "instance_types.quick.json").read_text())
+    assert len(kept["samples"]["SkyPilot's list of GPUs"]) == 3

@@ -1,14 +1,15 @@
 """The repair rule: what an hour costs, from tables that are clean and tables in which many figures are wrong. Pure.
 
 Releases of apache-libcloud before 3.6 hold on-demand prices as they were. In those from 3.6 on a figure may be 0, or the
-rate of dedicated tenancy, which is 3 to 13 % higher (read: their scraper filters neither tenancy nor capacity status).
+rate of dedicated tenancy, which is mostly 6 to 10 % higher (their scraper filters neither tenancy nor capacity status).
 It is never too low, and this is what the rule stands on.
 
 1. A price in a clean table counts, the newest first.
 2. Else it must lie on its family's line: within a region the sizes of a family cost the same for each unit of size, and
    those with accelerators, whose sizes do not, are as much dearer than in the United States as each other. The line is the
    lowest one on which two types agree. What no table says right is computed from it, but not for accelerators.
-3. A type with no line has a price where two tables, or two of the regions with equal prices, say the same and none less.
+3. A type without others of its family in a region has a price where two tables, or two of the regions with equal prices,
+   say the same and none less.
 
 Anything else stays unknown.
 """
@@ -24,9 +25,9 @@ from decimal import ROUND_HALF_UP, Decimal
 __all__ = ["EQUAL_REGIONS", "Known", "Shape", "Table", "choose_prices", "size_factor"]
 
 EQUAL_REGIONS = ("us-east-1", "us-west-2")
-"""All 493 types that both have in the clean table of 2022 cost the same in both."""
+"""All 491 types that both have in the clean table of 2022 cost the same in both."""
 NEARLY_EQUAL_REGIONS = (*EQUAL_REGIONS, "us-east-2")
-"""And all 412 in us-east-2; but newer Arm families are 0.3 % cheaper there: it counts for accelerators, and alone."""
+"""So do all in us-east-2; but newer Arm families are 0.3 % cheaper there: it counts for accelerators, and alone."""
 
 _FACTORS = {"nano": "0.25", "micro": "0.5", "small": "1", "medium": "2", "large": "4", "xlarge": "8"}
 _TOLERANCE = Decimal("0.006")
@@ -185,7 +186,10 @@ class _Repair:
         return Known(usd=usd, release=release, how="computed")
 
     def _alone(self, name: str, region: str) -> Known | None:
-        """Return the lowest figure of a type without a line, if two releases or two equal regions say it."""
+        """Return the lowest figure of a type without others to compare, if two releases or two equal regions say it."""
+        others = (other.name for other in self._families[self._shapes[name].family] if other.name != name)
+        if any(True for other in others for _ in self._figures(other, region)):
+            return None
         said = self._evidence(name, region, NEARLY_EQUAL_REGIONS)
         lowest = min((item.usd for item in said), default=None)
         agreeing = [item for item in said if item.usd == lowest]

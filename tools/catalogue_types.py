@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-__all__ = ["COLUMNS", "is_accelerated", "merge_described", "row"]
+__all__ = ["COLUMNS", "Described", "is_accelerated", "merge_described", "row"]
 
 COLUMNS = (
     "name",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from launchbay.api.proposal import propose_image
     from launchbay.api.runs import explain, list_runs, logs, resume, train
     from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
+    from launchbay.api.types import compare_types, find_types
     from launchbay.api.wish import complete_launch, complete_resources, complete_resumption, complete_training
     from launchbay.experiment import demo
     from launchbay.jsonable import to_json
@@ -78,6 +79,7 @@ _NAMES = {
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
     "launchbay.api.people": ("readmit_person", "revoke", "share"),
     "launchbay.api.project": ("doctor", "init"),
+    "launchbay.api.types": ("compare_types", "find_types"),
     "launchbay.api.wish": ("complete_launch", "complete_resources", "complete_resumption", "complete_training"),
     "launchbay.experiment": ("demo",),
 }
@@ -91,6 +93,7 @@ __all__ = [
     "bill",
     "board",
     "build_image",
+    "compare_types",
     "complete_launch",
     "complete_resources",
     "complete_resumption",
@@ -108,6 +111,7 @@ __all__ = [
     "explain",
     "export_image",
     "fetch",
+    "find_types",
     "import_image",
     "init",
     "launch",

@@ -21,6 +21,8 @@ class HasJson(Protocol):
 
 def to_json(value: object) -> Any:
     """Turn an API value into plain JSON values."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value  # first, because most values are, and the question below is a slow one
     if isinstance(value, HasJson):
         return to_json(value.as_json())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

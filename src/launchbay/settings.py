@@ -31,6 +31,16 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="a control group (version 2) that was delegated to you, in which instances get one each",
     ),
     Setting(
+        name="AWS_REGION",
+        default="AWS_DEFAULT_REGION, else us-east-1",
+        meaning="the region of AWS that is asked about where no `--region` says another",
+    ),
+    Setting(
+        name="AWS_DEFAULT_REGION",
+        default="unset",
+        meaning="the same, where AWS_REGION says nothing",
+    ),
+    Setting(
         name="NO_COLOR",
         default="unset",
         meaning="when set to anything, no colour and no moving progress bars",

@@ -34,7 +34,7 @@ def test_a_bill_as_a_person_sees_it(says: Says) -> None:
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
     assert lines[0] == "spot: us-west-2, a month of 720 hours"
-    assert lines[2].split() == ["NAME", "FOR", "WHAT", "QUANTITY", "UNIT", "PRICE", "USD", "PRICE", "OF", "SOURCE"]
+    assert lines[2].split() == ["NAME", "FOR", "WHAT", "QUANTITY", "UNIT", "PRICE", "USD", "AGE", "SOURCE"]
     trainer = next(line for line in lines if line.startswith("trainer  compute"))
     assert "2 × p2.xlarge, spot" in trainer
     assert ", assumed" in trainer

@@ -38,8 +38,13 @@ def verbs() -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for verb, parser in children(build_parser()).items():
         actions = children(parser)
-        found += [(verb, action) for action in actions] or [(verb,)]
+        found += [(verb, action) for action in actions]
+        found += [] if needs_action(parser) else [(verb,)]
     return found
+
+
+def needs_action(parser: object) -> bool:
+    return any(action.dest == "action" and action.required for action in parser._actions)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def children(parser: object) -> dict[str, object]:

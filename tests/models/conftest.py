@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from launchbay.home import Home
 from launchbay.images.image import Image
 from launchbay.models.inspect import Ask
-from launchbay.transport.onboard import pack_onboard, parse_answer
+from launchbay.transport.onboard import install_onboard, parse_answer
 
 WORKER = """
 import json, os, sys
@@ -61,10 +62,8 @@ def facts(saved: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def onboard(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the packed onboard program."""
-    program = tmp_path_factory.mktemp("onboard") / "onboard.pyz"
-    program.write_bytes(pack_onboard())
-    return program
+    """Return the onboard program's folder."""
+    return install_onboard(Home(tmp_path_factory.mktemp("onboard")))
 
 
 @pytest.fixture(scope="session")

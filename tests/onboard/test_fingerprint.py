@@ -15,6 +15,7 @@ import pytest
 from launchbay.images.image import Image, find_image
 from launchbay.lifecycle.bay import Bay, connect, python_of
 from launchbay.onboard import fingerprint, prints
+from launchbay.onboard.program import hash_program, read_program
 from launchbay.planning.fleet import Instance
 from launchbay.providers.layer import PthLayer
 from launchbay.transport.onboard import ask, install_onboard
@@ -55,7 +56,9 @@ def test_it_says_what_the_instance_is(
     assert print_["python"]["base"] == str(base.parent.parent)
     assert print_["packages"] == {}
     assert print_["kernel"] == f"Linux {os.uname().release} {os.uname().machine}"
-    assert print_["onboard"] == hashlib.sha256(install_onboard(bay.home).read_bytes()).hexdigest()
+    assert print_["onboard"] == hash_program(read_program())
+    assert print_["onboard"].startswith(install_onboard(bay.home).name)
+    assert not any(str(bay.home.onboard) in entry for entry in print_["path"])
     assert not any(str(instance.root) in entry for entry in print_["path"])
     assert [entry for entry in print_["path"] if "site-packages" in entry] == [
         f"<instance>/env/lib/python{image.python}/site-packages",

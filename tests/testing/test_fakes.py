@@ -84,7 +84,7 @@ def test_a_transport_gives_its_answers_and_then_succeeds() -> None:
     transport = RecordingTransport(answers=[failed, failed, failed])
     assert transport.run(["a", "b"], data=b"in", timeout=1) == failed
     assert transport.attach(["sh"]) == 3
-    assert transport.start(["python", "x.pyz"], data=b"", errors="/dev/null", variables={}).stdout == b"first"
+    assert transport.start(["python", "x"], data=b"", errors="/dev/null", variables={}).stdout == b"first"
     assert transport.run(["c"]) == Completed(code=0, stdout=b"", stderr=b"")
     transport.put("here", "there")
     transport.get("there", "here")
@@ -92,7 +92,7 @@ def test_a_transport_gives_its_answers_and_then_succeeds() -> None:
     assert transport.commands == [
         ("a", "b"),
         ("sh",),
-        ("python", "x.pyz"),
+        ("python", "x"),
         ("c",),
         ("put", "here", "there"),
         ("get", "there", "here"),

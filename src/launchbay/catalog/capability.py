@@ -35,7 +35,7 @@ CAPABILITIES: dict[str, Capability] = {
 }
 """By the name that EC2 gives a GPU."""
 
-_TEXT = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?\Z")
+_TEXT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?\Z")
 
 
 def capability_of(accelerator: Accelerator | None) -> Capability | None:
@@ -46,8 +46,8 @@ def capability_of(accelerator: Accelerator | None) -> Capability | None:
 
 
 def parse_capability(text: str) -> Capability:
-    """Read ``8.6`` or ``9``. Raises UsageError on anything else."""
-    found = _TEXT.match(text)
+    """Read ``8.6``, ``9``, or ``8.6+``, which means the same: it is always the least. Raises UsageError on anything else."""
+    found = _TEXT.match(text.removesuffix("+"))
     if found is None:
         raise UsageError(f"a compute capability must look like 8.6, got {text!r}", hint="--capability 8.0")
     return int(found[1]), int(found[2] or 0)

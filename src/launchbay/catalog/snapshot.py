@@ -17,12 +17,22 @@ from typing import Any
 from launchbay.catalog.price import Catalogue, Price, SidePrice
 from launchbay.catalog.type import Accelerator, InstanceType
 from launchbay.errors import StateError
+from launchbay.fields import FLAG, INTEGER, TEXT, fields, list_of, mapping_of
 from launchbay.spec.names import nearest
 
 __all__ = ["load_snapshot", "read_regions"]
 
 FORMAT = 1
 _TYPES, _PRICES, _SIDE = "types.csv.gz", "prices.csv.gz", "side.csv"
+_ORIGIN = fields({"as_of": TEXT, "method": TEXT, "source": TEXT, "stale": FLAG})
+_MANIFEST = fields(
+    {
+        "format": INTEGER,
+        "regions": list_of(TEXT),
+        "origins": mapping_of(_ORIGIN),
+        "files": fields({_TYPES: TEXT, _PRICES: TEXT, _SIDE: TEXT}),
+    }
+)
 
 
 def load_snapshot(regions: Collection[str] | None = None, *, folder: Traversable | None = None) -> Catalogue:
@@ -64,7 +74,7 @@ def _read_manifest(folder: Traversable) -> Mapping[str, Any]:
         manifest: Mapping[str, Any] = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise _damaged(path, "it cannot be read") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    if not _MANIFEST.holds(manifest) or manifest["format"] != FORMAT:
         raise _damaged(path, f"it is not of format {FORMAT}")
     return manifest
 

@@ -21,6 +21,7 @@ GROUPS = {
     "services": ("board", "notebook"),
     "sharing": ("share",),
     "models": ("model", "evaluate", "predict"),
+    "catalog": ("types",),
     "cost": ("cost",),
 }
 """The verbs of each module in `verbs`, by their first word."""
@@ -32,7 +33,8 @@ def run(arguments: Namespace) -> int:
         raise UsageError(f"--provider {arguments.provider} comes with a later version", hint="--provider local")
     reporter = ConsoleReporter()
     context = Context(arguments, open_bay(reporter=reporter), reporter)
-    name = f"{arguments.verb} {arguments.action}" if hasattr(arguments, "action") else arguments.verb
+    action = getattr(arguments, "action", None)
+    name = f"{arguments.verb} {action}" if action else arguments.verb
     try:
         return _find(name)(context)
     except KeyboardInterrupt:

@@ -46,6 +46,23 @@ class Parser(argparse.ArgumentParser):
                         return verb.find_verb(words[place + 1 :])
         return self
 
+    def check_options(self, words: Sequence[str]) -> None:
+        """End with a message where an option is mistyped before a verb that need not follow.
+
+        argparse would take what stands behind it for that verb, and complain about the wrong word.
+        """
+        for action in self._actions:
+            if isinstance(action, Verbs):
+                parsers = [self, *action.choices.values()]
+                known = {option for parser in parsers for option in parser._option_string_actions}  # noqa: SLF001
+                for place, word in enumerate(words):
+                    if isinstance(verb := action.choices.get(word), Parser):
+                        return verb.check_options(words[place + 1 :])
+                    typed = word.partition("=")[0]
+                    if not action.required and word.startswith("--") and not any(o.startswith(typed) for o in known):
+                        self.error(f"it does not take {word}; {self.near_option(word)}")
+        return None
+
     def near_option(self, word: str) -> str:
         """Say which option a word was meant to be, or where they are listed."""
         import difflib

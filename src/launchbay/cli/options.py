@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from launchbay.cli.grammar import Parser, Verbs, add_verb
 from launchbay.cli.cost_options import add_cost
+from launchbay.cli.grammar import Parser, Verbs, add_verb
+from launchbay.cli.type_options import add_types
 
 __all__ = ["add_verbs"]
 
@@ -17,6 +18,7 @@ def add_verbs(verbs: Verbs[Parser]) -> None:
     _add_runs(verbs)
     _add_services(verbs)
     _add_models(verbs)
+    add_types(verbs)
     add_cost(verbs)
 
 

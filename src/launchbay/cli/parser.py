@@ -49,6 +49,8 @@ models
   predict MODEL           predictions for rows
 
 money
+  types                   instance types of EC2 by GPU, memory, price and more
+  types compare A B       some of them side by side
   cost WORKLOAD           what a workload costs in a month, line by line
 """
 
@@ -63,7 +65,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if not arguments:
         parser.print_help()
         parser.exit(2)
-    namespace, unknown = parser.parse_known_args(_in_our_words(before))
+    before = _in_our_words(before)
+    parser.check_options(before)
+    namespace, unknown = parser.parse_known_args(before)
     field = _AFTER_DASHES.get(namespace.verb)
     if unknown:
         verb = parser.find_verb(before)

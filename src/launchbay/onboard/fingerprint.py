@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
-from .prints import fingerprint_path, hash_file, list_packages
+from .prints import fingerprint_path, list_packages
+from .program import hash_program, read_program
 from .settings import changed_variables, read_settings
 from .workdata import print_data
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from typing import Any, Sequence
 
 __all__ = ["list_added", "list_files", "run"]
+
+_PROGRAM = os.path.dirname(
+    os.path.dirname(os.path.abspath(__file__))
+)  # where Python found us, which is not the instance's
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +45,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             "base": os.path.realpath(sys.base_prefix),
             "executable": os.path.realpath(sys.executable),
         },
-        "path": [_swap(entry, swap) for entry in sys.path if not entry.endswith(".pyz")],
+        "path": [_swap(entry, swap) for entry in sys.path if entry != _PROGRAM],
         "layer": {
             **{prefix or ".": fingerprint_path(folder) for prefix, folder in folders.items() if os.path.islink(folder)},
             **_replaced(folders[""], request.get("covered") or {}),
@@ -57,7 +62,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "kernel": "{0.sysname} {0.release} {0.machine}".format(os.uname()),
         "driver": _first_line("/proc/driver/nvidia/version"),
         "gpus": _gpus() if request.get("gpus") is None else request["gpus"],
-        "onboard": _own_hash(),
+        "onboard": hash_program(read_program()),
     }
 
 
@@ -146,10 +151,3 @@ def _gpus() -> list[str]:
             lines = done.stdout.decode(errors="replace").splitlines()
             return [line.strip() for line in lines if line.startswith("GPU ")]
     return []
-
-
-def _own_hash() -> str | None:
-    path = sys.argv[0]
-    if not os.path.isfile(path) or not path.endswith(".pyz"):
-        return None
-    return hash_file(path).hex()

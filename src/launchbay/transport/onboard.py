@@ -1,48 +1,54 @@
-"""Pack the onboard code into one file that is the same, byte for byte, on every machine, and ask it things."""
+"""Put the onboard code where an instance's Python runs it, in a folder named by its hash, and ask it things."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from launchbay.errors import LaunchbayError, UserError
-from launchbay.files import write_atomic
+from launchbay.files import locked, remove_tree
 from launchbay.home import Home
+from launchbay.onboard.program import hash_program, read_program
 from launchbay.transport.base import Transport
 
-__all__ = ["ask", "install_onboard", "pack_onboard", "parse_answer"]
+__all__ = ["ask", "install_onboard", "parse_answer"]
 
 _MAIN = b"import sys\nfrom launchbay_onboard.main import main\nsys.exit(main())\n"
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-@functools.cache
-def pack_onboard() -> bytes:
-    """Return the onboard program as a zipapp; the same code gives the same bytes."""
-    sources = resources.files("launchbay.onboard")
-    names = sorted(item.name for item in sources.iterdir() if item.name.endswith(".py"))
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo("__main__.py", _EPOCH), _MAIN)
-        for name in names:
-            archive.writestr(zipfile.ZipInfo(f"launchbay_onboard/{name}", _EPOCH), (sources / name).read_bytes())
-    return buffer.getvalue()
 
 
 def install_onboard(home: Home) -> Path:
-    """Put the onboard program where local instances reach it; return its path, named by its hash."""
-    packed = pack_onboard()
-    path = home.onboard / f"{hashlib.sha256(packed).hexdigest()[:32]}.pyz"
-    if not path.exists():
-        write_atomic(path, packed)
-    return path
+    """Put the onboard program where local instances reach it; return its folder, which ``python FOLDER COMMAND`` runs.
+
+    A folder and not an archive: the first process that runs it leaves its bytecode beside the sources, and those that
+    follow compile nothing. It is named by its hash, appears whole or not at all, and is never changed.
+    """
+    identity = _identity()[:32]
+    folder = home.onboard / identity
+    if not folder.exists():
+        with locked(home.lock("onboard")):
+            if not folder.exists():
+                _unfold(folder, home.tmp / f"onboard-{identity}")
+    return folder
+
+
+@functools.cache
+def _identity() -> str:
+    return hash_program(read_program())
+
+
+def _unfold(folder: Path, half: Path) -> None:
+    """Write the program under another name first; one name, so that nothing stays of one who was killed."""
+    remove_tree(half)
+    package = half / "launchbay_onboard"
+    package.mkdir(parents=True)
+    for name, source in read_program().items():
+        (package / name).write_bytes(source)
+    (half / "__main__.py").write_bytes(_MAIN)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    half.rename(folder)
 
 
 def ask(

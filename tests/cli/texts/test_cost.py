@@ -32,7 +32,7 @@ def shown(cost: Cost, *, width: int | None = None) -> list[str]:
         (date(2025, 11, 14), "59 days"),
         (date(2025, 11, 1), "2 months"),
         (date(2024, 1, 12), "24 months"),
-        (date(2022, 3, 24), "4 years"),
+        (date(2022, 3, 24), "3.8 years"),
         (date(2026, 2, 1), "0 days"),  # a clock that is behind
     ],
 )

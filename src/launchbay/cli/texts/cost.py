@@ -37,8 +37,8 @@ def _bill_text(bill: Bill, today: date, width: int | None, block: str) -> str:
     only = ", instances alone" if bill.compute_only else ""
     head = f"{bill.workload}: {', '.join(bill.regions)}, a month of {format_amount(bill.month_hours)} hours{only}"
     rows = [_line_row(line, today) for line in bill.lines]
-    names = ("NAME", "FOR", "WHAT", "QUANTITY", "UNIT", "PRICE", "USD", "PRICE OF", "SOURCE")
-    least = ("SOURCE", "UNIT", "PRICE OF")
+    names = ("NAME", "FOR", "WHAT", "QUANTITY", "UNIT", "PRICE", "USD", "AGE", "SOURCE")
+    least = ("SOURCE", "UNIT", "AGE")
     lines = [head, ""]
     if rows:
         lines += [table(names, rows, right=(3, 5, 6), width=width, least=least), ""]
@@ -60,12 +60,12 @@ def _line_row(line: Line, today: date) -> Sequence[str]:
         line.unit,
         price,
         _usd(line.amount),
-        _price_of(line, today),
+        _age_of(line, today),
         line.source or "-",
     )
 
 
-def _price_of(line: Line, today: date) -> str:
+def _age_of(line: Line, today: date) -> str:
     """Say how old a price is and how it came about, as far as that is not simply that somebody read it."""
     age = "" if line.as_of is None else age_text(line.as_of, today)
     how = "" if line.method in ("scraped", "cited", "live") else line.method
@@ -73,12 +73,12 @@ def _price_of(line: Line, today: date) -> str:
 
 
 def age_text(day: date, today: date) -> str:
-    """Say how long ago a day was, in the unit that matters: ``12 days``, ``20 months``, ``4 years``."""
+    """Say how long ago a day was, in the unit that matters: ``12 days``, ``20 months``, ``4.7 years``."""
     days = max((today - day).days, 0)
     if days < 60:
         return count_of(days, "day")
     months = round(days / 30.44)
-    return count_of(months, "month") if months < 36 else count_of(round(days / 365.25), "year")
+    return count_of(months, "month") if months < 36 else f"{days / 365.25:.1f} years"
 
 
 def _category_lines(bill: Bill, block: str) -> list[str]:

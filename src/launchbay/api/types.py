@@ -1,0 +1,165 @@
+"""Instance types of EC2: find those that fit, and put some side by side. Reads the packaged catalogue; asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+
+from launchbay.catalog import query
+from launchbay.catalog.capability import parse_capability
+from launchbay.catalog.offer import Offer
+from launchbay.catalog.query import Found
+from launchbay.catalog.question import Question
+from launchbay.catalog.ranges import Range, parse_range
+from launchbay.catalog.snapshot import load_snapshot, read_regions
+from launchbay.errors import UsageError
+from launchbay.lifecycle.bay import Bay
+
+__all__ = ["Answer", "Offer", "compare_types", "find_types"]
+
+_DEFAULT_REGION = "us-east-1"
+_REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_ANY_CUDA = "any"
+_ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
+"""What others call the two that EC2 calls otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was asked and what was found; `needs` says in a sentence what an image made of the question."""
+
+    question: Question
+    found: Found
+    needs: str = ""
+
+
+def find_types(
+    bay: Bay,
+    *,
+    regions: Sequence[str] = (),
+    gpus: str | None = None,
+    gpu: str = "",
+    gpu_memory: str | None = None,
+    gpu_memory_total: str | None = None,
+    maker: str = "",
+    capability: str | None = None,
+    accelerator: str = "",
+    vcpus: str | None = None,
+    memory: str | None = None,
+    architectures: Sequence[str] = (),
+    processor: str = "",
+    local_disk: str | None = None,
+    network: str | None = None,
+    efa: bool | None = None,
+    families: Sequence[str] = (),
+    is_current: bool | None = None,
+    is_burstable: bool | None = None,
+    is_bare_metal: bool | None = None,
+    is_retired_too: bool = False,
+    max_price: str | Decimal | None = None,
+    is_spot: bool = False,
+    like: str | None = None,
+    image: str | None = None,
+    sort: str = "price",
+    is_reversed: bool = False,
+    limit: int | None = None,
+) -> Answer:
+    """Find the instance types that fulfil everything asked for, in order of `sort` (the on-demand price).
+
+    How many is written ``4``, ``4+``, ``2..8`` or ``..8``; memory is in GiB, local disks in GB, `network` in Gbit/s.
+    `capability` is the least CUDA compute capability, or ``any``. `like` is a type to be like, `image` an image that must
+    run. `regions` may hold ``all``; without any it is the region of ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, else
+    us-east-1. Raises UsageError and NotFound, the latter with the nearest names.
+    """
+    asked = Question(
+        regions=_regions(bay, regions),
+        gpus=_range(gpus, "--gpus"),
+        gpu=gpu,
+        gpu_memory_gib=_range(gpu_memory, "--gpu-memory", has_unit=True),
+        gpu_memory_total_gib=_range(gpu_memory_total, "--gpu-memory-total", has_unit=True),
+        maker=maker,
+        capability=None if capability is None else (0, 0) if capability == _ANY_CUDA else parse_capability(capability),
+        accelerator=accelerator,
+        vcpus=_range(vcpus, "--vcpus"),
+        memory_gib=_range(memory, "--memory", has_unit=True),
+        architectures=tuple(_ARCHITECTURES.get(name.casefold(), name) for name in architectures),
+        processor=processor,
+        local_disk_gb=_range(local_disk, "--local-disk", has_unit=True),
+        network_gbps=_range(network, "--network"),
+        efa=efa,
+        families=tuple(families),
+        is_current=is_current,
+        is_burstable=is_burstable,
+        is_bare_metal=is_bare_metal,
+        is_retired_too=is_retired_too,
+        max_usd_per_hour=_price(max_price),
+        market="spot" if is_spot else "on-demand",
+        sort=sort,
+        is_reversed=is_reversed,
+        limit=limit,
+    )
+    needs = ""
+    if image is not None:
+        asked, needs = _for_image(bay, image, asked)
+    catalogue = load_snapshot(asked.regions)
+    if like is not None:
+        asked = query.like(catalogue, like, asked)
+    return Answer(question=asked, found=query.find_types(catalogue, asked), needs=needs)
+
+
+def compare_types(bay: Bay, names: Sequence[str], *, region: str = "") -> Sequence[Offer]:
+    """Return two or more types as they are in a region, in the order named. Raises NotFound with the nearest names."""
+    (place,) = _regions(bay, [region] if region else ())[:1]
+    return query.compare_types(load_snapshot([place]), names, place)
+
+
+def _regions(bay: Bay, asked: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name for text in asked for name in text.split(",") if name))
+    if "all" in names:
+        return read_regions()
+    of_person = next((bay.environ[name] for name in _REGION_VARIABLES if bay.environ.get(name)), _DEFAULT_REGION)
+    return names or (of_person,)
+
+
+def _range(text: str | None, where: str, *, has_unit: bool = False) -> Range | None:
+    return None if text is None else parse_range(text, where=where, has_unit=has_unit)
+
+
+def _price(text: str | Decimal | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        price = Decimal(str(text).removeprefix("$"))
+    except InvalidOperation:
+        price = Decimal("NaN")
+    if not price.is_finite():
+        raise UsageError(f"--max-price must be US dollars an hour, got {text!r}", hint="--max-price 1.50")
+    return price
+
+
+def _for_image(bay: Bay, image: str, asked: Question) -> tuple[Question, str]:
+    """Narrow a question to types that an image runs on; with a GPU asked for, to those that its CUDA build runs on."""
+    from launchbay.lifecycle.needs import find_needs  # recipes and locks; only who names an image needs them
+
+    needs = find_needs(bay, image)
+    on_gpu = asked.wants_gpu or not needs.runs_on_cpu
+    if on_gpu and not needs.capability:
+        raise UsageError(
+            f"{needs.image} has no CUDA build, so it would leave a GPU idle", hint=f"bay types --for {image}"
+        )
+    least = parse_capability(needs.capability) if on_gpu else None
+    if least is not None:
+        asked = replace(asked, capability=max(least, asked.capability or (0, 0)))
+    architectures = tuple(item for item in needs.architectures if item in (asked.architectures or needs.architectures))
+    if not architectures:
+        raise UsageError(
+            f"{needs.image} is locked for {', '.join(needs.architectures)}, not for {', '.join(asked.architectures)}",
+            hint=f"bay types --for {image}",
+        )
+    words = f"{needs.image} runs on {' and '.join(architectures)}"
+    if least is not None:
+        words += f", on GPUs of compute capability {needs.capability} or newer"
+    elif needs.capability:
+        words += f"; with --gpus 1+ it needs compute capability {needs.capability} or newer"
+    return replace(asked, architectures=architectures), words

@@ -1,0 +1,158 @@
+"""Instance types as text for people. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from launchbay.cli.table import table
+from launchbay.spec.names import nearest
+from launchbay.units import count_of
+
+if TYPE_CHECKING:
+    from launchbay.api.types import Answer, Offer
+
+__all__ = ["choose_columns", "compare_text", "csv_text", "types_text"]
+
+_OF_GPUS = ("type", "gpus", "gpu", "gpu-memory", "capability", "vcpus", "memory", "price", "priced")
+_OF_DEVICES = ("type", "accelerators", "vcpus", "memory", "network", "price", "priced")
+_OF_OTHERS = ("type", "vcpus", "memory", "arch", "network", "disk", "price", "priced")
+_LEAST = ("priced", "network", "capability", "disk", "arch", "generation", "memory", "vcpus", "gpu-memory")
+"""Columns that go where a terminal is narrow, in this order."""
+_COMPARED = (
+    "generation", "vcpus", "memory", "processor", "arch", "gpus", "gpu", "gpu-memory", "gpu-memory-total", "capability",
+    "accelerators",
+    "disk", "network", "efa", "ebs", "price", "price-per-gpu", "price-per-vcpu", "spot", "priced", "method", "source",
+)  # fmt: skip
+
+
+def choose_columns(typed: str | None, answer: Answer) -> Sequence[str]:
+    """Return which columns are shown: those typed, or those that tell the offers apart.
+
+    Raises NotFound with the nearest names for one that there is not.
+    """
+    from launchbay.catalog.offer import COLUMNS
+
+    if typed is not None:
+        chosen = [name.strip() for name in typed.split(",") if name.strip()]
+        for name in chosen or [""]:
+            if name not in COLUMNS:
+                raise nearest(name, COLUMNS, kind="column", hint=f"--columns takes some of {', '.join(COLUMNS)}")
+        return chosen
+    offers = answer.found.offers
+    chosen = list(_OF_GPUS if any(offer.type.gpu for offer in offers) else _OF_OTHERS)
+    if chosen[1] != "gpus" and any(offer.type.accelerators for offer in offers):
+        chosen = list(_OF_DEVICES)
+    if len(answer.question.regions) > 1:
+        chosen.insert(1, "region")
+    if answer.question.market == "spot":
+        chosen.insert(chosen.index("price"), "spot")
+    if any(offer.type.is_retired for offer in offers):
+        chosen.append("generation")
+    if answer.question.sort not in chosen:
+        chosen.append(answer.question.sort)
+    return chosen
+
+
+def types_text(answer: Answer, columns: Sequence[str], width: int | None = None) -> str:
+    """List types with their prices, and say below how old those are and what is not known."""
+    from launchbay.catalog.offer import COLUMNS
+
+    offers = answer.found.offers
+    notes = [_wrap(note, width) for note in _notes(answer)]
+    if not offers:
+        return "\n".join(["No instance type matches.", *notes])
+    shown = [COLUMNS[name] for name in columns]
+    listed = table(
+        [column.head for column in shown],
+        [[column.text(offer) for column in shown] for offer in offers],
+        right=[place for place, column in enumerate(shown) if column.is_number],
+        width=width,
+        least=[COLUMNS[name].head for name in _LEAST if name in columns[1:] and name != answer.question.sort],
+    )
+    return "\n".join([listed, "", *notes])
+
+
+def _wrap(note: str, width: int | None) -> str:
+    return textwrap.fill(note, width, subsequent_indent="  ", break_long_words=False) if width else note
+
+
+def _notes(answer: Answer) -> list[str]:
+    """Return what a reader has to know besides: how many, from when and whom the prices are, what is unknown."""
+    question, found = answer.question, answer.found
+    many = len(question.regions) > 1
+    where = f"{len(question.regions)} regions" if many else question.regions[0]
+    said = f"{count_of(found.matched, 'offer' if many else 'type')} in {where}"
+    if len(found.offers) < found.matched:
+        said += f", of which {len(found.offers)} are shown (--limit {found.matched} shows all)"
+    lines = [f"{said}.{_unpriced(answer)}" if found.matched else _unpriced(answer).strip()]
+    if answer.needs:
+        lines.append(f"{answer.needs}.")
+    lines += _ages(found.offers, question.market)
+    if found.elsewhere and not found.matched:
+        lines.append(f"{count_of(found.elsewhere, 'type')} would, in other regions (--region all).")
+    if found.retired:
+        verb = "matches and is" if found.retired == 1 else "match and are"
+        lines.append(f"{count_of(found.retired, 'more type')} {verb} offered no more (--retired).")
+    return [line for line in lines if line]
+
+
+def _unpriced(answer: Answer) -> str:
+    unpriced, question = answer.found.unpriced, answer.question
+    kind = "spot price" if question.market == "spot" else "price"
+    if not unpriced:
+        return ""
+    if question.max_usd_per_hour is not None:
+        return f" Of {unpriced} more no {kind} is known, so they may or may not cost less than the ceiling."
+    if unpriced == answer.found.matched:
+        return f" No {kind} of them is known."
+    return f" Of {unpriced} no {kind} is known."
+
+
+def _ages(offers: Sequence[Offer], market: str) -> list[str]:
+    """Say from when and from whom the prices shown are, and which of them are worth less."""
+    prices = [price for offer in offers if (price := offer.in_market(market) or offer.price)]
+    if not prices:
+        return []
+    days = sorted({price.as_of for price in prices})
+    span = f"{days[0]} to {days[-1]}" if days[1:] else f"{days[0]}"
+    packages = sorted({price.source.partition(" ")[0] for price in prices})
+    methods = Counter(price.method for price in prices)
+    how = ", ".join(f"{count} {method}" for method, count in methods.most_common())
+    lines = [f"Prices: US dollars an hour for Linux, known as of {span}, from {' and '.join(packages)} ({how})."]
+    if any(offer.price and offer.price.is_stale for offer in offers):
+        lines.append("* is known to have changed since.")
+    return lines
+
+
+def compare_text(offers: Sequence[Offer], width: int | None = None) -> str:
+    """Put types side by side, a row for each of their properties that one of them has."""
+    from launchbay.catalog.offer import COLUMNS
+
+    rows = []
+    for name in _COMPARED:
+        cells = [COLUMNS[name].text(offer) for offer in offers]
+        if any(cell not in ("-", "unknown") for cell in cells) or name == "price":
+            rows.append([COLUMNS[name].head, *cells])
+    offered = ["yes" if offer.region in offer.type.regions else "no" for offer in offers]
+    rows.append([f"IN {offers[0].region}", *offered])
+    lines = [table(["", *(offer.type.name for offer in offers)], rows, width=width)]
+    if any(offer.price and offer.price.is_stale for offer in offers):
+        lines += ["", "* is known to have changed since."]
+    return "\n".join(lines)
+
+
+def csv_text(offers: Sequence[Offer]) -> str:
+    """Write offers as CSV, the fields those of the JSON value; several values in one are parted by blanks."""
+    text = io.StringIO()
+    rows = [offer.as_json() for offer in offers]
+    names = [name for name in rows[0] if name != "accelerators"] if rows else ["type"]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([" ".join(value) if isinstance(value := row[name], list) else value for name in names])
+    return text.getvalue().rstrip("\n")
