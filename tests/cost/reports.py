@@ -73,12 +73,12 @@ def row(usage_type: str, amount: str, cost: str, *, kind: str = "Usage", region:
 
 
 def write_report(path: Path, rows: Iterable[Row], *, head: tuple[str, ...] = LEGACY) -> Path:
-    """Write a report, gzipped where the name ends in .gz; `head` decides the version."""
+    """Write a report, gzipped where the name ends in .gz; `head` (or its end) decides the version."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(head)
     for item in rows:
-        writer.writerow([item.get(name, "") for name in CUR2[: len(head)]])
+        writer.writerow([item.get(name, "") for name in CUR2[-len(head) :]])
     data = text.getvalue().encode()
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return path

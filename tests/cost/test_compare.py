@@ -5,7 +5,7 @@ from pathlib import Path
 
 from launchbay.cost.compare import compare_bills
 from launchbay.jsonable import to_json
-from tests.cost.prices import bill_of
+from tests.cost.prices import bill_of, make_catalogue
 
 ONE = "instances: [{name: gpu, type: p2.xlarge, disk: 100GiB}]\ndisks: [{name: data, size: 50GiB, iops: 4000}]\n"
 TWO = """\
@@ -45,6 +45,11 @@ def test_what_is_unknown_is_no_saving(tmp_path: Path) -> None:
         assert (found.difference, rows["gpu", "compute"].difference) == (None, None)
         assert rows["gpu", "disk"].difference == 0
     assert to_json(found)["difference_usd"] is None
+    partly = compare_bills(
+        bill_of(tmp_path, "disks: [{name: data, size: 50GiB, iops: 4000}]\n", make_catalogue(side={"gp3": "0.08"})),
+        bill_of(tmp_path, "disks: [{name: data, size: 50GiB}]\n"),
+    )
+    assert (partly.differences[0].usd, partly.differences[0].difference) == (None, None)
     unsaid = "instances: [{name: gpu, type: p2.xlarge}]\n"
     disk = compare_bills(bill_of(tmp_path, unsaid), bill_of(tmp_path, ONE)).differences[1]
     assert (disk.name, disk.category, disk.usd, disk.difference) == ("gpu", "disk", None, None)

@@ -232,6 +232,7 @@ BOX = "instances: [{name: box, type: m6i.large"
         (HEAD + BOX + ", runs: [api]}]\nendpoints: [{name: api, replicas: 2}]\n", "api has 2 replicas, .* and 1 run it", 3),
         (HEAD + BOX + ", runs: [api], hours: 5h a day}]\nendpoints: [{name: api}]\n", "api stands always, and box", 2),
         (HEAD + BOX + ", runs: [a], hours: 24h a month}]\n" + JOB + "}]\n", "box runs 24 hours in a month, and a takes 52.1", 2),
+        (HEAD + BOX + ", runs: [a]}, {name: b, type: a.a, runs: [a]}]\n" + JOB + "}]\n", "a runs on several entries, so", 2),
         (HEAD + BOX + ", disk: 100TB}]\n", "disk must be at most 65536 GiB, got 93133 GiB", 2),
         (HEAD + BOX + ", software_usd_per_hour: -1}]\n", "software_usd_per_hour must be a number of 0 or more", 2),
         (HEAD + BOX + "}, {name: box, type: m6i.large}]\n", "the name 'box' stands twice", 2),
@@ -255,6 +256,8 @@ def test_a_workload_that_cannot_be_is_refused(tmp_path: Path, text: str, what: s
 def test_jobs_of_a_week_fit_into_a_month_that_is_no_whole_number_of_weeks(tmp_path: Path) -> None:
     text = "region: us-west-2\nmonth: 720h\njobs: [{name: a, hours: 7, runs: 1 a week}]\n"
     read_workload(write(tmp_path, text + BOX + ", runs: [a], hours: 30h a month}]\n"))
+    week = "region: us-west-2\nmonth: 720h\njobs: [{name: a, hours: 0.2, runs: 1 a week}]\n"
+    read_workload(write(tmp_path, week + BOX + ", runs: [a], hours: 0.2h a week}]\n"))  # 28 digits differ in the last
     with pytest.raises(UsageError, match=r"box runs 29\.9 hours"):
         read_workload(write(tmp_path, text + BOX + ", runs: [a], hours: 29.9h a month}]\n"))
 
