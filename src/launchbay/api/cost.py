@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launchbay.catalog.snapshot import load_snapshot
+from launchbay.catalog.snapshot import load_snapshot, read_regions
 from launchbay.cost.bill import make_bill
 from launchbay.cost.compare import Comparison, compare_bills
 from launchbay.cost.line import Bill
@@ -56,4 +56,7 @@ def bill(
 
 def _bill(path: Path, *, compute_only: bool) -> Bill:
     workload = read_workload(path)
-    return make_bill(workload, load_snapshot(workload.regions), compute_only=compute_only)
+    known = [
+        region for region in workload.regions if region in read_regions()
+    ]  # the bill names the file with the others
+    return make_bill(workload, load_snapshot(known), compute_only=compute_only)

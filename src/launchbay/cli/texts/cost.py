@@ -38,7 +38,7 @@ def _bill_text(bill: Bill, today: date, width: int | None, block: str) -> str:
     head = f"{bill.workload}: {', '.join(bill.regions)}, a month of {format_amount(bill.month_hours)} hours{only}"
     rows = [_line_row(line, today) for line in bill.lines]
     names = ("NAME", "FOR", "WHAT", "QUANTITY", "UNIT", "PRICE", "USD", "AGE", "SOURCE")
-    least = ("SOURCE", "UNIT", "AGE")
+    least = ("SOURCE", "UNIT", "FOR", "AGE")
     lines = [head, ""]
     if rows:
         lines += [table(names, rows, right=(3, 5, 6), width=width, least=least), ""]
