@@ -252,7 +252,10 @@ def test_json_holds_texts_and_nulls(tmp_path: Path) -> None:
     side = {item: usd for item, usd in SIDE.items() if item != "gp3"}
     value = to_json(bill_of(tmp_path, BOX + ", hours: 1h a week}]\n", make_catalogue(side=side)))
     assert (value["monthly_usd"], value["complete"], value["month_hours"]) == ("0.41", False, "720")
-    assert value["by_category"] == {"compute": "0.41", "disk": None}
+    assert value["by_category"] == {
+        "compute": {"usd": "0.41", "complete": True},
+        "disk": {"usd": None, "complete": False},
+    }
     compute, disk = value["lines"]
     assert compute["quantity"] == "4.2857142857"
     assert (compute["unit_usd"], compute["amount_usd"], compute["as_of"]) == ("0.096", "0.4114285714", "2026-01-02")

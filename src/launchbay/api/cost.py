@@ -56,7 +56,5 @@ def bill(
 
 def _bill(path: Path, *, compute_only: bool) -> Bill:
     workload = read_workload(path)
-    known = [
-        region for region in workload.regions if region in read_regions()
-    ]  # the bill names the file with the others
+    known = set(workload.regions).intersection(read_regions())  # of any other the bill says in which file it stands
     return make_bill(workload, load_snapshot(known), compute_only=compute_only)

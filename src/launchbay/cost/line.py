@@ -10,7 +10,7 @@ from typing import Any
 
 from launchbay.units import format_amount, format_usd
 
-__all__ = ["CATEGORIES", "Bill", "Line", "total_of"]
+__all__ = ["CATEGORIES", "Bill", "Line", "Part", "total_of"]
 
 CATEGORIES = ("compute", "software", "disk", "snapshot", "address", "nat", "bucket", "transfer")
 """What a line can be for, in the order of the bill. The first is what `--compute-only` keeps."""
@@ -67,6 +67,19 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a category comes to: a lower bound unless it is complete, None where nothing of it is known."""
+
+    category: str
+    usd: Decimal | None
+    complete: bool
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return the fields that `--json` shows."""
+        return {"usd": None if self.usd is None else format_usd(self.usd), "complete": self.complete}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
     """What a workload costs in a month. `compute_only` leaves out all but the instances themselves.
 
@@ -102,13 +115,14 @@ class Bill:
         """The lines whose amount is not known."""
         return tuple(line for line in self.lines if line.amount is None)
 
-    def by_category(self) -> Mapping[str, Decimal | None]:
-        """Return what each category comes to, in the order of the bill; None where nothing of it is known."""
-        return {
-            name: total_of(lines)
-            for name in CATEGORIES
-            if (lines := [line for line in self.lines if line.category == name])
-        }
+    def by_category(self) -> tuple[Part, ...]:
+        """Return what each category comes to that has a line, in the order of the bill."""
+        parts = ((name, [line for line in self.lines if line.category == name]) for name in CATEGORIES)
+        return tuple(
+            Part(category=name, usd=total_of(lines), complete=all(line.amount is not None for line in lines))
+            for name, lines in parts
+            if lines
+        )
 
     def as_json(self) -> Mapping[str, Any]:
         """Return the fields that `--json` shows."""
@@ -119,9 +133,7 @@ class Bill:
             "monthly_usd": self.monthly_usd,
             "complete": self.complete,
             "compute_only": self.compute_only,
-            "by_category": {
-                name: None if total is None else format_usd(total) for name, total in self.by_category().items()
-            },
+            "by_category": {part.category: part for part in self.by_category()},
             "lines": self.lines,
             "assumptions": self.assumptions,
             "notes": self.notes,

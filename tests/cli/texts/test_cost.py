@@ -64,6 +64,13 @@ def test_one_category_alone_has_no_bar(tmp_path: Path) -> None:
     assert "compute   unknown" in lines
 
 
+def test_a_category_of_which_something_is_unknown_is_a_lower_bound(tmp_path: Path) -> None:
+    two = BOX + "disks: [{size: 10GiB, iops: 4000}]\n"
+    lines = shown(Cost(bill=bill_of(tmp_path, two, make_catalogue(side={"gp3": "0.08"}))))
+    assert [" ".join(line.split()[:-1]) for line in lines if "#" in line] == ["compute 69.12", "disk >= 1.60"]
+    assert "total     at least 70.72 USD a month: 1 line unknown" in lines
+
+
 def test_a_difference_that_is_not_known_says_why(tmp_path: Path) -> None:
     bill = bill_of(tmp_path, BOX)
     unknown = bill_of(tmp_path, BOX, make_catalogue({}))

@@ -83,14 +83,21 @@ def age_text(day: date, today: date) -> str:
 
 def _category_lines(bill: Bill, block: str) -> list[str]:
     """Show what each category comes to as a bar; of one alone a bar would say nothing."""
-    totals = bill.by_category()
-    most = max((total for total in totals.values() if total is not None), default=Decimal(0))
-    if len(totals) < 2 or not most:
+    parts = bill.by_category()
+    most = max((part.usd for part in parts if part.usd is not None), default=Decimal(0))
+    if len(parts) < 2 or not most:
         return []
-    size = max(len(_usd(total)) for total in totals.values())
+    shown = [_bounded(part.usd, is_complete=part.complete) for part in parts]
+    size = max(map(len, shown))
     return [
-        f"{name:10}{_usd(total):>{size}}  {block * _length(total, most)}".rstrip() for name, total in totals.items()
+        f"{part.category:10}{usd:>{size}}  {block * _length(part.usd, most)}".rstrip()
+        for part, usd in zip(parts, shown, strict=True)
     ]
+
+
+def _bounded(amount: Decimal | None, *, is_complete: bool) -> str:
+    """Write an amount, as a lower bound unless it is complete."""
+    return _usd(amount) if is_complete or amount is None else f">= {format_usd(amount)}"
 
 
 def _length(total: Decimal | None, most: Decimal) -> int:
@@ -120,9 +127,7 @@ def _comparison_text(bill: Bill, against: Comparison, width: int | None) -> str:
 
 
 def _total(bill: Bill) -> str:
-    if bill.monthly_usd is None:
-        return _UNKNOWN
-    return bill.monthly_usd if bill.complete else f">= {bill.monthly_usd}"
+    return _bounded(bill.usd, is_complete=bill.complete)
 
 
 def _reconciliation_text(bill: Bill, found: Reconciliation, width: int | None) -> str:
