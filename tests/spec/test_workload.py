@@ -201,6 +201,8 @@ BOX = "instances: [{name: box, type: m6i.large"
         (HEAD + "jobs: [{name: a, hours: 12}]\n", "either 'runs' or 'cron'", 2),
         (HEAD + JOB + ", cron: '0 2 * * *'}]\n", "either 'runs' or 'cron', .* got both", 2),
         (HEAD + "jobs: [{name: a, hours: 12, runs: often}]\n", "runs must be so many a day, week or month, got 'often'", 2),
+        (HEAD + "jobs: [{name: a, hours: 12, runs: 4h a week}]\n", "runs must be so many a day, week or month, got '4h a", 2),
+        (HEAD + "endpoints: [{name: api, hours: 4 times a week}]\n", "hours must be 'always' or so many a day", 2),
         (HEAD + "jobs: [{name: a, hours: 12, runs: 0 a week}]\n", "runs must be so many", 2),
         (HEAD + "jobs: [{name: a, hours: 12, cron: 0 0 30 2 *}]\n", "never fires", 2),
         (HEAD + "jobs: [{name: a, hours: 12, cron: '0 2 * * *', timezone: Europe/Berln}]\n", "did you mean .*Europe/Berlin", 2),
@@ -265,3 +267,17 @@ def test_jobs_of_a_week_fit_into_a_month_that_is_no_whole_number_of_weeks(tmp_pa
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_examples_can_be_read(example: Path) -> None:
     assert read_workload(example).name == example.stem
+
+
+@pytest.mark.parametrize("said", ["24h a month", "24 a month", "24 hours per month", "24h/month", "24 h each month"])
+def test_hours_can_be_said_as_people_say_them(tmp_path: Path, said: str) -> None:
+    workload = read_workload(write(tmp_path, f"region: us-west-2\nendpoints: [{{name: api, hours: {said}}}]\n"))
+    assert workload.endpoints[0].hours == Hours(amount=Decimal(24), per="month")
+    assert str(workload.endpoints[0].hours) == "24h a month"
+
+
+@pytest.mark.parametrize("said", ["3 a week", "3 times a week", "3 runs per week", "3/week"])
+def test_runs_can_be_said_as_people_say_them(tmp_path: Path, said: str) -> None:
+    workload = read_workload(write(tmp_path, f"region: us-west-2\njobs: [{{name: a, hours: 1, runs: {said}}}]\n"))
+    assert workload.jobs[0].runs == Runs(amount=Decimal(3), per="week")
+    assert str(workload.jobs[0].runs) == "3 a week"

@@ -14,10 +14,8 @@ from launchbay.units import format_amount, parse_seconds
 
 __all__ = ["ALWAYS", "Hours", "Runs", "read_hours", "read_month", "read_runs", "read_timezone"]
 
-_RATE = re.compile(
-    r"(?P<amount>\d{1,9}(?:\.\d{1,12})?) ?(?:h|hours?|times|runs?)? ?(?:an?|per|each|/) ?(?P<per>day|week|month)\Z",
-    re.ASCII,
-)
+_RATE = r"(?P<amount>\d{1,9}(?:\.\d{1,12})?)(?: ?(?:%s))? ?(?:an?|per|each|/) ?(?P<per>day|week|month)\Z"
+_HOURS, _RUNS = (re.compile(_RATE % words, re.ASCII) for words in ("h|hours?", "times|runs?"))
 _SPAN = {"day": 24, "week": 168}
 _LEAST_MONTH, _MOST_MONTH = 672, 744
 _AVERAGE_MONTH = Decimal(730)  # what AWS's own calculator takes for a month
@@ -85,7 +83,7 @@ def read_hours(document: Document, month_hours: Decimal, field: str = "hours") -
     text = document.typed(field)
     if text in ("", "always"):
         return ALWAYS
-    match = _RATE.match(text)
+    match = _HOURS.match(text)
     where = document.where(field)
     if match is None:
         what = f"{field} must be 'always' or so many a day, week or month, got {text!r}"
@@ -109,7 +107,7 @@ def read_runs(document: Document) -> Runs:
         return Runs(cron=parse_cron(line, where=document.where("cron")), timezone=timezone)
     if timezone:
         raise UsageError("timezone belongs to a cron line", where=document.where("timezone"), hint="cron: '0 2 * * *'")
-    match = _RATE.match(text)
+    match = _RUNS.match(text)
     if match is None or not Decimal(match["amount"]):
         what = f"runs must be so many a day, week or month, got {text!r}"
         raise UsageError(what, where=document.where("runs"), hint="runs: 4 a week")
