@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -177,8 +178,6 @@ def test_tiers_begin_behind_the_free_allowance_and_one_without_a_price_is_unknow
 
 
 def test_the_free_allowance_is_one_for_all_regions_and_goes_to_the_cheapest(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     catalogue = make_catalogue()
     dear = replace(catalogue.side["transfer-out", "eu-central-1"], usd=Decimal("0.20"))
     catalogue = replace(catalogue, side={**catalogue.side, ("transfer-out", "eu-central-1"): dear})
@@ -246,6 +245,16 @@ def test_a_person_is_told_what_to_look_at(tmp_path: Path) -> None:
         "chosen among contradicting sources: the prices of p2.xlarge on-demand",
     )
     assert bill_of(tmp_path, BOX + "}]\n").notes == ()
+
+
+def test_a_type_that_is_going_or_is_not_offered_there_is_told(tmp_path: Path) -> None:
+    catalogue = make_catalogue()
+    for change, note in (
+        ({"is_retired": True}, "box: m6i.large is a type that AWS no longer lists"),
+        ({"regions": frozenset()}, "box: m6i.large was not offered in us-west-2 when the catalogue was made"),
+    ):
+        types = {**catalogue.types, "m6i.large": replace(catalogue.types["m6i.large"], **change)}
+        assert bill_of(tmp_path, BOX + "}]\n", replace(catalogue, types=types)).notes == (note,)
 
 
 def test_json_holds_texts_and_nulls(tmp_path: Path) -> None:

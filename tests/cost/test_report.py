@@ -86,6 +86,12 @@ def test_a_line_that_cannot_be_is_named(tmp_path: Path, bad: dict[str, str], wha
     assert caught.value.where == f"{path}:4"  # the first line of the report is two lines of the file
 
 
+def test_an_empty_line_is_none(tmp_path: Path) -> None:
+    path = write_report(tmp_path / "cur.csv", ROWS)
+    path.write_text(path.read_text() + "\n\n")
+    assert len(list(read_report(path))) == 3
+
+
 def test_a_line_of_another_length_is_named(tmp_path: Path) -> None:
     path = write_report(tmp_path / "cur.csv", ROWS[:1])
     path.write_text(path.read_text() + "a,b,c\n")

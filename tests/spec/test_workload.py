@@ -281,3 +281,9 @@ def test_runs_can_be_said_as_people_say_them(tmp_path: Path, said: str) -> None:
     workload = read_workload(write(tmp_path, f"region: us-west-2\njobs: [{{name: a, hours: 1, runs: {said}}}]\n"))
     assert workload.jobs[0].runs == Runs(amount=Decimal(3), per="week")
     assert str(workload.jobs[0].runs) == "3 a week"
+
+
+def test_the_example_of_the_reference_can_be_read(tmp_path: Path) -> None:
+    page = EXAMPLES.parents[1] / "docs" / "reference" / "workload.md"
+    block = page.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
+    assert [item.name for item in read_workload(write(tmp_path, block)).instances] == ["api", "trainer"]

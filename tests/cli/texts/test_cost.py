@@ -58,6 +58,8 @@ def test_a_narrow_terminal_loses_the_source_first_and_no_name(tmp_path: Path) ->
 
 def test_one_category_alone_has_no_bar(tmp_path: Path) -> None:
     assert not any("#" in line for line in shown(Cost(bill=bill_of(tmp_path, BOX, compute_only=True))))
+    nothing = bill_of(tmp_path, "disks: [{size: 8GiB}]\n", compute_only=True)
+    assert shown(Cost(bill=nothing))[2:3] == ["total     0.00 USD a month"]
     unknown = bill_of(tmp_path, BOX, make_catalogue({}))
     lines = shown(Cost(bill=unknown))
     assert [line for line in lines if "#" in line] == ["disk         0.80  ##############################"]
