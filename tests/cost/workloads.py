@@ -122,38 +122,70 @@ def random_jobs(chance: random.Random, most: int) -> list[Job]:
     ]
 
 
-def try_everything(services: Sequence[Service], jobs: Sequence[Job], machines: Sequence[Machine]) -> Decimal:
-    """Return the least cost over every way to put copies together, and every way to host jobs beside them or run them alone."""
-    best: list[Decimal | None] = [None]
-    usd: dict[tuple[tuple[str, ...], tuple[str, ...]], Decimal | None] = {}
-    by_name: dict[str, Service] = {item.name: item for item in services}
-    jobs_by_name = {item.name: item for item in jobs}
+def try_everything(
+    services: Sequence[Service],
+    jobs: Sequence[Job],
+    machines: Sequence[Machine],
+    with_one_of: Machine | None = None,
+) -> Decimal:
+    """Return the least cost over every way to put copies together, and every way to host jobs beside them or run them alone.
 
-    def instance(names: tuple[str, ...], hosted: tuple[str, ...]) -> Decimal | None:
-        key = (names, hosted)
-        if key not in usd:
-            there = [by_name[name] for name in names]
-            queue = [jobs_by_name[name] for name in hosted]
-            costs = [item.always_on_usd for item in machines if item.always_on_usd and _holds(item, there, queue)]
-            usd[key] = min(costs) if costs else None
-        return usd[key]
+    With `with_one_of` the least cost of a plan that has at least one instance of that machine.
+    """
+    search = _Everything(services, jobs, machines)
+    return min(search.costs(with_one_of))
 
-    alone = {item.name: min(_alone(item, machines)) for item in jobs}
-    for choice in itertools.product(*((False, True) if item.can_share else (False,) for item in jobs)):
-        hosted = [item.name for item, is_hosted in zip(jobs, choice, strict=True) if is_hosted]
-        start = sum((alone[item.name] for item in jobs if item.name not in hosted), Decimal(0))
-        for groups in _groups([name for item in services for name in [item.name] * item.replicas]):
-            for queues in _assignments(hosted, len(groups)):
-                total = start
-                for names, queue in itertools.zip_longest(groups, queues, fillvalue=()):
-                    part = instance(tuple(names), tuple(queue)) if names or queue else Decimal(0)
-                    if part is None:
-                        break
-                    total += part
-                else:
-                    best[0] = total if best[0] is None else min(best[0], total)
-    assert best[0] is not None
-    return best[0]
+
+class _Everything:
+    """Every plan, with what an instance for each set of services and jobs costs, worked out once."""
+
+    def __init__(self, services: Sequence[Service], jobs: Sequence[Job], machines: Sequence[Machine]) -> None:
+        self._services, self._jobs, self._machines = services, jobs, machines
+        self._by_name = {item.name: item for item in services}
+        self._jobs_by_name = {item.name: item for item in jobs}
+        self._known: dict[tuple[str, ...], list[Machine]] = {}
+
+    def costs(self, with_one_of: Machine | None) -> Iterator[Decimal]:
+        """Give the cost of every plan, at the cheapest machines for it."""
+        alone = {item.name: min(_alone(item, self._machines)) for item in self._jobs}
+        choices = [(False, True) if item.can_share else (False,) for item in self._jobs]
+        copies = [item.name for item in self._services for _ in range(item.replicas)]
+        for choice in itertools.product(*choices):
+            hosted = [item.name for item, is_hosted in zip(self._jobs, choice, strict=True) if is_hosted]
+            start = sum((usd for name, usd in alone.items() if name not in hosted), Decimal(0))
+            for groups in _groups(copies):
+                for queues in _assignments(hosted, len(groups)):
+                    holders = [
+                        self._holders(tuple(names), tuple(queue))
+                        for names, queue in zip([*groups, []], queues, strict=True)
+                        if names or queue
+                    ]
+                    if all(holders):
+                        yield start + _least(holders, with_one_of)
+
+    def _holders(self, names: tuple[str, ...], queue: tuple[str, ...]) -> list[Machine]:
+        """Return the machines that hold these, the cheapest first."""
+        key = (*names, "|", *queue)
+        if key not in self._known:
+            there = [self._by_name[name] for name in names]
+            waiting = [self._jobs_by_name[name] for name in queue]
+            holders = [item for item in self._machines if _holds(item, there, waiting)]
+            self._known[key] = sorted(holders, key=_usd)
+        return self._known[key]
+
+
+def _usd(item: Machine) -> Decimal:
+    assert item.always_on_usd is not None
+    return item.always_on_usd
+
+
+def _least(holders: Sequence[Sequence[Machine]], with_one_of: Machine | None) -> Decimal:
+    """Return what the cheapest instances cost, one of them of a given machine, or an empty one of it beside them."""
+    usd = sum((_usd(items[0]) for items in holders), Decimal(0))
+    if with_one_of is None:
+        return usd
+    more = [_usd(with_one_of) - _usd(items[0]) for items in holders if with_one_of in items]
+    return usd + min([*more, _usd(with_one_of)])
 
 
 def _alone(item: Job, machines: Sequence[Machine]) -> Iterator[Decimal]:

@@ -1,12 +1,14 @@
 """What the room that services leave free is worth to guests. Pure.
 
-Guests run one after another, so a room is worth all of them that go into it, as long as their hours fit into the month. How
-much of that at most is a knapsack over hours; its linear relaxation is the least, over prices of an hour, of what the hours
-cost and what each guest is worth beyond its own hours. Any price gives a bound, so a few prices do.
+Guests run one after another, so a room is worth all of them that go into it, as long as their hours fit into the month: a
+knapsack over hours. Where few rooms differ, one table holds it for all of them, with hours rounded down, so that it bounds.
+Else its linear relaxation does: the least, over prices of an hour, of what the hours cost and what each guest is worth
+beyond its own hours. Any price gives a bound, so a few prices do.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["GuestTable", "choose_guests"]
 
 _HOUR_PRICES = 10
+_STEPS = 720
+_MOST_CELLS = 400_000
 
 
 class GuestTable:
@@ -40,9 +44,26 @@ class GuestTable:
         worth = np.array([prices[guest] for guest in self.guests])
         hours = np.array([min(problem.bins[number].guest_hours[guest] for number in bins) for guest in self.guests])
         cells = tuple(np.searchsorted(self.rooms[axis], [item[axis] for item in units]) for axis in range(3))
-        self.usd = self._table(cells, worth, hours, problem.month_hours)
+        is_short = hours.sum() > problem.month_hours
+        is_small = np.prod([len(room) for room in self.rooms]) * (_STEPS + 1) <= _MOST_CELLS
+        table = self._by_hours if is_short and is_small else self._by_prices
+        self.usd = table(cells, worth, hours, problem.month_hours)
 
-    def _table(
+    def _by_hours(
+        self, cells: tuple[NDArray[np.intp], ...], worth: NDArray[np.float64], hours: NDArray[np.float64], month: float
+    ) -> NDArray[np.float64]:
+        """Return what each room is worth when a month has so many steps."""
+        import numpy as np
+
+        table = np.zeros((*(len(room) for room in self.rooms), _STEPS + 1))
+        for vcpus, memory, gpus, usd, took in zip(*cells, worth, hours, strict=True):
+            steps = int(took / month * _STEPS + 1e-9)
+            room = table[vcpus:, memory:, gpus:, steps:]
+            np.maximum(room, table[vcpus:, memory:, gpus:, : _STEPS + 1 - steps] + usd, out=room)
+        found: NDArray[np.float64] = table[..., -1]
+        return found
+
+    def _by_prices(
         self, cells: tuple[NDArray[np.intp], ...], worth: NDArray[np.float64], hours: NDArray[np.float64], month: float
     ) -> NDArray[np.float64]:
         import numpy as np
@@ -75,20 +96,51 @@ def _hour_prices(worth: NDArray[np.float64], hours: NDArray[np.float64], month: 
 def choose_guests(
     problem: Problem, item: Bin, room: Units, prices: Sequence[float], among: Sequence[int] | None = None
 ) -> tuple[int, ...]:
-    """Choose guests for a room on a bin, the dearest an hour first."""
+    """Choose guests for a room on a bin: all of them, or those that are worth most in the hours of a month."""
     candidates = [
         guest
         for guest in (members(item.guests) if among is None else among)
         if prices[guest] > 1e-9 and item.guests >> guest & 1 and fits(problem.guests[guest].units, room)
     ]
-    candidates.sort(key=lambda guest: (-prices[guest] / item.guest_hours[guest], guest))
+    first = _dearest_first(problem, item, prices, candidates)
+    if len(first) == len(candidates):
+        return first
+    best = _best_hours(item, prices, candidates, problem.month_hours)
+    is_possible = can_queue([problem.guests[guest].job for guest in best], item.machine.type, problem.month_hours)
+    if is_possible and sum(prices[guest] for guest in best) > sum(prices[guest] for guest in first):
+        return best
+    return first
+
+
+def _dearest_first(problem: Problem, item: Bin, prices: Sequence[float], candidates: Sequence[int]) -> tuple[int, ...]:
+    """Take the guests in the order of what an hour of them is worth, each that can still queue."""
     chosen: list[int] = []
     hours = 0.0
-    for guest in candidates:
+    for guest in sorted(candidates, key=lambda guest: (-prices[guest] / item.guest_hours[guest], guest)):
         if hours + item.guest_hours[guest] > problem.month_hours:
             continue
         jobs = [problem.guests[other].job for other in (*chosen, guest)]
         if can_queue(jobs, item.machine.type, problem.month_hours):
             chosen.append(guest)
             hours += item.guest_hours[guest]
+    return tuple(sorted(chosen))
+
+
+def _best_hours(item: Bin, prices: Sequence[float], candidates: Sequence[int], month: float) -> tuple[int, ...]:
+    """Return the guests that are worth most together in a month, with hours rounded up."""
+    import numpy as np
+
+    table = np.zeros(_STEPS + 1)
+    taken = []
+    for guest in candidates:
+        steps = math.ceil(item.guest_hours[guest] / month * _STEPS - 1e-9)
+        candidate = table[: _STEPS + 1 - steps] + prices[guest]
+        better = candidate > table[steps:]
+        taken.append((guest, steps, better))
+        table[steps:] = np.where(better, candidate, table[steps:])
+    chosen, left = [], _STEPS
+    for guest, steps, better in reversed(taken):
+        if left >= steps and better[left - steps]:
+            chosen.append(guest)
+            left -= steps
     return tuple(sorted(chosen))

@@ -21,7 +21,7 @@ LATENESS = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOption:
-    """A job on a machine of its own. `usd` is for a month; `hours` are expected hours of a month, with what interruptions add.
+    """A job on a machine of its own. `usd` is for a month; `hours` are the month's instance-hours, expected.
 
     `spot` says what is expected of one run on the spot market, None on demand.
     """
@@ -105,9 +105,9 @@ def _exact(amount: float) -> Decimal:
 
 
 def exact_hours(job: Job, type_name: str) -> Decimal:
-    """Return how long all runs of a month take on a type, without interruptions, from the figures as they were written."""
+    """Return the instance-hours of a month on a type, without interruptions, from the figures as they were written."""
     speed = job.speeds.get(type_name, 1.0)
-    return _exact(job.hours_per_run) * _exact(job.runs_per_month) / _exact(speed)
+    return _exact(job.hours_per_run) * _exact(job.runs_per_month) * job.instances / _exact(speed)
 
 
 def _on_demand(job: Job, machine: Machine, hourly_usd: Decimal) -> JobOption:

@@ -64,7 +64,7 @@ def check_machines(machines: Sequence[Machine]) -> None:
             ("compute_usd", machine.compute_usd),
             ("plan_usd", machine.plan_usd),
         ):
-            if amount is not None and not 0 < amount < math.inf:
+            if amount is not None and not 0 < float(amount) < math.inf:
                 raise UsageError(
                     f"{what} must be above 0, or None where it is unknown, got {amount}", where=machine.name
                 )

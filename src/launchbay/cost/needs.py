@@ -54,7 +54,8 @@ class Job:
     `speeds` says, by instance type, how many times faster it was *measured* to be there; a type that is not in it counts as
     1, however large. With `deadline_hours` a run must have ended so many hours after it could start. One that
     `can_be_interrupted` saves its state in `checkpoint_hours` and needs `restart_hours` to go on after an interruption.
-    With `can_share` it may run in the idle capacity of an instance that stands for services.
+    A run takes `instances` machines at a time. With `can_share`, one that takes a single machine may run in the idle
+    capacity of an instance that stands for services.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Job:
     can_be_interrupted: bool = False
     checkpoint_hours: float = 0.0
     restart_hours: float = 0.0
+    instances: int = 1
     can_share: bool = True
     speeds: Mapping[str, float] = field(default_factory=dict)
 
@@ -126,5 +128,7 @@ def _check_times(job: Job) -> None:
             raise UsageError(f"{what} must be above 0, got {amount}", where=job.name)
     if not (0 <= job.checkpoint_hours < math.inf and 0 <= job.restart_hours < math.inf):
         raise UsageError("checkpoint_hours and restart_hours must be 0 or more", where=job.name)
+    if job.instances < 1:
+        raise UsageError(f"instances must be 1 or more, got {job.instances}", where=job.name)
     if job.deadline_hours is not None and job.deadline_hours <= 0:
         raise UsageError(f"deadline_hours must be above 0, got {job.deadline_hours}", where=job.name)

@@ -15,19 +15,26 @@ from launchbay.cost.patterns import all_patterns
 from launchbay.cost.problem import Pattern, Problem
 from launchbay.cost.solver import Cover
 
-__all__ = ["polish"]
+__all__ = ["FAR", "NEAR", "polish"]
 
-_REACHES = ((1 << 13, 6), (1 << 16, 12))
-"""How many ways to take services, and how many instances, are looked at together: first few, then as many as pay."""
+NEAR, FAR = (1 << 13, 6), (1 << 16, 12)
+"""Reaches: how many ways to take services, and how many instances, are looked at together."""
 
 
-def polish(problem: Problem, packing: Packing, prices: Sequence[float], *, is_over: Callable[[], bool]) -> Packing:
-    """Return a packing that is no dearer; it ends when no few instances can be improved, or the time is over."""
-    best = packing
-    for reach in _REACHES:
-        better: Packing | None = best
-        while better is not None:
-            best, better = better, _step(problem, better, prices, reach, is_over)
+def polish(
+    problem: Problem,
+    packing: Packing,
+    prices: Sequence[float],
+    reach: tuple[int, int],
+    *,
+    enough: float,
+    is_over: Callable[[], bool],
+) -> Packing:
+    """Return a packing that is no dearer; it ends when it costs `enough`, no few instances can be improved, or time is over."""
+    best, better = packing, _step(problem, packing, prices, reach, is_over)
+    while better is not None:
+        best = better
+        better = _step(problem, best, prices, reach, is_over) if cost(problem, best) > enough else None
     return best
 
 

@@ -138,7 +138,7 @@ def build_problem(
     guests = tuple(
         Guest(job=job, units=job.needs.units, alone_usd=usd)
         for job, usd in sorted(jobs, key=lambda pair: pair[0].name)
-        if job.can_share
+        if job.can_share and job.instances == 1
     )
     bins = [_bin(machine, kinds, guests, month_hours) for machine in machines if machine.always_on_usd is not None]
     return Problem(
@@ -169,12 +169,16 @@ def _kinds(services: Sequence[Service]) -> tuple[Kind, ...]:
 
 
 def _bin(machine: Machine, kinds: Sequence[Kind], guests: Sequence[Guest], month_hours: float) -> Bin:
-    """See a machine from the workload. What it holds is cut at one of each service it can take, and room for any guest."""
+    """See a machine from the workload. What it holds is cut at one of each service it can take, and room for any guest.
+
+    A guest is taken where it could run by the hour without a surplus: what is idle on a burstable type is not free.
+    """
     taken = [index for index, kind in enumerate(kinds) if not why_not(kind.needs, machine)]
     hosted = [
         index
         for index, guest in enumerate(guests)
-        if not machine.surplus_usd
+        if machine.hourly_usd is not None
+        and not machine.surplus_usd
         and not why_not(guest.job.needs, machine, guest.job)
         and guest.job.month_hours(machine.type) <= month_hours
     ]

@@ -53,7 +53,7 @@ def _rooms(problem: Problem, guests: Sequence[int]) -> Iterator[tuple[int, ...]]
     """Give, for every room that is no larger than the guests in it need, all guests that go into it."""
     sizes = [sorted({problem.guests[guest].units[axis] for guest in guests}) for axis in range(3)]
     for room in product(*sizes):
-        inside = tuple(guest for guest in guests if fits(problem.guests[guest].units, room))
+        inside = tuple(guest for guest in guests if fits(problem.guests[guest].units, (room[0], room[1], room[2])))
         if inside and room_of(problem, inside) == room:
             yield inside
 

@@ -19,7 +19,7 @@ from launchbay.cost.dive import dive
 from launchbay.cost.knapsack import Pricer, Worth
 from launchbay.cost.packing import Packing, cost, host, tidy
 from launchbay.cost.patterns import all_patterns
-from launchbay.cost.polish import polish
+from launchbay.cost.polish import FAR, NEAR, polish
 from launchbay.cost.problem import Pattern, Problem
 
 __all__ = ["Found", "search"]
@@ -127,12 +127,11 @@ class _Search:
         self._is_cut_short = half.is_over()
         self._bound = relaxation.bound
         self._offer(dive(self._columns, pricer, is_over=self._budget.part(0.5).is_over))
-        for step in (self._polish, self._combine, self._polish, self._close):
-            if self._usd - self._bound <= self._good_enough * self._usd or self._budget.is_over():
+        for step in (self._polish_near, self._combine, self._polish_far, self._close):
+            if self._usd <= self._enough() or self._budget.is_over():
                 break
             step(relaxation)
         is_exact = self._usd - self._bound <= _EQUAL * self._usd
-        is_enough = self._usd - self._bound <= self._good_enough * self._usd
         return Found(
             packing=self._best,
             usd=self._usd,
@@ -143,25 +142,36 @@ class _Search:
             method="column generation",
             patterns=len(self._columns.patterns),
             rounds=relaxation.rounds,
-            is_cut_short=not is_enough and (self._is_cut_short or self._budget.is_over()),
+            is_cut_short=self._usd > self._enough() and (self._is_cut_short or self._budget.is_over()),
         )
+
+    def _enough(self) -> float:
+        """Return the cost at which the search may end, as the bound stands now."""
+        return self._bound / (1 - self._good_enough)
 
     def _offer(self, packing: Packing) -> None:
         usd = cost(self._problem, packing)
         if usd < self._usd - _EQUAL:
             self._best, self._usd = packing, usd
 
-    def _polish(self, relaxation: Relaxation) -> None:
+    def _polish_near(self, relaxation: Relaxation) -> None:
         """Solve a few instances at a time anew."""
-        part = self._budget.part(0.5)
-        self._offer(polish(self._problem, self._best, relaxation.prices, is_over=part.is_over))
+        self._polish(relaxation, NEAR)
+
+    def _polish_far(self, relaxation: Relaxation) -> None:
+        """Solve more instances at a time anew, which takes longer for each."""
+        self._polish(relaxation, FAR)
+
+    def _polish(self, relaxation: Relaxation, reach: tuple[int, int]) -> None:
+        part, enough = self._budget.part(0.5), self._enough()
+        self._offer(polish(self._problem, self._best, relaxation.prices, reach, enough=enough, is_over=part.is_over))
 
     def _combine(self, relaxation: Relaxation) -> None:
         """Solve the model over the patterns that were found, starting from the best packing."""
         del relaxation
         start = self._columns.values(self._best)
         solution = self._columns.cover.solve(
-            seconds=self._budget.left() / 3, nodes=_NODES, gap=self._good_enough / 10, start=start
+            seconds=self._budget.left() / 3, nodes=_NODES, gap=1e-4, start=start, enough=self._enough()
         )
         if solution:
             self._offer(_packing(self._columns, solution.values))

@@ -6,6 +6,7 @@ answers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -67,10 +68,13 @@ class Cover:
         self._highs.run()
         return _read(self._highs, self._highs.getInfo().objective_function_value)
 
-    def solve(self, *, seconds: float, nodes: int, gap: float, start: Sequence[float] = ()) -> Solution | None:
+    def solve(
+        self, *, seconds: float, nodes: int, gap: float, start: Sequence[float] = (), enough: float = -math.inf
+    ) -> Solution | None:
         """Solve in whole numbers; return the best found and what no solution can be below, None where none was found.
 
-        It ends after so many seconds or nodes, or when the two are within `gap` of each other (a fraction). What is solved is
+        It ends after so many seconds or nodes, when the two are within `gap` of each other (a fraction), or when a solution
+        costs no more than `enough`. What is solved is
         a fresh copy: a version of HiGHS is known that loses a part of the cost when it starts from a relaxation.
         """
         import highspy
@@ -80,8 +84,9 @@ class Cover:
             _add(highs, usd, rows)
         for column in range(len(self)):
             highs.changeColIntegrality(column, highspy.HighsVarType.kInteger)
-        for option, value in (("mip_rel_gap", gap), ("mip_abs_gap", 1e-7), ("mip_max_nodes", nodes)):
+        for option, value in (("mip_rel_gap", gap), ("mip_abs_gap", 1e-7), ("objective_target", enough)):
             highs.setOptionValue(option, value)
+        highs.setOptionValue("mip_max_nodes", nodes)
         highs.setOptionValue("time_limit", max(seconds, 0.1))
         if start:
             first = highspy.HighsSolution()
@@ -101,7 +106,7 @@ class Cover:
 def _start(demands: Sequence[float]) -> highspy.Highs:
     import highspy
 
-    highs = highspy.Highs()
+    highs: highspy.Highs = highspy.Highs()  # type: ignore[no-untyped-call]
     for option, value in (("output_flag", False), ("threads", 1), ("parallel", "off"), ("random_seed", 0)):
         highs.setOptionValue(option, value)
     for demand in demands:
