@@ -84,7 +84,8 @@ def test_the_pins_satisfy_what_is_declared() -> None:
     run = pins(ROOT / "requirements/run.txt")
     dev = pins(ROOT / "requirements/dev.txt")
     build = [line for line in (ROOT / "requirements/build.in").read_text().splitlines() if line[0] != "#"]
-    declared = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["plot"]]
+    extras = project["project"]["optional-dependencies"]
+    declared = [*project["project"]["dependencies"], *extras["plot"], *extras["solver"]]
     for requirement in map(Requirement, [*declared, *project["build-system"]["requires"], *build]):
         assert requirement.specifier.contains(run[canonicalize_name(requirement.name)]), requirement
     for line in (ROOT / "requirements/dev.in").read_text().splitlines():

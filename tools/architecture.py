@@ -55,6 +55,8 @@ IMPURE = {"asyncio", "http", "multiprocessing", "os", "platform", "random", "sec
 IMPURE |= {"sqlite3", "subprocess", "tempfile", "threading", "time", "urllib"}
 
 DEPENDENCIES = {"matplotlib", "plotext", "rich", "uv", "yaml"}
+OF_A_PART = {"cost": {"highspy", "numpy"}}
+"""What one part alone may import: here what the extra `solver` brings."""
 IN_AN_IMAGE = {"google", "jax", "jupyterlab", "keras", "mxnet", "numpy", "onnxruntime", "tensorboard", "tensorflow"}
 IN_AN_IMAGE |= {"torch"}
 """What onboard code may import inside a function: the Python that runs it has them."""
@@ -130,7 +132,7 @@ def check_dependencies(modules: Sequence[Module]) -> list[str]:
     for module in modules:
         allowed = {PACKAGE, *sys.stdlib_module_names}
         if module.part not in LAYERS[0]:
-            allowed |= DEPENDENCIES
+            allowed |= DEPENDENCIES | OF_A_PART.get(module.part, set())
         for item in imports(module):
             in_an_image = module.part == "onboard" and item.deferred and item.top in IN_AN_IMAGE
             if item.top not in allowed and not in_an_image:
