@@ -191,6 +191,7 @@ def test_prove_runs_every_benchmark_without_arguments() -> None:
         "board",
         "drift",
         "jax_against_tensorflow",
+        "optimize",
         "startup",
         "train_overhead",
         "twenty_instances",
@@ -271,6 +272,17 @@ def test_update_moves_a_fleet_and_launches_another(
     assert {name: len(found) for name, found in kept["samples"].items()} == {"bay update": 1, "bay launch, fresh": 1}
     assert kept["ratio"]["median"] > 0
     assert {"stage", "switch", "replay", "verify"} <= kept["clock"].keys()
+
+
+def test_the_cheapest_plan_is_timed_beside_the_plain_formulation(totals: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "optimize.py"), "--quick"]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    kept = json.loads((totals / "optimize.quick.json").read_text())
+    assert [item["case"] for item in kept["measured"]] == ["6 services, GPUs", "10 services, GPUs"]
+    for item in kept["measured"]:
+        assert item["gap"] == 0
+        assert item["plain"]["usd"] >= item["usd"] * (1 - 1e-6)
+        assert item["first_fit"] >= item["best_first_fit"] >= 0
 
 
 @pytest.mark.image("tiny")

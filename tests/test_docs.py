@@ -12,6 +12,7 @@ from launchbay.cli.parser import build_parser, parse
 from launchbay.images.recipe import RECIPE_FIELDS
 from launchbay.settings import SETTINGS
 from launchbay.spec.project import PROJECT_FIELDS
+from launchbay.spec.workload import WORKLOAD_FIELDS
 from tools import generate_reference, markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +28,7 @@ def read(name: str) -> str:
     return (REFERENCE / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["cli.md", "settings.md", "recipes.md"])
+@pytest.mark.parametrize("page", ["cli.md", "settings.md", "recipes.md", "workload.md"])
 def test_the_reference_says_what_the_code_says(page: str) -> None:
     real = generate_reference.pages()[REFERENCE / page]
     is_stale = generate_reference.canonical(read(page)) != generate_reference.canonical(real)
@@ -51,6 +52,7 @@ def test_every_setting_has_a_heading(setting: str) -> None:
     [
         *(("settings.md", field) for field in PROJECT_FIELDS),
         *(("recipes.md", field) for field in RECIPE_FIELDS),
+        *(("workload.md", field) for field in WORKLOAD_FIELDS),
     ],
 )
 def test_every_field_has_a_heading(page: str, field: str) -> None:

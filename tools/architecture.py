@@ -55,8 +55,8 @@ IMPURE = {"asyncio", "http", "multiprocessing", "os", "platform", "random", "sec
 IMPURE |= {"sqlite3", "subprocess", "tempfile", "threading", "time", "urllib"}
 
 DEPENDENCIES = {"matplotlib", "plotext", "rich", "uv", "yaml"}
-EXTRAS = {"boto3", "botocore"}
-"""What an extra of the package installs: imported inside the function that needs it, which says so where it is missing."""
+OF_A_PART = {"catalog": {"boto3", "botocore"}, "cost": {"highspy", "numpy"}}
+"""What one part alone may import, inside the function that needs it: what the extras `aws` and `solver` bring."""
 IN_AN_IMAGE = {"google", "jax", "jupyterlab", "keras", "mxnet", "numpy", "onnxruntime", "tensorboard", "tensorflow"}
 IN_AN_IMAGE |= {"torch"}
 """What onboard code may import inside a function: the Python that runs it has them."""
@@ -134,7 +134,7 @@ def check_dependencies(modules: Sequence[Module]) -> list[str]:
         if module.part not in LAYERS[0]:
             allowed |= DEPENDENCIES
         for item in imports(module):
-            is_extra = item.top in EXTRAS and item.deferred and module.part not in LAYERS[0]
+            is_extra = item.top in OF_A_PART.get(module.part, ()) and (item.deferred or item.typing_only)
             in_an_image = module.part == "onboard" and item.deferred and item.top in IN_AN_IMAGE
             if item.top not in allowed and not in_an_image and not is_extra:
                 found.append(f"{module.path}:{item.line}: {item.top} is not a dependency here")

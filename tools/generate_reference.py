@@ -204,17 +204,20 @@ def pages(folder: Path = REFERENCE) -> dict[Path, str]:
     from launchbay.images.recipe import RECIPE_FIELDS
     from launchbay.settings import SETTINGS
     from launchbay.spec.project import PROJECT_FIELDS
+    from launchbay.spec.workload import WORKLOAD_FIELDS
 
-    settings, recipes = folder / "settings.md", folder / "recipes.md"
+    settings, recipes, workload = folder / "settings.md", folder / "recipes.md", folder / "workload.md"
     known = ((item.name, f"{_sentence(item.meaning)} Default: {_default(item.default)}.") for item in SETTINGS)
     page = fill(_read(settings, "# Settings and `bay.yaml`"), "settings", known)
     page = fill(page, "bay.yaml", ((name, _sentence(text)) for name, text in PROJECT_FIELDS.items()))
     fields = ((name, _sentence(text)) for name, text in RECIPE_FIELDS.items())
+    entries = ((name, _sentence(text)) for name, text in WORKLOAD_FIELDS.items())
     return {
         folder / "cli.md": render(build_parser()),
         folder / "images.md": images_page(),
         settings: page,
         recipes: fill(_read(recipes, "# Recipes"), "recipe", fields),
+        workload: fill(_read(workload, "# Workloads"), "workload", entries),
     }
 
 

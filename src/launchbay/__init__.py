@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from launchbay import errors
+    from launchbay.api.cost import bill
     from launchbay.api.curves import curves, draw_curves
     from launchbay.api.data import fetch
     from launchbay.api.fleet import (
@@ -75,6 +76,7 @@ _NAMES = {
     "launchbay.api.refresh": ("refresh_types",),
     "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
+    "launchbay.api.cost": ("bill",),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
     "launchbay.api.people": ("readmit_person", "revoke", "share"),
@@ -90,6 +92,7 @@ __all__ = [
     "Bay",
     "__version__",
     "bake",
+    "bill",
     "board",
     "build_image",
     "compare_types",

@@ -9,16 +9,19 @@ from launchbay.errors import UsageError
 
 __all__ = [
     "count_of",
+    "format_amount",
     "format_bytes",
     "format_duration",
     "format_number",
     "format_usd",
     "parse_bytes",
     "parse_duration",
+    "parse_seconds",
 ]
 
-_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)?\Z")
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[kMGT]i?B)\Z")
+_NUMBER = r"(?P<number>\d{1,12}(?:\.\d{1,12})?)"  # more digits are a slip, and too large for what follows
+_DURATION = re.compile(_NUMBER + r"(?P<unit>ms|s|m|h|d)?\Z", re.ASCII)
+_SIZE = re.compile(_NUMBER + r" ?(?P<unit>[kMGT]i?B)\Z", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -77,6 +80,22 @@ def parse_duration(text: str) -> float:
     if match is None:
         raise UsageError(f"a duration must look like 90s, 15m, 8h or 2d, got {text!r}")
     return float(match["number"]) * _SECONDS[match["unit"]]
+
+
+def parse_seconds(text: str) -> Decimal:
+    """Read ``730.001h`` or ``90s`` as seconds, exactly; the unit has to be there. Raises UsageError on anything else."""
+    match = _DURATION.match(text.strip())
+    if match is None or match["unit"] is None:
+        raise UsageError(f"a duration must look like 90s, 15m, 8h or 2d, got {text!r}")
+    return Decimal(match["number"]) * Decimal(str(_SECONDS[match["unit"]]))
+
+
+def format_amount(amount: Decimal, *, most: int = 10, least: int = 0) -> str:
+    """Write a number plainly, with at most and at least so many decimals: ``17.1428571429``, ``0.005``, ``720``."""
+    text = f"{amount.quantize(Decimal(1).scaleb(-most), rounding=ROUND_HALF_UP):f}"
+    whole, _, decimals = text.partition(".")
+    decimals = decimals.rstrip("0").ljust(least, "0")
+    return f"{whole}.{decimals}" if decimals else whole
 
 
 def format_usd(amount: Decimal) -> str:

@@ -138,6 +138,7 @@ def test_help_loads_nothing_but_the_parser() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].split() == [
         "launchbay.cli",
+        "launchbay.cli.cost_options",
         "launchbay.cli.grammar",
         "launchbay.cli.main",
         "launchbay.cli.options",

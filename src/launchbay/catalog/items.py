@@ -51,8 +51,11 @@ ITEMS: dict[str, tuple[str, str]] = {
 TRANSFER_OUT_TIERS: tuple[tuple[int, str], ...] = (
     (0, ""),
     (100, TRANSFER_OUT),
-    (10_240, f"{TRANSFER_OUT}-from-10tb"),
-    (51_200, f"{TRANSFER_OUT}-from-50tb"),
-    (153_600, f"{TRANSFER_OUT}-from-150tb"),
+    (10_340, f"{TRANSFER_OUT}-from-10tb"),
+    (51_300, f"{TRANSFER_OUT}-from-50tb"),
+    (153_700, f"{TRANSFER_OUT}-from-150tb"),
 )
-"""From how many GB of a month on which item counts; the first 100 GB of an account are free (no item)."""
+"""From how many GB of a month on which item counts; the first 100 GB of an account are free (no item).
+
+AWS's price list says of the first 10 TB that they are those "beyond the global free tier": the tiers begin behind it.
+"""

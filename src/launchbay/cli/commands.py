@@ -22,6 +22,7 @@ GROUPS = {
     "sharing": ("share",),
     "models": ("model", "evaluate", "predict"),
     "catalog": ("types",),
+    "cost": ("cost",),
 }
 """The verbs of each module in `verbs`, by their first word."""
 

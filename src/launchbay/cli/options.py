@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from launchbay.cli.cost_options import add_cost
 from launchbay.cli.grammar import Parser, Verbs, add_verb
 from launchbay.cli.type_options import add_types
 
@@ -18,6 +19,7 @@ def add_verbs(verbs: Verbs[Parser]) -> None:
     _add_services(verbs)
     _add_models(verbs)
     add_types(verbs)
+    add_cost(verbs)
 
 
 def _add_start(verbs: Verbs[Parser]) -> None:

@@ -52,6 +52,7 @@ money
   types                   instance types of EC2 by GPU, memory, price and more
   types compare A B       some of them side by side
   types refresh           ask AWS for today's prices
+  cost WORKLOAD           what a workload costs in a month, line by line
 """
 
 

@@ -15,17 +15,23 @@ class Document:
     """The top-level mapping of a YAML file. Ask for fields by type; `finish` refuses what nobody asked for."""
 
     def __init__(
-        self, source: str, values: dict[str, Any], lines: dict[str, int], nodes: Mapping[str, Any] | None = None
+        self,
+        source: str,
+        values: dict[str, Any],
+        lines: dict[str, int],
+        nodes: Mapping[str, Any] | None = None,
+        line: int | None = None,
     ) -> None:
         self.source = source
         self._values = values
         self._lines = lines
         self._nodes = nodes or {}
+        self._line = line
         self._known: list[str] = []
 
     def where(self, field: str) -> str:
-        """Return ``file:line`` of a field."""
-        line = self._lines.get(field)
+        """Return ``file:line`` of a field; of one that an entry of a list lacks, where the entry begins."""
+        line = self._lines.get(field, self._line)
         return f"{self.source}:{line}" if line else self.source
 
     def has(self, field: str) -> bool:
@@ -48,6 +54,27 @@ class Document:
             return default
         if not isinstance(value, int) or isinstance(value, bool):
             raise self._wrong(field, "a whole number", value)
+        return value
+
+    def typed(self, field: str) -> str:
+        """Return a plain value as it was typed: ``0.10`` stays ``0.10``, ``730.001h`` as it is; nothing where it is not there."""
+        import yaml
+
+        value = self._take(field)
+        if value is None:
+            return ""
+        node = self._nodes[field]
+        if not isinstance(node, yaml.ScalarNode):
+            raise self._wrong(field, "a plain value", value)
+        return str(node.value).strip()
+
+    def flag(self, field: str, *, default: bool) -> bool:
+        """Return true or false."""
+        value = self._take(field)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self._wrong(field, "true or false", value)
         return value
 
     def texts(self, field: str) -> tuple[str, ...]:
@@ -85,7 +112,14 @@ class Document:
             if not isinstance(item, yaml.MappingNode):
                 where = f"{self.source}:{item.start_mark.line + 1}"
                 raise UsageError(f"{field} must be a list of entries with 'field: value' lines", where=where)
-        return tuple(_document(item, self.source) for item in items)
+        return tuple(_document(item, self.source, line=item.start_mark.line + 1) for item in items)
+
+    def document(self, field: str) -> Document | None:
+        """Return a mapping that knows its own lines, or None where the field is not there."""
+        entries = self.documents(field)
+        if len(entries) > 1:
+            raise UsageError(f"{field} must be one mapping, got a list of {len(entries)}", where=self.where(field))
+        return entries[0] if entries else None
 
     def finish(self) -> None:
         """Raise UsageError for a field that nobody asked for; a typo must not pass in silence."""
@@ -160,20 +194,20 @@ def parse_document(text: str, source: str) -> Document:
         raise UsageError("not valid YAML: nested too deeply", where=source) from None
 
 
-def _document(node: Any, source: str) -> Document:
-    """Turn a mapping's node into a document."""
+def _document(node: Any, source: str, *, line: int | None = None) -> Document:
+    """Turn a mapping's node into a document; `line` is where an entry of a list begins."""
     import yaml
 
     lines: dict[str, int] = {}
     for key, _ in node.value:
-        line = key.start_mark.line + 1
+        at = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            raise UsageError("a field's name must be a plain word", where=f"{source}:{line}")
+            raise UsageError("a field's name must be a plain word", where=f"{source}:{at}")
         if key.value in lines:
             first = lines[key.value]
-            raise UsageError(f"field {key.value!r} stands twice, first in line {first}", where=f"{source}:{line}")
-        lines[key.value] = line
-    return Document(source, _construct(node, source), lines, {key.value: value for key, value in node.value})
+            raise UsageError(f"field {key.value!r} stands twice, first in line {first}", where=f"{source}:{at}")
+        lines[key.value] = at
+    return Document(source, _construct(node, source), lines, {key.value: value for key, value in node.value}, line)
 
 
 def _construct(node: Any, source: str) -> dict[str, Any]:

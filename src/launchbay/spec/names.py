@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from launchbay.errors import NotFound, UsageError
+from launchbay.spec.document import Document
 
 __all__ = [
     "LATEST",
     "MAX_COUNT",
     "check_count",
     "check_fleet_name",
+    "closest",
     "instance_names",
     "is_run_id",
     "nearest",
+    "read_name",
     "suggest_name",
 ]
 
@@ -26,6 +29,7 @@ LATEST = "latest"
 
 _RUN_ID = re.compile(r"run-\d{8}-\d{6}-[0-9a-z]+\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}\Z")
+_ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 
 
 def is_run_id(name: str) -> bool:
@@ -71,13 +75,27 @@ def instance_names(fleet: str, count: int) -> tuple[str, ...]:
     return tuple(f"{fleet}-{index}" for index in range(1, count + 1))
 
 
-def nearest(name: str, known: Iterable[str], *, kind: str, hint: str) -> NotFound:
-    """Return a NotFound that offers what was probably meant."""
+def read_name(entry: Document, noun: str) -> str:
+    """Read the name that an entry of a list must have. Raises UsageError where it lacks one, or one that is none."""
+    name = entry.text("name")
+    if not name:
+        raise UsageError(f"an entry of {noun}s must have a name", where=entry.where("name"), hint="name: training")
+    if not _ENTRY.match(name):
+        what = f"a name must be 1 to 63 letters, digits, '.', '_' or '-', starting with a letter or digit, got {name[:70]!r}"
+        raise UsageError(what, where=entry.where("name"), hint=f"name: {suggest_name(name)}")
+    return name
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return what was probably meant, as the end of a sentence; nothing where no name is near."""
     import difflib  # only who mistyped needs it
 
-    candidates: Sequence[str] = sorted(known)
-    close = sorted(difflib.get_close_matches(name, candidates, n=3, cutoff=0.5))
-    if close:
-        meant = " or ".join([", ".join(close[:-1]), close[-1]] if close[1:] else close)
-        return NotFound(f"there is no {kind} named {name!r}; did you mean {meant}?", hint=hint)
-    return NotFound(f"there is no {kind} named {name!r}", hint=hint)
+    close = sorted(difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5))
+    if not close:
+        return ""
+    return f"; did you mean {' or '.join([', '.join(close[:-1]), close[-1]] if close[1:] else close)}?"
+
+
+def nearest(name: str, known: Iterable[str], *, kind: str, hint: str) -> NotFound:
+    """Return a NotFound that offers what was probably meant."""
+    return NotFound(f"there is no {kind} named {name!r}{closest(name, known)}", hint=hint)
