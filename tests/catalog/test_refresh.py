@@ -11,7 +11,7 @@ import pytest
 
 import launchbay
 from launchbay.catalog.cache import read_cache
-from launchbay.catalog.known import load_catalogue, load_savings_rates, load_spot_history
+from launchbay.catalog.known import known_regions, load_catalogue, load_savings_rates, load_spot_history
 from launchbay.catalog.pricelist import INSTANCES
 from launchbay.errors import StateError, UsageError, UserError
 from launchbay.home import Home
@@ -161,6 +161,7 @@ def test_a_region_that_the_package_does_not_know_is_known_after_a_refresh(aws: A
     found = load_catalogue(noon.home.catalog, noon.reporter.note, regions=["ap-southeast-9"])
     assert found.price("g5.xlarge", "ap-southeast-9") is not None
     assert "ap-southeast-9" in found.types["g5.xlarge"].regions
+    assert "ap-southeast-9" in known_regions(noon.home.catalog, noon.reporter.note)
 
 
 # --- what AWS says and nobody can use ---

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from launchbay.catalog.cache import read_cache
 from launchbay.cli.main import main
 from launchbay.home import Home
 from tests.catalog.aws_server import AwsServer, Fault, refuse
-from tests.catalog.world import REGION, plain
+from tests.catalog.world import REGION, plain, product
 
 TODAY = datetime.now(UTC).date().isoformat()
 REFRESH = ("types", "refresh", "--region", REGION)
@@ -68,6 +69,22 @@ def test_types_shows_the_new_price_with_its_day(aws: AwsServer, capfd: pytest.Ca
     (row,) = json.loads(capfd.readouterr().out)  # of all that this AWS offers
     assert (row["type"], row["usd_per_hour"], row["priced_on"]) == ("g5.xlarge", "0.999", TODAY)
     assert (row["spot_usd_per_hour"], row["source"], row["stale"]) == ("0.4", "AWS Price List", False)
+
+
+def test_a_bill_is_made_of_the_new_prices(aws: AwsServer, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    aws.products["AmazonEC2"] = [
+        plain("g5.xlarge", "0.9990000000"),
+        product("USW2-EBS:VolumeUsage.gp3", [("0", "GB-Mo", "0.1000000000")], volumeApiName="gp3", family="Storage"),
+    ]
+    instance = "{name: gpu, type: g5.xlarge, hours: always, disk: 100GiB}"
+    workload = tmp_path / "team.yaml"
+    workload.write_text(f"region: {REGION}\nmonth: 720h\ninstances: [{instance}]\n", encoding="utf-8")
+    assert main(REFRESH) == 0
+    capfd.readouterr()
+    assert main(("cost", str(workload), "--json")) == 0
+    bill = json.loads(capfd.readouterr().out)
+    assert bill["monthly_usd"] == "729.28"  # 720 x 0.999 + 100 x 0.10
+    assert {(line["source"], line["as_of"]) for line in bill["lines"]} == {("AWS Price List", TODAY)}
 
 
 def test_an_error_is_one_message_and_exit_code_1(aws: AwsServer, capfd: pytest.CaptureFixture[str]) -> None:

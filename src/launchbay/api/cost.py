@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launchbay.catalog.snapshot import load_snapshot, read_regions
+from launchbay.catalog.known import known_regions, load_catalogue
 from launchbay.cost.bill import make_bill
 from launchbay.cost.compare import Comparison, compare_bills
 from launchbay.cost.line import Bill
@@ -45,16 +45,16 @@ def bill(
     `against` is another workload, `report` a Cost and Usage Report of AWS as CSV. Raises UsageError for a file that says
     something impossible, naming its line, and NotFound for a type or region that is not there.
     """
-    del bay  # nothing of it is needed yet: prices come with the package
-    here = _bill(Path(workload), compute_only=compute_only)
+    here = _bill(bay, Path(workload), compute_only=compute_only)
     return Cost(
         bill=here,
-        against=None if against is None else compare_bills(here, _bill(Path(against), compute_only=compute_only)),
+        against=None if against is None else compare_bills(here, _bill(bay, Path(against), compute_only=compute_only)),
         reconciled=None if report is None else reconcile(here, read_report(Path(report)), report=str(report)),
     )
 
 
-def _bill(path: Path, *, compute_only: bool) -> Bill:
+def _bill(bay: Bay, path: Path, *, compute_only: bool) -> Bill:
     workload = read_workload(path)
-    known = set(workload.regions).intersection(read_regions())  # of any other the bill says in which file it stands
-    return make_bill(workload, load_snapshot(known), compute_only=compute_only)
+    cache, note = bay.home.catalog, bay.reporter.note
+    known = known_regions(cache, note).intersection(workload.regions)  # of any other the bill says where it stands
+    return make_bill(workload, load_catalogue(cache, note, regions=known), compute_only=compute_only)

@@ -10,7 +10,12 @@ from launchbay.catalog.merge import merge
 from launchbay.catalog.price import Catalogue, Price
 from launchbay.catalog.snapshot import load_snapshot, read_date, read_regions
 
-__all__ = ["load_catalogue", "load_savings_rates", "load_spot_history"]
+__all__ = ["known_regions", "load_catalogue", "load_savings_rates", "load_spot_history"]
+
+
+def known_regions(cache: Path, note: Callable[[str], None]) -> frozenset[str]:
+    """Return the regions that the package knows, or that AWS was asked about. Raises StateError as `load_catalogue` does."""
+    return frozenset({*read_regions(), *(live.region for live in _read(cache, note, None, "side"))})
 
 
 def load_catalogue(cache: Path, note: Callable[[str], None], *, regions: Collection[str] | None = None) -> Catalogue:

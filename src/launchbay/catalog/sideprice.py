@@ -38,6 +38,8 @@ class Listed:
 _HOURS = {"Hrs": 1, "Hours": 1}
 _STORED = {"GB-Mo": 1}  # AWS's GB is 2^30 bytes wherever something is stored
 _TRAFFIC = {"GB": 1}
+_FREE_GB = items.TRANSFER_OUT_TIERS[1][0]
+"""What leaves for nothing, which the Price List has as a product of its own: its tiers begin behind it, at 0."""
 
 LISTED = (
     Listed(item=items.GP3, service="AmazonEC2", usage=r"EBS:VolumeUsage\.gp3", units=_STORED),
@@ -62,7 +64,7 @@ LISTED = (
             service="AWSDataTransfer",
             usage="DataTransfer-Out-Bytes",
             units=_TRAFFIC,
-            begins="0" if item == items.TRANSFER_OUT else str(begins),  # the free part is listed elsewhere
+            begins=str(begins - _FREE_GB),
         )
         for begins, item in items.TRANSFER_OUT_TIERS
         if item
