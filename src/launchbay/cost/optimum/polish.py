@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from launchbay.cost.packing import Packing, cost, host, tidy
-from launchbay.cost.patterns import all_patterns
-from launchbay.cost.problem import Pattern, Problem
-from launchbay.cost.solver import Cover
+from launchbay.cost.optimum.packing import Packing, cost, host, tidy
+from launchbay.cost.optimum.patterns import all_patterns
+from launchbay.cost.optimum.problem import Pattern, Problem
+from launchbay.cost.optimum.solver import Cover
 
 __all__ = ["FAR", "NEAR", "polish"]
 

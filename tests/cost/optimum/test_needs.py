@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from launchbay.cost.machine import Machine, check_machines, why_not
-from launchbay.cost.needs import Job, Needs, Service, check_load
+from launchbay.cost.optimum.machine import Machine, check_machines, why_not
+from launchbay.cost.optimum.needs import Job, Needs, Service, check_load
 from launchbay.errors import UsageError
-from tests.cost.workloads import job, machine, service
+from tests.cost.optimum.workloads import job, machine, service
 
 
 def test_needs_are_rounded_up_and_machines_down() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from launchbay.cost.bound import sound_prices
-from launchbay.cost.columns import Columns
-from launchbay.cost.knapsack import Pricer
-from launchbay.cost.packing import Packing, host, tidy
-from launchbay.cost.problem import Pattern, Problem
+from launchbay.cost.optimum.bound import sound_prices
+from launchbay.cost.optimum.columns import Columns
+from launchbay.cost.optimum.knapsack import Pricer
+from launchbay.cost.optimum.packing import Packing, host, tidy
+from launchbay.cost.optimum.problem import Pattern, Problem
 
 __all__ = ["dive"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from launchbay.cost.bound import unit_prices
-from launchbay.cost.machine import Machine, why_not
-from launchbay.cost.problem import Bin, Problem
-from launchbay.cost.search import Found
+from launchbay.cost.optimum.bound import unit_prices
+from launchbay.cost.optimum.machine import Machine, why_not
+from launchbay.cost.optimum.problem import Bin, Problem
+from launchbay.cost.optimum.search import Found
 from launchbay.units import format_usd
 
 __all__ = ["Rejected", "list_rejected"]

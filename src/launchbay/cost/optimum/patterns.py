@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from launchbay.cost.problem import Pattern, Problem, can_queue
-from launchbay.cost.queues import possible_queues
+from launchbay.cost.optimum.problem import Pattern, Problem, can_queue
+from launchbay.cost.optimum.queues import possible_queues
 
 if TYPE_CHECKING:
     import numpy as np

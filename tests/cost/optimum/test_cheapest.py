@@ -10,13 +10,13 @@ from itertools import pairwise
 import pytest
 
 from benchmarks._workloads import made_up_machines, random_services
-from launchbay.cost import search as searching
-from launchbay.cost.cheapest import CheapestPlan, find_cheapest
-from launchbay.cost.machine import Machine
-from launchbay.cost.needs import Job, Service
+from launchbay.cost.optimum import search as searching
+from launchbay.cost.optimum.cheapest import CheapestPlan, find_cheapest
+from launchbay.cost.optimum.machine import Machine
+from launchbay.cost.optimum.needs import Job, Service
 from launchbay.errors import UsageError, UserError
-from tests.cost.test_optimum import CENT, hold, workload
-from tests.cost.workloads import MONTH, cheapest, job, machine, no_clock, service, try_everything
+from tests.cost.optimum.test_optimum import CENT, hold, workload
+from tests.cost.optimum.workloads import MONTH, cheapest, job, machine, no_clock, service, try_everything
 
 LARGE = machine("m6i.large", 2, 8, "0.096")
 XLARGE = machine("m6i.xlarge", 4, 16, "0.192")

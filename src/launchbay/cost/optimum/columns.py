@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from launchbay.cost.bound import farley_bound, sound_prices
-from launchbay.cost.knapsack import Pricer, Worth
-from launchbay.cost.problem import Pattern, Problem
-from launchbay.cost.solver import Cover, Solution
+from launchbay.cost.optimum.bound import farley_bound, sound_prices
+from launchbay.cost.optimum.knapsack import Pricer, Worth
+from launchbay.cost.optimum.problem import Pattern, Problem
+from launchbay.cost.optimum.solver import Cover, Solution
 
 __all__ = ["Columns", "Relaxation", "generate"]
 

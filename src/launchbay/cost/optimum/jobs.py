@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from launchbay.cost.machine import Machine, why_not
-from launchbay.cost.needs import Job
-from launchbay.cost.spot import MISSED, SpotRun, expect, use_notice
+from launchbay.cost.optimum.machine import Machine, why_not
+from launchbay.cost.optimum.needs import Job
+from launchbay.cost.optimum.spot import MISSED, SpotRun, expect, use_notice
 from launchbay.errors import UserError
 from launchbay.units import count_of
 

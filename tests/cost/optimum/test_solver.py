@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from launchbay.cost import solver
-from launchbay.cost.solver import Cover, Solution
+from launchbay.cost.optimum import solver
+from launchbay.cost.optimum.solver import Cover, Solution
 from launchbay.errors import UserError
-from tests.cost.workloads import cheapest, machine, service
+from tests.cost.optimum.workloads import cheapest, machine, service
 
 
 def test_without_highs_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

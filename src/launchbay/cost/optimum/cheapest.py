@@ -9,19 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 
-from launchbay.cost.budget import Budget
-from launchbay.cost.dominance import drop_dominated
-from launchbay.cost.jobs import JobOption, choose_option, exact_hours
-from launchbay.cost.machine import Machine, check_machines, why_not
-from launchbay.cost.naming import name_services
-from launchbay.cost.needs import Job, Service, check_load
-from launchbay.cost.packing import Packing
-from launchbay.cost.problem import Pattern, Problem, build_problem
-from launchbay.cost.rejected import Rejected, list_rejected
-from launchbay.cost.savings_plan import Commitment, Segment, Usage, choose_commitment
-from launchbay.cost.search import Found, search
-from launchbay.cost.solver import need_solver
-from launchbay.cost.spot import MISSED
+from launchbay.cost.optimum.budget import Budget
+from launchbay.cost.optimum.dominance import drop_dominated
+from launchbay.cost.optimum.jobs import JobOption, choose_option, exact_hours
+from launchbay.cost.optimum.machine import Machine, check_machines, why_not
+from launchbay.cost.optimum.naming import name_services
+from launchbay.cost.optimum.needs import Job, Service, check_load
+from launchbay.cost.optimum.packing import Packing
+from launchbay.cost.optimum.problem import Pattern, Problem, build_problem
+from launchbay.cost.optimum.rejected import Rejected, list_rejected
+from launchbay.cost.optimum.savings_plan import Commitment, Segment, Usage, choose_commitment
+from launchbay.cost.optimum.search import Found, search
+from launchbay.cost.optimum.solver import need_solver
+from launchbay.cost.optimum.spot import MISSED
 from launchbay.errors import UsageError, UserError
 from launchbay.units import count_of
 

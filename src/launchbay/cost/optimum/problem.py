@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from launchbay.cost.machine import Machine, why_not
-from launchbay.cost.needs import Job, Needs, Service, Units
+from launchbay.cost.optimum.machine import Machine, why_not
+from launchbay.cost.optimum.needs import Job, Needs, Service, Units
 
 __all__ = ["Bin", "Guest", "Kind", "Pattern", "Problem", "build_problem", "can_queue", "fits", "members"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from launchbay.cost.guests import choose_guests
-from launchbay.cost.needs import Units
-from launchbay.cost.problem import Pattern, Problem, can_queue, fits
-from launchbay.cost.queues import room_of
+from launchbay.cost.optimum.guests import choose_guests
+from launchbay.cost.optimum.needs import Units
+from launchbay.cost.optimum.problem import Pattern, Problem, can_queue, fits
+from launchbay.cost.optimum.queues import room_of
 
 __all__ = ["Packing", "cheapest_bin", "cost", "host", "is_sound", "room_left", "tidy"]
 

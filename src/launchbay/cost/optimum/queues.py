@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from launchbay.cost.needs import Units
-from launchbay.cost.problem import Problem, can_queue, fits, members
+from launchbay.cost.optimum.needs import Units
+from launchbay.cost.optimum.problem import Problem, can_queue, fits, members
 
 __all__ = ["MOST_QUEUES", "possible_queues", "room_of"]
 

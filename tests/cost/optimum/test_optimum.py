@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from launchbay.cost.cheapest import CheapestPlan
-from launchbay.cost.machine import Machine
-from launchbay.cost.needs import Job, Service
-from tests.cost.workloads import (
+from launchbay.cost.optimum.cheapest import CheapestPlan
+from launchbay.cost.optimum.machine import Machine
+from launchbay.cost.optimum.needs import Job, Service
+from tests.cost.optimum.workloads import (
     MONTH,
     cheapest,
     random_jobs,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launchbay.cost.problem import Bin, fits, members
+from launchbay.cost.optimum.problem import Bin, fits, members
 
 __all__ = ["drop_dominated"]
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from launchbay.cost.baselines import baselines
-from launchbay.cost.bound import farley_bound, sound_prices, unit_prices
-from launchbay.cost.budget import Budget
-from launchbay.cost.closing import patterns_within
-from launchbay.cost.columns import Columns, Relaxation, generate
-from launchbay.cost.dive import dive
-from launchbay.cost.knapsack import Pricer, Worth
-from launchbay.cost.packing import Packing, cost, host, tidy
-from launchbay.cost.patterns import all_patterns
-from launchbay.cost.polish import FAR, NEAR, polish
-from launchbay.cost.problem import Pattern, Problem
+from launchbay.cost.optimum.baselines import baselines
+from launchbay.cost.optimum.bound import farley_bound, sound_prices, unit_prices
+from launchbay.cost.optimum.budget import Budget
+from launchbay.cost.optimum.closing import patterns_within
+from launchbay.cost.optimum.columns import Columns, Relaxation, generate
+from launchbay.cost.optimum.dive import dive
+from launchbay.cost.optimum.knapsack import Pricer, Worth
+from launchbay.cost.optimum.packing import Packing, cost, host, tidy
+from launchbay.cost.optimum.patterns import all_patterns
+from launchbay.cost.optimum.polish import FAR, NEAR, polish
+from launchbay.cost.optimum.problem import Pattern, Problem
 
 __all__ = ["Found", "search"]
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from launchbay.cost.jobs import choose_option, list_options, why_no_option
-from launchbay.cost.machine import Machine
-from launchbay.cost.needs import Job, Needs
+from launchbay.cost.optimum.jobs import choose_option, list_options, why_no_option
+from launchbay.cost.optimum.machine import Machine
+from launchbay.cost.optimum.needs import Job, Needs
 from launchbay.errors import UserError
-from tests.cost.workloads import job, machine
+from tests.cost.optimum.workloads import job, machine
 
 PLAIN = machine("m6i.large", 2, 8, "0.096")
 DEARER = machine("m5.large", 2, 8, "0.10")

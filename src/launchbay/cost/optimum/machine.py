@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from launchbay.cost.needs import GIB_STEP, VCPU_STEP, Job, Needs, Units, round_down
+from launchbay.cost.optimum.needs import GIB_STEP, VCPU_STEP, Job, Needs, Units, round_down
 from launchbay.errors import UsageError
 
 __all__ = ["Machine", "check_machines", "why_not"]

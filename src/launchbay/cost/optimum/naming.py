@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launchbay.cost.problem import Pattern, Problem
+from launchbay.cost.optimum.problem import Pattern, Problem
 
 __all__ = ["name_services"]
 

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from launchbay.cost.spot import (
+from launchbay.cost.optimum.spot import (
     NOTICE_HOURS,
     Interruptions,
     best_interval,

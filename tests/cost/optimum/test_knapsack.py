@@ -9,12 +9,12 @@ from decimal import Decimal
 
 import pytest
 
-from launchbay.cost.bound import farley_bound, sound_prices, unit_prices
-from launchbay.cost.dominance import drop_dominated
-from launchbay.cost.knapsack import Pricer
-from launchbay.cost.problem import Problem, build_problem, can_queue, fits
-from launchbay.cost.queues import possible_queues, room_of
-from tests.cost.workloads import job, machine, random_jobs, random_machines, random_services, service
+from launchbay.cost.optimum.bound import farley_bound, sound_prices, unit_prices
+from launchbay.cost.optimum.dominance import drop_dominated
+from launchbay.cost.optimum.knapsack import Pricer
+from launchbay.cost.optimum.problem import Problem, build_problem, can_queue, fits
+from launchbay.cost.optimum.queues import possible_queues, room_of
+from tests.cost.optimum.workloads import job, machine, random_jobs, random_machines, random_services, service
 
 
 def problem_of(seed: int, *, hours: float = 720.0) -> Problem:

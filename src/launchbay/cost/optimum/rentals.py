@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from launchbay.catalog.price import Catalogue
 from launchbay.catalog.type import InstanceType
-from launchbay.cost.machine import Machine
+from launchbay.cost.optimum.machine import Machine
 
 __all__ = ["CURRENT", "STEADY", "list_machines", "traits_of"]
 

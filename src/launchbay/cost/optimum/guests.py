@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from launchbay.cost.needs import Units
-from launchbay.cost.problem import Bin, Problem, can_queue, fits, members
+from launchbay.cost.optimum.needs import Units
+from launchbay.cost.optimum.problem import Bin, Problem, can_queue, fits, members
 
 if TYPE_CHECKING:
     import numpy as np

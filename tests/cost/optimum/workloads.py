@@ -8,9 +8,9 @@ import random
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from launchbay.cost.cheapest import CheapestPlan, find_cheapest
-from launchbay.cost.machine import Machine
-from launchbay.cost.needs import Job, Needs, Service
+from launchbay.cost.optimum.cheapest import CheapestPlan, find_cheapest
+from launchbay.cost.optimum.machine import Machine
+from launchbay.cost.optimum.needs import Job, Needs, Service
 
 MONTH = Decimal(720)
 

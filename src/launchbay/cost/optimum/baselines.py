@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launchbay.cost.packing import Packing, cheapest_bin, cost, tidy
-from launchbay.cost.problem import Pattern, Problem, fits
+from launchbay.cost.optimum.packing import Packing, cheapest_bin, cost, tidy
+from launchbay.cost.optimum.problem import Pattern, Problem, fits
 
 __all__ = ["baselines"]
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from launchbay.cost.savings_plan import Segment, Usage, choose_commitment, cost_with, stack_jobs
+from launchbay.cost.optimum.savings_plan import Segment, Usage, choose_commitment, cost_with, stack_jobs
 from launchbay.errors import UsageError
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from launchbay.cost.guests import GuestTable, choose_guests
-from launchbay.cost.needs import Units
-from launchbay.cost.problem import Pattern, Problem, fits, members
+from launchbay.cost.optimum.guests import GuestTable, choose_guests
+from launchbay.cost.optimum.needs import Units
+from launchbay.cost.optimum.problem import Pattern, Problem, fits, members
 
 if TYPE_CHECKING:
     import numpy as np
