@@ -28,15 +28,6 @@ class Choice:
     machines: tuple[Machine, ...]
     notes: tuple[str, ...] = ()
 
-    def without_spot(self) -> Choice:
-        """Return the same on demand alone."""
-        return replace(self, machines=tuple(replace(item, spot_usd=None) for item in self.machines))
-
-    @property
-    def has_spot(self) -> bool:
-        """Say whether any of them can be had on the spot market, as far as that is known."""
-        return any(item.spot_usd is not None and item.spot_mean_hours is not None for item in self.machines)
-
 
 def assume_spot(catalogue: Catalogue, workload: Workload) -> Catalogue:
     """Return the catalogue with the workload's assumption about spot wherever no market price is known, as its bill has it."""

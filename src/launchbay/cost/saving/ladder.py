@@ -97,7 +97,7 @@ def same_types(asked: Asked, need: Need) -> Rung:
         return _today(
             asked,
             f"the cheapest on the same types that meets the needs as they are stated would cost ${format_usd(answer.usd)} a "
-            "month: today something has less than it needs, or is on spot, and how often that is interrupted is not said",
+            "month: today something has less than it needs, or is on spot without hours for its interruptions",
         )
     return _rung(RUNGS[0], asked, need.texts, answer, (*choice.notes, *load.notes))
 
@@ -167,13 +167,18 @@ def _rung(name: str, asked: Asked, texts: Mapping[str, str], answer: Answer, not
         baselines=plan.baselines,
         reasons=(*_choices(answer, asked.catalogue), *notes),
         rejected=list_lost(plan),
-        assumptions=(*answer.bill.assumptions, *plan.assumptions, *_mean(asked, answer)),
+        assumptions=(*answer.bill.assumptions, *_assumptions(asked, answer)),
     )
 
 
-def _mean(asked: Asked, answer: Answer) -> Iterator[str]:
+def _assumptions(asked: Asked, answer: Answer) -> Iterator[str]:
+    """Yield what the plan rests on; of spot only where something of it is on spot."""
     every = asked.workload.spot.interrupted_every_seconds
-    if every is not None and any(item.market == "spot" for item in answer.workload.instances):
+    is_spot = any(item.market == "spot" for item in answer.workload.instances)
+    for said in answer.plan.assumptions:
+        if is_spot or not said.startswith("spot "):
+            yield said
+    if is_spot and every is not None:
         yield f"a spot instance is interrupted every {float(every / 3600):g} hours on average, as the workload says"
 
 

@@ -16,7 +16,7 @@ from launchbay.cost.optimum.machine import Machine, why_not
 from launchbay.cost.optimum.needs import Needs as Room
 from launchbay.cost.saving.asked import Answer, Asked, bill_of, solve
 from launchbay.cost.saving.choice import Choice
-from launchbay.cost.saving.load import Load
+from launchbay.cost.saving.load import Load, hosts_of
 from launchbay.spec.assignment import Assignment
 from launchbay.spec.schedule import ALWAYS, Hours
 from launchbay.spec.work import Job
@@ -79,8 +79,8 @@ def find_waterfall(asked: Asked, load: Load, choice: Choice, answer: Answer) -> 
     sized, resized = _right_size(asked, load, choice)
     scheduled, rested = _schedule(sized)
     cleaned, freed = _clean_up(scheduled)
-    is_spot = any(item.market == "spot" for item in answer.workload.instances)
-    on_demand = solve(asked, load, choice.without_spot().machines) if is_spot else answer
+    before = _without_new_spot(asked, load, answer)
+    moved = answer if before is load else solve(asked, before, choice.machines)
     stages = (
         (
             STEPS[0],
@@ -90,8 +90,12 @@ def find_waterfall(asked: Asked, load: Load, choice: Choice, answer: Answer) -> 
         ),
         (STEPS[1], scheduled, rested or "every instance runs as long as what it runs", _RESTED if rested else ""),
         (STEPS[2], cleaned, freed or "no disk stays while its instance is off", _FREED if freed else ""),
-        (STEPS[3], on_demand.workload, _moved(on_demand), _MOVED),
-        (STEPS[4], answer.workload, _cut(answer) or _why_no_spot(choice), _cut_risk(asked) if is_spot else ""),
+        (STEPS[3], moved.workload, _moved(moved), _MOVED),
+        (
+            STEPS[4],
+            answer.workload,
+            *(_no_spot(choice, answer) if moved is answer else (_cut(answer), _cut_risk(asked))),
+        ),
         (STEPS[5], answer.workload, "its rates are not known, and what is not known is no saving", ""),
     )
     begin = first.usd or Decimal(0)
@@ -101,6 +105,7 @@ def find_waterfall(asked: Asked, load: Load, choice: Choice, answer: Answer) -> 
 _SIZED = "less room for peaks than today"
 _RESTED = "what is wanted outside these hours has to wait until an instance is up"
 _FREED = "what is on a disk is gone with its instance: whatever must stay has to be saved before"
+_DEARER = "dearer, for here needs are met as they are stated, and the hours of interruptions count"
 _MOVED = "what shares an instance fails together; what starts for a run waits until its instance is up"
 
 
@@ -110,7 +115,8 @@ def _steps(asked: Asked, begin: Decimal, stages: Sequence[tuple[str, Workload, s
     for name, workload, what, risk in stages:
         after = bill_of(asked, workload).usd or Decimal(0)
         saves = before - after
-        yield Step(name=name, saves_usd=saves, left_usd=after, what=what, risk=risk)
+        dearer = f"; {_DEARER}" if saves < 0 else ""
+        yield Step(name=name, saves_usd=saves, left_usd=after, what=f"{what}{dearer}", risk=risk)
         before = after
 
 
@@ -230,6 +236,19 @@ def _clean_up(workload: Workload) -> tuple[Workload, str]:
 # --- where things run, and how it is paid -----------------------------------------------------------------------------
 
 
+def _without_new_spot(asked: Asked, load: Load, answer: Answer) -> Load:
+    """Return the load with nothing on spot that is not there today; the load itself where the plan has none of that."""
+    there = {
+        name
+        for name in load.runs
+        if (hosts := hosts_of(name, asked.workload)) and all(host.market == "spot" for host in hosts)
+    }
+    if all(way.spot is None or way.job in there for way in answer.plan.alone):
+        return load
+    jobs = (replace(job, can_be_interrupted=job.can_be_interrupted and job.name in there) for job in load.jobs)
+    return replace(load, jobs=tuple(jobs))
+
+
 def _moved(answer: Answer) -> str:
     """Say what runs where in a plan on demand."""
     said = []
@@ -252,9 +271,12 @@ def _cut(answer: Answer) -> str:
     )
 
 
-def _why_no_spot(choice: Choice) -> str:
+def _no_spot(choice: Choice, answer: Answer) -> tuple[str, str]:
+    """Say why nothing moves to spot, at no risk."""
+    if any(way.spot is not None for way in answer.plan.alone):
+        return "what can be interrupted is on spot already", ""
     said = next((note for note in choice.notes if note.startswith("spot was not")), "")
-    return said or "nothing can be interrupted, or spot is not cheaper for it"
+    return said or "nothing can be interrupted, or spot is not cheaper for it", ""
 
 
 def _cut_risk(asked: Asked) -> str:
