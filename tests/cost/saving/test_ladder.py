@@ -57,8 +57,8 @@ def test_the_small_team_on_three_rungs(
 ) -> None:
     """Beside $86.40 with spot, and $648.00 without a thought; in full the same with disks and addresses."""
     found = of_example(example, compute_only=compute_only)
-    assert found.today is not None
-    assert found.today.monthly_usd == today
+    assert found.bill is not None
+    assert found.bill.monthly_usd == today
     for name, usd in zip(totals(found).values(), expected, strict=True):
         assert usd is None or name == usd
     best = found.best
@@ -76,7 +76,7 @@ def test_a_rung_that_is_dearer_than_today_is_shown_and_says_so() -> None:
 
 # --- what each rung leaves open ---------------------------------------------------------------------------------------
 
-TODAY = {
+TODAY: dict[str, Any] = {
     "endpoints": [API],
     "jobs": [TRAINING],
     "instances": [
@@ -122,7 +122,7 @@ def test_on_the_same_types_something_may_share_go_on_spot_or_run_less(tmp_path: 
 
 
 def test_what_runs_today_is_a_plan_on_the_same_types_even_where_its_needs_say_it_could_not(tmp_path: Path) -> None:
-    crowded = {**TODAY, "jobs": [{**TRAINING, "needs": {**TRAINING["needs"], "vcpus": 3}}]}  # type: ignore[dict-item]
+    crowded = {**TODAY, "jobs": [{**TRAINING, "needs": {**TRAINING["needs"], "vcpus": 3}}]}
     found = rung("same types", tmp_path, **crowded)
     assert found.bill is not None
     assert found.bill.monthly_usd == "656.00"
@@ -133,7 +133,7 @@ def test_what_runs_today_is_a_plan_on_the_same_types_even_where_its_needs_say_it
 
 def test_without_what_runs_today_only_the_last_rung_is_there(tmp_path: Path) -> None:
     found = alternatives(tmp_path, endpoints=[API])
-    assert found.today is None
+    assert found.bill is None
     assert [item.missing for item in found.alternatives[:2]] == [("what runs today is not said (instances)",)] * 2
     assert found.waterfall.missing == "what runs today is not said (instances)"
     assert found.best is found.alternatives[2]
@@ -380,7 +380,8 @@ def test_spot_counts_what_interruptions_cost(tmp_path: Path) -> None:
 def test_without_all_that_spot_takes_there_is_none(
     tmp_path: Path, job: dict[str, Any], spot: dict[str, str], why: str
 ) -> None:
-    found = needed(tmp_path, jobs=[{**TRAINING, **job}], **({"spot": spot} if spot else {}))
+    how: dict[str, Any] = {"spot": spot} if spot else {}
+    found = needed(tmp_path, jobs=[{**TRAINING, **job}], **how)
     assert used(found) == [("t4.small", "on-demand", ("training",))]
     assert not why or any(reason.startswith(why) for reason in found.reasons)
 

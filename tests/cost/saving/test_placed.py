@@ -99,7 +99,7 @@ def beside(asked: Asked) -> Decimal:
 def test_a_job_longer_than_the_month_stands_on_several_instances(tmp_path: Path) -> None:
     long = {"name": "sweep", "needs": {"vcpus": 2, "memory": "8GiB"}, "hours": 400, "runs": "3 a month"}
     found = needed(tmp_path, jobs=[long])
-    assert [(item.count, item.hours) for item in found.instances] == [(2, 1200)]
+    assert [(item.count, item.hours) for item in found.instances] == [(2, Decimal(1200))]
     found = needed(tmp_path, jobs=[{**long, **SPOT}], spot={"below_on_demand": "60%", "interrupted_every": "6h"})
     assert found.instances[0].count == 2
     assert found.workload is not None
@@ -109,7 +109,7 @@ def test_a_job_longer_than_the_month_stands_on_several_instances(tmp_path: Path)
 def test_equal_instances_are_one_entry_and_names_are_told_apart(tmp_path: Path) -> None:
     small = {"vcpus": 2, "memory": "8GiB"}
     endpoints = [{"name": "web", "needs": small, "replicas": 3}]
-    running = [
+    running: list[dict[str, Any]] = [
         {"name": "web", "type": "c.small", "count": 3, "runs": ["web"]},
         {"name": "box", "type": "c.small"},
     ]

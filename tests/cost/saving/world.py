@@ -69,14 +69,14 @@ HOURLY = {
     "part.small on-demand": "0.2",
     "metal.metal on-demand": "0.01",
 }
-API = {"name": "api", "needs": {"vcpus": 2, "memory": "8GiB"}}
-TRAINING = {
+API: dict[str, Any] = {"name": "api", "needs": {"vcpus": 2, "memory": "8GiB"}}
+TRAINING: dict[str, Any] = {
     "name": "training",
     "needs": {"vcpus": 2, "memory": "16GiB", "gpus": 1, "gpu_memory": "12GiB"},
     "hours": 24,
     "runs": "2 a month",
 }
-SPOT = {"interruptible": True, "checkpoint": "30s", "restart": "5m"}
+SPOT: dict[str, Any] = {"interruptible": True, "checkpoint": "30s", "restart": "5m"}
 
 
 def catalogue(hourly: Mapping[str, str] = HOURLY, side: Mapping[str, str] = SIDE, **how: Any) -> Catalogue:

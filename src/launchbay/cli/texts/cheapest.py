@@ -27,8 +27,8 @@ _UNKNOWN = "unknown"
 def cheapest_text(cheapest: Cheapest, *, now: float, width: int | None, block: str) -> str:
     """Show today's bill, what it would be on each rung, the plans, and the steps from today to the last of them."""
     parts = []
-    if cheapest.today is not None:
-        parts.append(cost_text(Cost(bill=cheapest.today), now=now, width=width, block=block))
+    if cheapest.bill is not None:
+        parts.append(cost_text(Cost(bill=cheapest.bill), now=now, width=width, block=block))
     parts.append(_rungs_text(cheapest, width))
     parts += [_plan_text(rung, width) for rung in cheapest.alternatives]
     parts.append(_grounds_text(cheapest.alternatives))

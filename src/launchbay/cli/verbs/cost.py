@@ -45,7 +45,9 @@ def _optimize(context: Context) -> int:
     for option in ("against", "reconcile"):
         if getattr(given, option) is not None:
             what = f"--{option} holds a bill against another, and --optimize looks for one"
-            raise UsageError(what, hint=f"bay cost {given.workload} --optimize -o plan.yaml, then plan.yaml --{option}")
+            raise UsageError(
+                what, hint=f"bay cost {given.workload} --optimize -o plan.yaml, then bay cost plan.yaml --{option} FILE"
+            )
     with context.waiting("look for the cheapest plan"):
         cheapest = launchbay.cheapest_plan(
             context.bay,

@@ -25,7 +25,7 @@ class Cheapest:
     """The bill of today (None where the workload does not say what runs), its alternatives, and the steps to the last."""
 
     workload: str
-    today: Bill | None
+    bill: Bill | None
     alternatives: tuple[Rung, ...]
     waterfall: Waterfall
 
@@ -38,9 +38,9 @@ class Cheapest:
 
     def saves_usd(self, rung: Rung) -> Decimal | None:
         """Return by how much a rung is cheaper than today; None where either is not known in full."""
-        if self.today is None or not self.today.complete or not rung.complete:
+        if self.bill is None or not self.bill.complete or not rung.complete:
             return None
-        return (self.today.usd or Decimal(0)) - (rung.usd or Decimal(0))
+        return (self.bill.usd or Decimal(0)) - (rung.usd or Decimal(0))
 
     def as_json(self) -> Mapping[str, Any]:
         """Return the fields that `--json` shows: those of the cheapest alternative, and all of them."""
@@ -48,7 +48,7 @@ class Cheapest:
         shown = best.as_json() if best else {}
         return {
             "workload": self.workload,
-            "today": self.today,
+            "today": self.bill,
             "best": shown.get("name"),
             **{
                 name: shown.get(name)
@@ -94,7 +94,7 @@ def find_alternatives(asked: Asked) -> Cheapest:
         waterfall = find_waterfall(asked, need.load, choice, answer)
     return Cheapest(
         workload=workload.name,
-        today=today,
+        bill=today,
         alternatives=(same_types(asked, need), same_capability(asked), last),
         waterfall=waterfall,
     )
