@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from launchbay.spec.needs import Needs
 from launchbay.spec.workload import read_workload
 from tests.cost.optimum.workloads import no_clock
 from tests.cost.prices import SIDE
-from tests.cost.saving.world import API, HERE, HOURLY, SPOT, TRAINING, alternatives, catalogue, needed, rung, used
+from tests.cost.saving.world import API, HERE, HOURLY, SPOT, TRAINING, alternatives, catalogue, kind, needed, rung, used
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "small-team"
 ASSUMED = {"below_on_demand": "60%", "interrupted_every": "6h"}
@@ -273,12 +274,12 @@ def test_arm_only_where_the_needs_or_the_image_say_so(tmp_path: Path) -> None:
         found = needed(tmp_path, endpoints=[{"name": "api", "needs": needs(**more)}], how={"images": images})
         return found.instances[0].type, found.reasons
 
-    kind, reasons = chosen()
-    assert kind == "old.small"
+    best, reasons = chosen()
+    assert best == "old.small"
     assert "Arm was not considered for api: neither their needs nor an image say that they run there" in reasons
     for said in ({"architecture": "arm64"}, {"image": "both"}, {"image": "arm"}):
-        kind, reasons = chosen(**said)
-        assert kind == "arm.small"
+        best, reasons = chosen(**said)
+        assert best == "arm.small"
         assert "arm.small has Arm processors, on which api can run" in reasons
         assert not any(reason.startswith("Arm was not") for reason in reasons)
     assert chosen(image="x86")[0] == "old.small"
@@ -309,7 +310,7 @@ def test_previous_generations_are_a_choice_with_a_reason(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("said", "best"),
     [
         ({"local_disk": "200GB"}, "disk.small"),
         ({"gpus": 1}, "t4.small"),  # not AMD's, and not an eighth of one
@@ -320,10 +321,10 @@ def test_previous_generations_are_a_choice_with_a_reason(tmp_path: Path) -> None
         ({"image": "new"}, "old.small"),  # without a GPU its capability does not matter
     ],
 )
-def test_what_a_catalogue_alone_can_tell(tmp_path: Path, said: dict[str, Any], kind: str) -> None:
+def test_what_a_catalogue_alone_can_tell(tmp_path: Path, said: dict[str, Any], best: str) -> None:
     images = {"new": Runtime(architectures=("x86_64",), capability=(8, 0))}
     found = needed(tmp_path, endpoints=[{"name": "api", "needs": needs(**said)}], how={"images": images})
-    assert found.instances[0].type == kind
+    assert found.instances[0].type == best
 
 
 def test_a_need_that_no_type_meets_is_one_error_with_the_nearest(tmp_path: Path) -> None:
@@ -419,3 +420,68 @@ def test_a_job_beside_a_service_says_what_it_would_cost_alone(tmp_path: Path) ->
     assert used(found) == [("old.small", "on-demand", ("api", "report"))]
     alone = next(item for item in found.rejected if item.job == "report")
     assert alone.reason == "by itself it costs $2.70 a month, on old.small in us-west-2 nothing more"
+
+
+def test_what_runs_in_one_of_several_regions_moves_only_on_the_last_rung_and_that_is_said(tmp_path: Path) -> None:
+    """Everything costs the same in both regions but the small type, which is cheaper in the one where nothing runs."""
+    known = catalogue()
+    cheaper = known.prices["old.small", "eu-central-1", "on-demand"]
+    prices = {
+        **known.prices,
+        ("old.small", "eu-central-1", "on-demand"): replace(cheaper, usd_per_hour=Decimal("0.05")),
+    }
+    running = [{"name": "one", "type": "old.small", "runs": ["api"], "disk": "10GiB"}]
+    found = alternatives(
+        tmp_path,
+        replace(known, prices=prices),
+        region=None,
+        regions=[HERE, "eu-central-1"],
+        endpoints=[API],
+        instances=running,
+    )
+    assert [item.instances[0].region for item in found.alternatives] == [HERE, HERE, "eu-central-1"]
+    assert any(
+        reason.startswith("api moves from us-west-2 to eu-central-1") for reason in found.alternatives[2].reasons
+    )
+
+
+def test_a_plan_is_the_cheapest_also_where_disks_and_addresses_differ(tmp_path: Path) -> None:
+    """What shares an instance decides what disk that has: two that want a large one stand together, a third apart."""
+    hourly = {**HOURLY, "old.small on-demand": "0.1", "part.small on-demand": "0.4", "c.large on-demand": "0.2"}
+    endpoints = [
+        {"name": "a", "needs": needs(disk="500GiB")},
+        {"name": "b", "needs": needs(disk="500GiB", public_address=True)},
+        {"name": "c", "needs": needs(disk="10GiB")},
+        {"name": "d", "needs": needs(disk="10GiB")},
+    ]
+    found = needed(tmp_path, catalogue(hourly), endpoints=endpoints)
+    assert used(found)[0] == ("c.large", "on-demand", ("a", "b"))
+    assert found.gap == 0
+    assert found.usd == Decimal("0.2") * 720 * 2 + 40 + Decimal("0.8") + Decimal("3.6")
+    assert not any(item.type == "c.large" for item in found.rejected)  # with another disk it is still the same type
+
+
+def test_more_sizes_of_disks_than_are_told_apart_leave_a_bound_that_holds(tmp_path: Path) -> None:
+    endpoints = [
+        {"name": f"e{size}", "needs": needs(vcpus=1, disk=f"{size}GiB")} for size in (10, 20, 40, 80, 160, 320)
+    ]
+    found = needed(tmp_path, endpoints=endpoints)
+    assert found.bill is not None
+    assert found.bill.complete
+    assert 0 <= (found.gap or 0) < Decimal("0.2")
+    apart = sum((needed(tmp_path, endpoints=[item]).usd or Decimal(0) for item in endpoints), Decimal(0))
+    assert (found.usd or 0) <= apart
+
+
+@pytest.mark.parametrize("name", ["t1.micro", "m7i-flex.large"])
+def test_what_ec2_slows_down_without_calling_it_burstable_is_not_steady(tmp_path: Path, name: str) -> None:
+    known = catalogue({**HOURLY, f"{name} on-demand": "0.01"})
+    known = replace(known, types={**known.types, name: kind(name, 2, 8)})
+    assert used(needed(tmp_path, known, endpoints=[API])) == [("old.small", "on-demand", ("api",))]
+    found = needed(tmp_path, known, endpoints=[{"name": "api", "needs": needs(burstable=True)}])
+    assert used(found) == [(name, "on-demand", ("api",))]
+    assert found.reasons[0].startswith(f"{name} is burstable: api may be slowed down there")
+    running = [{"name": "one", "type": name, "runs": ["api"], "disk": "10GiB"}]
+    same = rung("same types", tmp_path, known, endpoints=[API], instances=running)
+    assert used(same) == [(name, "on-demand", ("api",))]  # it runs there today
+    assert same.gap == 0

@@ -17,11 +17,8 @@ SEEDS = range(25)
 
 
 def least(folder: Path, fields: dict[str, Any], scale: Decimal = Decimal(1)) -> Decimal:
-    """Return the least cost, with equal disks and addresses, so that it is proven to be the least."""
-    level = copy.deepcopy(fields)
-    for item in (*level["endpoints"], *level["jobs"]):
-        item["needs"] |= {"disk": "10GiB", "public_address": True}
-    found = needed(folder, catalogue(HOURLY, scale=scale), **level)
+    """Return the least cost, which is proven to be the least."""
+    found = needed(folder, catalogue(HOURLY, scale=scale), **fields)
     assert found.usd is not None
     assert found.gap == 0
     return found.usd
@@ -34,6 +31,7 @@ def add_need(chance: random.Random, fields: dict[str, Any]) -> dict[str, Any]:
     needs = chance.choice(items)["needs"]
     change = chance.choice(["vcpus", "memory", "architecture", "gpus", "local_disk", "job"])
     if change == "vcpus" and "local_disk" not in needs:
+        needs |= {"disk": "100GiB", "public_address": True}
         needs["vcpus"] = min(needs["vcpus"] + 0.5, 4)
     elif change == "memory" and "local_disk" not in needs:
         needs["memory"] = "40GiB"
@@ -43,11 +41,19 @@ def add_need(chance: random.Random, fields: dict[str, Any]) -> dict[str, Any]:
         needs |= {"gpus": 1, "gpu_memory": "10GiB"}
     elif change == "job":
         more["jobs"].append(
-            {"name": f"more-{len(items)}", "needs": {"vcpus": 1, "memory": "2GiB"}, "hours": 3, "runs": "1 a week"}
+            {
+                "name": f"more-{len(items)}",
+                "needs": {"vcpus": 1, "memory": "2GiB", "disk": "10GiB"},
+                "hours": 3,
+                "runs": "1 a week",
+            }
         )
     else:
         more["endpoints"].append(
-            {"name": f"more-{len(items)}", "needs": {"vcpus": 1, "memory": "2GiB", "local_disk": "100GB"}}
+            {
+                "name": f"more-{len(items)}",
+                "needs": {"vcpus": 1, "memory": "2GiB", "local_disk": "100GB", "disk": "10GiB"},
+            }
         )
     return more
 

@@ -11,7 +11,7 @@ import pytest
 
 from launchbay.cost.saving.waterfall import STEPS, Waterfall
 from tests.cost.saving.test_placed import make_fields
-from tests.cost.saving.world import API, SPOT, TRAINING, alternatives, catalogue, steps
+from tests.cost.saving.world import API, HERE, SPOT, TRAINING, alternatives, catalogue, steps
 
 NEEDS = {"vcpus": 2, "memory": "8GiB"}
 TYPES = ("c.huge", "t4.large", "t4.four", "gone.gpu")
@@ -73,6 +73,7 @@ def test_an_instance_that_is_too_large(tmp_path: Path) -> None:
         "Savings Plan": "0.00",
     }
     assert texts(found)["right-size"] == "one: old.small in the place of c.huge"
+    assert texts(found)["Savings Plan"] == "its rates are not known, and what is not known is no saving"
     assert risks(found)["right-size"] == "less room for peaks than today"
 
 
@@ -115,8 +116,6 @@ def test_what_is_not_known_is_no_saving(tmp_path: Path) -> None:
     found = falls(tmp_path, running, jobs=[{**TRAINING, **SPOT}])
     assert steps(found)["spot"] == "0.00"
     assert texts(found)["spot"].startswith("spot was not looked at: how often an instance is interrupted is not known")
-    assert steps(found)["Savings Plan"] == "0.00"
-    assert texts(found)["Savings Plan"] == "its rates are not known, and what is not known is no saving"
     running[0].pop("disk")
     found = falls(tmp_path, running, jobs=[TRAINING])
     assert (found.steps, found.begin_usd) == ((), None)
@@ -154,3 +153,24 @@ def test_a_plan_that_is_dearer_than_today_says_so_in_the_step_that_is(tmp_path: 
     found = falls(tmp_path, running, endpoints=endpoints)
     assert steps(found)["split or share"] == "-72.00"
     assert "dearer, for here needs are met as they are stated" in texts(found)["split or share"]
+
+
+def test_a_savings_plan_is_for_what_always_runs_at_rates_that_are_known(tmp_path: Path) -> None:
+    running = [{"name": name, "type": "old.small", "runs": [name], "disk": "10GiB"} for name in ("a", "b")]
+    endpoints = [{"name": name, "needs": NEEDS} for name in ("a", "b")]
+
+    def last(rates: dict[tuple[str, str], str]) -> tuple[str, str, str]:
+        known = {key: Decimal(usd) for key, usd in rates.items()}
+        found = alternatives(tmp_path, endpoints=endpoints, instances=running, how={"savings_rates": known})
+        step = found.waterfall.steps[-1]
+        assert found.waterfall.end_usd == step.left_usd
+        return f"{step.saves_usd:.2f}", step.what, step.risk
+
+    usd, what, risk = last({("old.small", HERE): "0.06"})
+    assert usd == f"{2 * Decimal('0.03') * 720:.2f}"
+    assert what == "commit to $0.12 an hour for what always runs"
+    assert risk == "a commitment is paid for its whole term, whatever runs"
+    assert last({("old.small", HERE): "0.1"}) == ("0.00", "its rates are not below those on demand", "")
+    assert last({("c.small", HERE): "0.01"})[:1] == ("0.00",)
+    found = alternatives(tmp_path, jobs=[TRAINING], instances=[{**running[0], "runs": ["training"]}])
+    assert texts(found.waterfall)["Savings Plan"] == "nothing of the plan always runs on demand"

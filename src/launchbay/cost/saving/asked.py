@@ -10,7 +10,6 @@ from launchbay.catalog.price import Catalogue
 from launchbay.cost.bill import make_bill
 from launchbay.cost.line import Bill
 from launchbay.cost.optimum.cheapest import CheapestPlan, find_cheapest
-from launchbay.cost.optimum.machine import Machine
 from launchbay.cost.saving.choice import Choice, check_fit, list_choice
 from launchbay.cost.saving.load import Load, Outfit
 from launchbay.cost.saving.placed import place
@@ -29,8 +28,9 @@ class Asked:
     """A workload, the prices, and how to look for something cheaper.
 
     `measured` are needs by run, `images` what images run on, by the name that the workload gives them. With `compute_only`
-    instances alone are counted, with `current_only` types of previous generations are left out. `clock` tells seconds, of
-    which one search uses at most so many.
+    instances alone are counted, with `current_only` types of previous generations are left out. `savings_rates` are US dollars
+    an hour under a Savings Plan, by type and region, as far as they are known. `clock` tells seconds, of which one search uses
+    at most so many.
     """
 
     workload: Workload
@@ -39,6 +39,7 @@ class Asked:
     seconds: float = 60.0
     measured: Mapping[str, Needs] = field(default_factory=dict)
     images: Mapping[str, Runtime] = field(default_factory=dict)
+    savings_rates: Mapping[tuple[str, str], Decimal] = field(default_factory=dict)
     compute_only: bool = False
     current_only: bool = False
 
@@ -76,20 +77,20 @@ def choice_of(
         current_only=asked.current_only,
         surplus_usd_per_vcpu=surplus_usd_per_vcpu,
     )
-    check_fit(load, choice, {item.name: item.where for item in asked.workload.work})
-    return choice
+    check_fit(choice, {item.name: item.where for item in asked.workload.work})
+    return replace(choice, load=replace(choice.load, outfits=load.outfits))
 
 
-def solve(asked: Asked, load: Load, machines: tuple[Machine, ...]) -> Answer:
-    """Find the cheapest plan for a load, and price it as a workload.
+def solve(asked: Asked, choice: Choice) -> Answer:
+    """Find the cheapest plan for a load on what may be rented for it, and price it as a workload.
 
     What is paid beside the plan, for disks and addresses of the workload and for instances that stay, is added to the bound.
     """
-    workload = asked.workload
+    workload, load = asked.workload, choice.load
     plan = find_cheapest(
         load.services,
         load.jobs,
-        machines,
+        choice.machines,
         month_hours=workload.month_hours,
         clock=asked.clock,
         seconds=asked.seconds,

@@ -88,10 +88,10 @@ def find_alternatives(asked: Asked) -> Cheapest:
     last, answer, choice = stated_need(asked, need)
     if today is None:
         waterfall = Waterfall(missing="what runs today is not said (instances)")
-    elif need.load is None or answer is None or choice is None:
+    elif answer is None or choice is None:
         waterfall = Waterfall(missing="; ".join(last.missing))
     else:
-        waterfall = find_waterfall(asked, need.load, choice, answer)
+        waterfall = find_waterfall(asked, choice, answer)
     return Cheapest(
         workload=workload.name,
         bill=today,

@@ -14,6 +14,7 @@ from launchbay.cost.optimum.needs import Needs as Room
 from launchbay.cost.optimum.rentals import list_machines
 from launchbay.cost.saving.load import Load, Outfit
 from launchbay.cost.saving.room import add_traits
+from launchbay.cost.saving.variant import ask_for_outfits, list_variants
 from launchbay.errors import UserError
 from launchbay.spec.workload import Workload
 from launchbay.units import count_of
@@ -23,8 +24,9 @@ __all__ = ["Choice", "assume_spot", "check_fit", "list_choice"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The machines that may be rented, and in sentences what is not among them and why."""
+    """A load with what it asks of machines, the machines that may be rented for it, and in sentences what is not among them."""
 
+    load: Load
     machines: tuple[Machine, ...]
     notes: tuple[str, ...] = ()
 
@@ -55,8 +57,8 @@ def list_choice(
 ) -> Choice:
     """Return what may be rented for a load: with `types` these alone, offered or not, for they are in use.
 
-    An instance pays at least the least that anything of the load gets beside its machine; one for a job alone, the least that
-    any job gets. Raises UserError where no type has a known price.
+    Each type is there once for every disk and address that an instance of the load could get. Raises UserError where no type
+    has a known price.
     """
     kinds = _considered(workload, catalogue, types, current_only=current_only)
     known = assume_spot(replace(catalogue, types={kind.name: kind for kind in kinds}), workload)
@@ -64,45 +66,30 @@ def list_choice(
     mean = None if every is None else float(every / 3600)
     means = {(kind.name, region): mean or 0.0 for kind in kinds for region in workload.regions} if mean else {}
 
-    def priced(base: Outfit) -> list[Machine]:
-        return [
-            _with_software(item, base, workload.month_hours)
-            for item in list_machines(
-                known,
-                workload.regions,
-                month_hours=workload.month_hours,
-                disk_gib=base.disk_gib or 0,
-                with_address=base.public_address,
-                spot_mean_hours=means,
-                surplus_usd_per_vcpu=surplus_usd_per_vcpu,
-            )
-        ]
-
-    base = _least(load.outfits.values())
-    passing = _least(load.outfits[job.name] for job in load.jobs)
-    wanted = _traits(load)
-    machines = [
-        add_traits(
-            replace(always, hourly_usd=hourly.hourly_usd, spot_usd=hourly.spot_usd), known.types[always.type], wanted
+    seen = ask_for_outfits(load)
+    wanted = frozenset(trait for item in seen.items for trait in item.needs.requires)
+    machines = []
+    variants = list_variants(load)
+    for variant in variants:
+        offered = list_machines(
+            known,
+            workload.regions,
+            month_hours=workload.month_hours,
+            disk_gib=variant.outfit.disk_gib or 0,
+            with_address=variant.outfit.public_address,
+            spot_mean_hours=means,
+            surplus_usd_per_vcpu=surplus_usd_per_vcpu,
         )
-        for always, hourly in zip(priced(base), priced(passing), strict=True)
-    ]
+        machines += [
+            variant.dress(add_traits(item, known.types[item.type], wanted), workload.month_hours) for item in offered
+        ]
     if not any(item.always_on_usd is not None for item in machines):
-        raise _no_prices(workload, catalogue, base)
+        raise _no_prices(workload, catalogue, variants[0].outfit)
+    bare = machines[: len(machines) // len(variants)]  # each offer once
     return Choice(
+        load=seen,
         machines=tuple(machines),
-        notes=tuple(_notes(workload, machines, types, current_only=current_only, mean=mean)),
-    )
-
-
-def _least(outfits: Iterable[Outfit]) -> Outfit:
-    """Return what every instance gets, whatever runs on it; an unknown size counts as nothing, for this is a least."""
-    found = list(outfits)
-    software = [item.software_usd_per_hour or Decimal(0) for item in found]
-    return Outfit(
-        disk_gib=min((item.disk_gib or 0 for item in found), default=0),
-        public_address=bool(found) and all(item.public_address for item in found),
-        software_usd_per_hour=min(software, default=Decimal(0)),
+        notes=tuple(_notes(workload, bare, types, current_only=current_only, mean=mean)),
     )
 
 
@@ -120,27 +107,6 @@ def _considered(
         and "on-demand" in kind.usage_classes
         and not (current_only and (kind.is_retired or not kind.is_current))
     ]
-
-
-def _traits(load: Load) -> frozenset[str]:
-    rooms = [item.needs for item in load.items]
-    return frozenset(trait for room in rooms for trait in room.requires)
-
-
-def _with_software(machine: Machine, base: Outfit, month_hours: Decimal) -> Machine:
-    usd = base.software_usd_per_hour
-    if not usd:
-        return machine
-
-    def more(amount: Decimal | None, hours: Decimal = Decimal(1)) -> Decimal | None:
-        return None if amount is None else amount + usd * hours
-
-    return replace(
-        machine,
-        always_on_usd=more(machine.always_on_usd, month_hours),
-        hourly_usd=more(machine.hourly_usd),
-        spot_usd=more(machine.spot_usd),
-    )
 
 
 def _no_prices(workload: Workload, catalogue: Catalogue, base: Outfit) -> UserError:
@@ -171,10 +137,10 @@ def _notes(
             yield "spot was not looked at: no price of it is known, and none assumed (spot: {below_on_demand: 60%})"
 
 
-def check_fit(load: Load, choice: Choice, wheres: Mapping[str, str]) -> None:
+def check_fit(choice: Choice, wheres: Mapping[str, str]) -> None:
     """Raise UserError for a service or job that no machine with a known price can run, naming the nearest."""
     priced = [item for item in choice.machines if item.always_on_usd is not None]
-    for item in load.items:
+    for item in choice.load.items:
         if all(why_not(item.needs, machine) for machine in priced):
             closest = min(priced, key=lambda machine: _distance(item.needs, machine))
             what = f"{item.name} needs more than any type with a known price has"

@@ -9,12 +9,12 @@ from decimal import Decimal
 from launchbay.catalog.price import Catalogue
 from launchbay.catalog.type import InstanceType
 from launchbay.cost.optimum.needs import Needs as Room
-from launchbay.cost.optimum.rentals import STEADY, traits_of
+from launchbay.cost.optimum.rentals import STEADY
 from launchbay.cost.saving.asked import Answer, Asked, bill_of, choice_of, solve
 from launchbay.cost.saving.choice import Choice
 from launchbay.cost.saving.load import Load, hosts_of, load_instances, load_work
 from launchbay.cost.saving.lost import list_lost
-from launchbay.cost.saving.room import capability_room, find_needs, needs_text, room_of
+from launchbay.cost.saving.room import capability_room, find_needs, is_throttled, needs_text, own_traits, room_of
 from launchbay.cost.saving.rung import Rung, list_used
 from launchbay.errors import UserError
 from launchbay.units import format_usd
@@ -74,8 +74,8 @@ def stated_need(asked: Asked, need: Need) -> tuple[Rung, Answer | None, Choice |
     if need.load is None:
         return Rung(name=RUNGS[2], missing=need.missing), None, None
     choice = choice_of(asked, need.load)
-    answer = solve(asked, need.load, choice.machines)
-    return _rung(RUNGS[2], asked, need.texts, answer, (*choice.notes, *need.notes)), answer, choice
+    answer = solve(asked, choice)
+    return _rung(RUNGS[2], asked, need.texts, choice, answer, notes=(*choice.notes, *need.notes)), answer, choice
 
 
 def same_types(asked: Asked, need: Need) -> Rung:
@@ -85,11 +85,11 @@ def same_types(asked: Asked, need: Need) -> Rung:
     if need.load is None:
         return Rung(name=RUNGS[0], missing=need.missing)
     kinds = asked.catalogue.types
-    load = need.load.map_needs(dict(_tamed(asked, need.load, kinds)))
+    load = need.load.map_needs(dict(_tamed(asked, need.load, kinds))).pin(asked.workload)
     types = frozenset(item.type for item in asked.workload.instances if item.runs)
     try:
         choice = choice_of(asked, load, types=types, surplus_usd_per_vcpu=Decimal(0))
-        answer = solve(asked, load, choice.machines)
+        answer = solve(asked, choice)
     except UserError as error:
         return _today(asked, f"nothing else was found on the same types: {error.what}")
     today = bill_of(asked, asked.workload)
@@ -99,7 +99,7 @@ def same_types(asked: Asked, need: Need) -> Rung:
             f"the cheapest on the same types that meets the needs as they are stated would cost ${format_usd(answer.usd)} a "
             "month: today something has less than it needs, or is on spot without hours for its interruptions",
         )
-    return _rung(RUNGS[0], asked, need.texts, answer, (*choice.notes, *load.notes))
+    return _rung(RUNGS[0], asked, need.texts, choice, answer, notes=(*choice.notes, *load.notes))
 
 
 def _tamed(asked: Asked, load: Load, kinds: Mapping[str, InstanceType]) -> Iterator[tuple[str, Room]]:
@@ -107,7 +107,7 @@ def _tamed(asked: Asked, load: Load, kinds: Mapping[str, InstanceType]) -> Itera
     for item in load.items:
         hosts = [kinds[host.type] for host in hosts_of(item.name, asked.workload)]
         most = [capability_room(kind) for kind in hosts]
-        traits = frozenset().union(*(traits_of(kind) for kind in hosts))
+        traits = frozenset().union(*(own_traits(kind) for kind in hosts))
         gpus = max(room.gpus for room in most)
         each = max(room.gpu_memory_gib for room in most)
         yield (
@@ -143,17 +143,19 @@ def same_capability(asked: Asked) -> Rung:
     if not running:
         return Rung(name=RUNGS[1], missing=(_NO_INSTANCES,))
     rooms = {item.name: capability_room(asked.catalogue.types[item.type]) for item in running}
-    load = load_instances(asked.workload, rooms)
+    load = load_instances(asked.workload, rooms).pin(asked.workload)
     texts = {item.name: needs_text(item.needs) for item in load.items}
     try:
         choice = choice_of(asked, load)
-        answer = solve(asked, load, choice.machines)
+        answer = solve(asked, choice)
     except UserError as error:
         return Rung(name=RUNGS[1], needs=texts, missing=(error.what,))
-    return _rung(RUNGS[1], asked, texts, answer, (*choice.notes, *load.notes))
+    return _rung(RUNGS[1], asked, texts, choice, answer, notes=(*choice.notes, *load.notes))
 
 
-def _rung(name: str, asked: Asked, texts: Mapping[str, str], answer: Answer, notes: Sequence[str]) -> Rung:
+def _rung(
+    name: str, asked: Asked, texts: Mapping[str, str], choice: Choice, answer: Answer, *, notes: Sequence[str]
+) -> Rung:
     plan = answer.plan
     return Rung(
         name=name,
@@ -165,8 +167,8 @@ def _rung(name: str, asked: Asked, texts: Mapping[str, str], answer: Answer, not
         method=plan.method,
         is_cut_short=plan.is_cut_short,
         baselines=plan.baselines,
-        reasons=(*_choices(answer, asked.catalogue), *notes),
-        rejected=list_lost(plan),
+        reasons=(*_choices(answer, asked.catalogue), *_moves(asked, answer), *notes),
+        rejected=list_lost(plan, choice),
         assumptions=(*answer.bill.assumptions, *_assumptions(asked, answer)),
     )
 
@@ -190,7 +192,7 @@ def _choices(answer: Answer, catalogue: Catalogue) -> Iterator[str]:
         if not item.runs or kind.name in seen:
             continue
         seen.add(kind.name)
-        if kind.is_burstable:
+        if is_throttled(kind):
             yield f"{kind.name} is burstable: {_and(item.runs)} may be slowed down there, or charged, under lasting load"
         if kind.architectures[-1] == "arm64":
             yield f"{kind.name} has Arm processors, on which {_and(item.runs)} can run"
@@ -204,6 +206,18 @@ def _choices(answer: Answer, catalogue: Catalogue) -> Iterator[str]:
                 f"{way.job} is expected to take {way.spot.factor:.3f} times as long on spot, so spot pays below "
                 f"{way.spot.break_even:.0%} of the price on demand"
             )
+
+
+def _moves(asked: Asked, answer: Answer) -> Iterator[str]:
+    """Say what leaves its region; what that costs in traffic is not known."""
+    for item in answer.workload.instances:
+        for name in item.runs:
+            before = {host.region for host in hosts_of(name, asked.workload)}
+            if before and item.region not in before:
+                yield (
+                    f"{name} moves from {_and(sorted(before))} to {item.region}: traffic and copies between regions are not "
+                    "counted, nor how long its answers take"
+                )
 
 
 def _and(names: Sequence[str]) -> str:

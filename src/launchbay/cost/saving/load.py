@@ -59,6 +59,18 @@ class Load:
             jobs=tuple(replace(item, needs=needs.get(item.name, item.needs)) for item in self.jobs),
         )
 
+    def pin(self, workload: Workload) -> Load:
+        """Return the same load, each of it in the region where it runs today, if that is one of several."""
+        if len(workload.regions) == 1:
+            return self
+        pinned = {}
+        for item in self.items:
+            runs = set(self.runs[item.name])
+            regions = {host.region for host in workload.instances if runs.intersection(host.runs)}
+            if len(regions) == 1:
+                pinned[item.name] = replace(item.needs, requires=item.needs.requires | regions)
+        return self.map_needs(pinned)
+
 
 def hosts_of(name: str, workload: Workload) -> list[Assignment]:
     """Return the instances that run a job or endpoint today."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from launchbay.cost.optimum.cheapest import CheapestPlan
-from launchbay.cost.optimum.jobs import JobOption
+from launchbay.cost.optimum.jobs import JobOption, list_options
+from launchbay.cost.saving.choice import Choice
+from launchbay.cost.saving.variant import type_of
 from launchbay.units import format_amount, format_usd
 
 __all__ = ["Lost", "list_lost"]
+
+_NEAREST = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +47,23 @@ class Lost:
         }
 
 
-def list_lost(plan: CheapestPlan) -> tuple[Lost, ...]:
-    """Return what lost, what came nearest first, and what no amount decides last."""
+def list_lost(plan: CheapestPlan, choice: Choice) -> tuple[Lost, ...]:
+    """Return what lost, what came nearest first, and what no amount decides last; of each job the nearest types alone."""
     hosts = {name: place.machine.name for place in plan.instances for name in place.hosted}
     found = [
         *_for_services(plan),
-        *(item for job, ways in plan.options.items() for item in _for_job(ways, hosts.get(job, ""))),
+        *(
+            item
+            for job in choice.load.jobs
+            for item in _for_job(list_options(job, choice.machines), hosts.get(job.name, ""))
+        ),
     ]
-    return tuple(sorted(found, key=_rank))
+    used = {(type_of(place.machine), place.machine.region) for place in plan.instances}
+    best: dict[tuple[str, str, str, str], Lost] = {}
+    for item in sorted(found, key=_rank):
+        if item.job or (item.type, item.region) not in used:  # with another disk it would only be dearer
+            best.setdefault((item.job, item.type, item.region, item.market), item)
+    return tuple(sorted(best.values(), key=_rank))
 
 
 def _rank(item: Lost) -> tuple[bool, Decimal, str, str, str, str]:
@@ -61,7 +74,7 @@ def _for_services(plan: CheapestPlan) -> Iterator[Lost]:
     for item in plan.rejected:
         yield Lost(
             job="",
-            type=item.machine.type,
+            type=type_of(item.machine),
             region=item.machine.region,
             market="on-demand",
             cause=item.cause,
@@ -70,10 +83,16 @@ def _for_services(plan: CheapestPlan) -> Iterator[Lost]:
         )
 
 
-def _for_job(ways: tuple[JobOption, ...], host: str) -> Iterator[Lost]:
-    """Yield the ways that a job does not take; one that has a host takes none of them."""
+def _for_job(ways: Sequence[JobOption], host: str) -> Iterator[Lost]:
+    """Yield the ways that a job does not take, the best of each type; one that has a host takes none of them."""
     best = ways[0]
-    for way in ways if host else ways[1:]:
+    seen = set() if host else {_offer(best)}
+    for way in ways:
+        if len(seen) > _NEAREST:
+            return
+        if _offer(way) in seen:
+            continue
+        seen.add(_offer(way))
         more = way.usd if host else way.usd - best.usd
         if host:
             reason = f"by itself it costs ${format_usd(more)} a month, on {host} nothing more"
@@ -82,10 +101,14 @@ def _for_job(ways: tuple[JobOption, ...], host: str) -> Iterator[Lost]:
             reason = f"{said} {best.machine.name}, {best.market.replace('-', ' ')}"
         yield Lost(
             job=way.job,
-            type=way.machine.type,
+            type=type_of(way.machine),
             region=way.machine.region,
             market=way.market,
             cause="dearer",
             reason=reason,
             usd_more=more,
         )
+
+
+def _offer(way: JobOption) -> tuple[str, str, str]:
+    return type_of(way.machine), way.machine.region, way.market

@@ -10,6 +10,7 @@ from decimal import ROUND_UP, Decimal
 from launchbay.cost.optimum.cheapest import CheapestPlan, Placement
 from launchbay.cost.optimum.jobs import JobOption
 from launchbay.cost.saving.load import Load, join_outfits
+from launchbay.cost.saving.variant import type_of
 from launchbay.spec.assignment import Assignment
 from launchbay.spec.schedule import ALWAYS, Hours
 from launchbay.spec.work import Job
@@ -40,7 +41,7 @@ def _standing(placement: Placement, load: Load) -> Assignment:
     outfit = join_outfits(load.outfits[name] for name in names)
     return Assignment(
         name="",
-        type=placement.machine.type,
+        type=type_of(placement.machine),
         region=placement.machine.region,
         hours=ALWAYS,
         runs=_runs(names, load),
@@ -74,7 +75,7 @@ def _passing(option: JobOption, load: Load, jobs: Mapping[str, Job], month_hours
         hours = Hours(amount=min(each, month_hours))
     return Assignment(
         name="",
-        type=option.machine.type,
+        type=type_of(option.machine),
         region=option.machine.region,
         market=option.market,
         count=count,

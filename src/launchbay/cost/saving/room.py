@@ -22,7 +22,16 @@ from launchbay.spec.needs import Needs
 from launchbay.spec.workload import Workload
 from launchbay.units import format_amount
 
-__all__ = ["Runtime", "add_traits", "capability_room", "find_needs", "needs_text", "room_of"]
+__all__ = [
+    "Runtime",
+    "add_traits",
+    "capability_room",
+    "find_needs",
+    "is_throttled",
+    "needs_text",
+    "own_traits",
+    "room_of",
+]
 
 _DISK = "a type with {} GB of local disk"
 _CAPABILITY = "of CUDA capability {} or newer"
@@ -119,7 +128,7 @@ def _plain(name: str) -> str:
 def capability_room(kind: InstanceType) -> Room:
     """Return what a type has as needs: another that has it can do whatever runs on it, as far as vCPUs, memory, GPUs go."""
     gpu = kind.gpu if kind.gpu is not None and kind.gpu.share == 1 else None
-    traits = traits_of(kind) & {STEADY, "cuda"} | {kind.architectures[-1]}
+    traits = own_traits(kind) & {STEADY, "cuda"} | {kind.architectures[-1]}
     return Room(
         vcpus=float(kind.vcpus),
         memory_gib=kind.memory_mib / 1024,
@@ -130,7 +139,7 @@ def capability_room(kind: InstanceType) -> Room:
 
 
 def add_traits(machine: Machine, kind: InstanceType, wanted: Iterable[str]) -> Machine:
-    """Return a machine with those of the wanted traits that only a catalogue can tell."""
+    """Return a machine with those of the wanted traits that only a catalogue can tell, and not steady where it is throttled."""
     has = capability_of(kind.gpu)
     own = {_DISK.format(word) for word in _numbers(wanted, _DISK) if kind.local_disk_gb >= int(word)}
     if has is not None:
@@ -139,12 +148,27 @@ def add_traits(machine: Machine, kind: InstanceType, wanted: Iterable[str]) -> M
             for word in _numbers(wanted, _CAPABILITY)
             if has >= tuple(int(part) for part in word.split("."))
         }
-    return replace(machine, traits=machine.traits | own)
+    throttled = {STEADY} if is_throttled(kind) else set()
+    return replace(machine, traits=machine.traits - throttled | own)
 
 
 def _numbers(words: Iterable[str], form: str) -> list[str]:
     begin, end = form.split("{}")
     return [word[len(begin) : len(word) - len(end)] for word in words if word.startswith(begin) and word.endswith(end)]
+
+
+def is_throttled(kind: InstanceType) -> bool:
+    """Say whether a type is slowed down, or charged, under lasting load.
+
+    EC2 marks burstable ones. Of two more it does not say so in its descriptions: t1 has bursts without credits, and a "flex"
+    family promises its full speed for 95 % of a day, and 40 % of it always (EC2's user guide).
+    """
+    return kind.is_burstable or kind.family == "t1" or kind.family.endswith("-flex")
+
+
+def own_traits(kind: InstanceType) -> frozenset[str]:
+    """Return the traits of a type, of which ``steady`` is none where it is throttled."""
+    return traits_of(kind) - ({STEADY} if is_throttled(kind) else set())
 
 
 def needs_text(room: Room) -> str:

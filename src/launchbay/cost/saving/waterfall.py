@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
-from launchbay.cost.instances import LEAST_SECONDS, hours_of
-from launchbay.cost.optimum.machine import Machine, why_not
-from launchbay.cost.optimum.needs import Needs as Room
+from launchbay.cost.instances import hours_of
+from launchbay.cost.optimum.savings_plan import Segment, Usage, choose_commitment
 from launchbay.cost.saving.asked import Answer, Asked, bill_of, solve
 from launchbay.cost.saving.choice import Choice
 from launchbay.cost.saving.load import Load, hosts_of
-from launchbay.spec.assignment import Assignment
-from launchbay.spec.schedule import ALWAYS, Hours
-from launchbay.spec.work import Job
+from launchbay.cost.saving.trim import clean_up, right_size, schedule
+from launchbay.cost.saving.variant import type_of
+from launchbay.spec.schedule import ALWAYS
 from launchbay.spec.workload import Workload
 from launchbay.units import format_amount, format_usd
 
@@ -69,18 +68,18 @@ class Waterfall:
         }
 
 
-def find_waterfall(asked: Asked, load: Load, choice: Choice, answer: Answer) -> Waterfall:
+def find_waterfall(asked: Asked, choice: Choice, answer: Answer) -> Waterfall:
     """Return the steps from what runs today to the cheapest plan for what is needed."""
     today = asked.workload
     first = bill_of(asked, today)
     if not (first.complete and answer.bill.complete):
         which = "today's bill" if not first.complete else "the bill of the plan"
         return Waterfall(missing=f"{which} holds amounts that are not known, and what is not known is no saving")
-    sized, resized = _right_size(asked, load, choice)
-    scheduled, rested = _schedule(sized)
-    cleaned, freed = _clean_up(scheduled)
-    before = _without_new_spot(asked, load, answer)
-    moved = answer if before is load else solve(asked, before, choice.machines)
+    sized, resized = right_size(asked, choice)
+    scheduled, rested = schedule(sized)
+    cleaned, freed = clean_up(scheduled)
+    before = _without_new_spot(asked, choice.load, answer)
+    moved = answer if before is choice.load else solve(asked, replace(choice, load=before))
     stages = (
         (
             STEPS[0],
@@ -96,15 +95,16 @@ def find_waterfall(asked: Asked, load: Load, choice: Choice, answer: Answer) -> 
             answer.workload,
             *(_no_spot(choice, answer) if moved is answer else (_cut(answer), _cut_risk(asked))),
         ),
-        (STEPS[5], answer.workload, "its rates are not known, and what is not known is no saving", ""),
     )
     begin = first.usd or Decimal(0)
-    return Waterfall(begin_usd=begin, end_usd=answer.usd, steps=tuple(_steps(asked, begin, stages)))
+    steps = (*_steps(asked, begin, stages), _commit(asked, answer))
+    return Waterfall(begin_usd=begin, end_usd=steps[-1].left_usd, steps=steps)
 
 
 _SIZED = "less room for peaks than today"
 _RESTED = "what is wanted outside these hours has to wait until an instance is up"
 _FREED = "what is on a disk is gone with its instance: whatever must stay has to be saved before"
+_COMMITTED = "a commitment is paid for its whole term, whatever runs"
 _DEARER = "dearer, for here needs are met as they are stated, and the hours of interruptions count"
 _MOVED = "what shares an instance fails together; what starts for a run waits until its instance is up"
 
@@ -118,119 +118,6 @@ def _steps(asked: Asked, begin: Decimal, stages: Sequence[tuple[str, Workload, s
         dearer = f"; {_DEARER}" if saves < 0 else ""
         yield Step(name=name, saves_usd=saves, left_usd=after, what=f"{what}{dearer}", risk=risk)
         before = after
-
-
-# --- what is there --------------------------------------------------------------------------------------------------
-
-
-def _right_size(asked: Asked, load: Load, choice: Choice) -> tuple[Workload, str]:
-    """Put each instance on the cheapest type that meets the needs of what runs there, where one costs less than today's."""
-    rooms = {item.name: item.needs for item in load.items}
-    jobs = {item.name for item in asked.workload.jobs}
-    found, said = [], []
-    for item in asked.workload.instances:
-        best = _cheaper(asked, item, rooms, jobs, choice) if item.runs else None
-        found.append(item if best is None else replace(item, type=best))
-        if best is not None:
-            said.append(f"{item.name}: {best} in the place of {item.type}")
-    return replace(asked.workload, instances=tuple(found)), "; ".join(said)
-
-
-def _cheaper(asked: Asked, item: Assignment, rooms: Mapping[str, Room], jobs: set[str], choice: Choice) -> str | None:
-    """Return the cheapest type in an instance's region and market that holds what it runs; None where today's is."""
-    room = _together(item, rooms, jobs)
-
-    def usd(kind: str) -> Decimal | None:
-        alone = replace(asked.workload, instances=(replace(item, type=kind),))
-        bill = bill_of(asked, alone)
-        return bill.usd if bill.complete else None
-
-    today = usd(item.type)
-    fitting: list[tuple[Decimal, str]] = []
-    for machine in _candidates(item, room, choice, is_passing=bool(jobs.intersection(item.runs))):
-        amount = usd(machine.type)
-        if amount is not None and today is not None and amount < today:
-            fitting.append((amount, machine.type))
-    return min(fitting)[1] if fitting else None
-
-
-def _candidates(item: Assignment, room: Room, choice: Choice, *, is_passing: bool) -> Iterator[Machine]:
-    """Yield the machines that could stand in for an instance; for jobs only those whose hour has a price at full load."""
-    for machine in choice.machines:
-        usd = machine.hourly_usd if is_passing else machine.always_on_usd
-        usd = machine.spot_usd if item.market == "spot" else usd
-        if machine.region == item.region and usd is not None and not why_not(room, machine):
-            yield machine
-
-
-def _together(item: Assignment, rooms: Mapping[str, Room], jobs: set[str]) -> Room:
-    """Return what all that an instance runs needs: endpoints side by side, jobs one after another beside them."""
-    standing = [rooms[name] for name in item.runs if name not in jobs]
-    passing = [rooms[name] for name in item.runs if name in jobs]
-
-    def least(measure: str) -> float:
-        beside = max((float(getattr(room, measure)) for room in passing), default=0.0)
-        return sum(float(getattr(room, measure)) for room in standing) + beside
-
-    both = [*standing, *passing]
-    return Room(
-        vcpus=least("vcpus"),
-        memory_gib=least("memory_gib"),
-        gpus=int(least("gpus")),
-        gpu_memory_gib=max(room.gpu_memory_gib for room in both),
-        requires=frozenset().union(*(room.requires for room in both)),
-    )
-
-
-def _schedule(workload: Workload) -> tuple[Workload, str]:
-    """Let each instance run no longer than what it runs, where nothing of that always stands."""
-    found, said = [], []
-    for item in workload.instances:
-        needed = _needed_hours(item, workload)
-        there = hours_of(item, workload) / item.count
-        changed = needed is not None and needed < there
-        found.append(replace(item, hours=Hours(amount=needed)) if changed else item)
-        if changed and needed is not None:
-            said.append(f"{item.name}: {format_amount(needed, most=1)} hours instead of {format_amount(there, most=1)}")
-    return replace(workload, instances=tuple(found)), "; ".join(said)
-
-
-def _needed_hours(item: Assignment, workload: Workload) -> Decimal | None:
-    """Return the hours that each instance of an entry is needed, rounded up to millionths; None where that is not known.
-
-    Which part of a job is done where it has several entries to run on is not said, so those stay as they are.
-    """
-    month = workload.month_hours
-    total = Decimal(0)
-    for work in workload.work:
-        if work.name not in item.runs:
-            continue
-        if sum(1 for other in workload.instances if work.name in other.runs) > 1:
-            return None
-        if isinstance(work, Job):
-            total += _work_hours(work, month)
-        else:
-            total += work.hours.in_month(month) * item.count
-    if not item.runs:
-        return None
-    each = (total / item.count).quantize(Decimal("1e-6"), rounding=ROUND_UP)
-    return min(each, month)
-
-
-def _work_hours(job: Job, month_hours: Decimal) -> Decimal:
-    return job.runs.in_month(month_hours) * job.instances * max(job.run_seconds, LEAST_SECONDS) / 3600
-
-
-def _clean_up(workload: Workload) -> tuple[Workload, str]:
-    """Let the disk of each instance go with it. Addresses that are kept stay: nobody says whether something uses them."""
-    found, said = [], []
-    for item in workload.instances:
-        is_off = hours_of(item, workload) < workload.month_hours * item.count
-        is_freed = bool(item.runs) and item.disk_kept and is_off and bool(item.disk_gib)
-        found.append(replace(item, disk_kept=False) if is_freed else item)
-        if is_freed:
-            said.append(f"{item.name}: its disk of {item.disk_gib} GiB is there only while it runs")
-    return replace(workload, instances=tuple(found)), "; ".join(said)
 
 
 # --- where things run, and how it is paid -----------------------------------------------------------------------------
@@ -262,10 +149,37 @@ def _moved(answer: Answer) -> str:
     return "; ".join(said)
 
 
+def _commit(asked: Asked, answer: Answer) -> Step:
+    """Return the step to a Savings Plan for what always runs in the plan as it is, on demand; for hours alone none pays."""
+    rates = asked.savings_rates
+    segment = Segment(
+        hours=asked.workload.month_hours,
+        usages=tuple(
+            Usage(name=item.name, on_demand_usd=price.usd_per_hour, plan_usd=rates.get((item.type, item.region)))
+            for item in answer.workload.instances
+            if item.hours == ALWAYS and item.market == "on-demand"
+            for price in [asked.catalogue.price(item.type, item.region)]
+            if price is not None
+            for _ in range(item.count)
+        ),
+    )
+    found = choose_commitment([segment])
+    if found.saved_usd:
+        what, risk = f"commit to ${format_amount(found.usd_per_hour, most=4)} an hour for what always runs", _COMMITTED
+    elif any(usage.plan_usd is not None for usage in segment.usages):
+        what, risk = "its rates are not below those on demand", ""
+    elif segment.usages:
+        what, risk = "its rates are not known, and what is not known is no saving", ""
+    else:
+        what, risk = "nothing of the plan always runs on demand", ""
+    saves = found.saved_usd
+    return Step(name=STEPS[5], saves_usd=saves, left_usd=answer.usd - saves, what=what, risk=risk)
+
+
 def _cut(answer: Answer) -> str:
     """Say what is on spot in a plan."""
     return "; ".join(
-        f"{way.job} on {way.machine.type}, {format_amount(way.hours, most=1)} hours with its interruptions"
+        f"{way.job} on {type_of(way.machine)}, {format_amount(way.hours, most=1)} hours with its interruptions"
         for way in answer.plan.alone
         if way.spot is not None
     )
