@@ -202,6 +202,10 @@ def test_a_disk_that_nobody_said_makes_the_plan_a_lower_bound(tmp_path: Path) ->
     found = alternatives(tmp_path, endpoints=[API])
     best = found.alternatives[2]
     assert not best.complete
+    assert [item.usd for item in best.instances] == [None]
+    running = [{"name": "one", "type": "c.huge", "runs": ["api"]}]
+    found = alternatives(tmp_path, endpoints=[API], instances=running)
+    assert [found.saves_usd(item) for item in found.alternatives] == [None] * 3  # what is not known is no saving
     assert found.as_json()["complete"] is False
 
 
@@ -485,3 +489,67 @@ def test_what_ec2_slows_down_without_calling_it_burstable_is_not_steady(tmp_path
     same = rung("same types", tmp_path, known, endpoints=[API], instances=running)
     assert used(same) == [(name, "on-demand", ("api",))]  # it runs there today
     assert same.gap == 0
+
+
+def test_a_disk_that_is_unknown_stays_so_beside_one_that_is_known(tmp_path: Path) -> None:
+    endpoints = [
+        {"name": "a", "needs": needs(vcpus=1, memory="4GiB", disk="100GiB")},
+        {"name": "b", "needs": needs(vcpus=1, memory="4GiB")},
+    ]
+    found = needed(tmp_path, endpoints=endpoints)
+    assert used(found) == [("old.small", "on-demand", ("a", "b"))]
+    assert not found.complete
+
+
+def test_the_capability_of_what_runs_on_several_types_is_the_most_of_each(tmp_path: Path) -> None:
+    running = [
+        {"name": name, "type": name, "hours": "30h a month", "runs": ["training"], "disk": "10GiB"}
+        for name in ("t4.small", "c.huge")
+    ]
+    found = rung("same capability", tmp_path, jobs=[TRAINING], instances=running)
+    assert found.needs == {"training": "8 vCPUs, 64 GiB, 1 GPU of 16 GiB, cuda, steady, x86_64"}
+    assert used(found) == [("t4.large", "on-demand", ("training",))]
+
+
+def test_a_part_of_a_gpu_is_none(tmp_path: Path) -> None:
+    running = [{"name": "one", "type": "part.small", "runs": ["api"], "disk": "10GiB"}]
+    found = rung("same capability", tmp_path, endpoints=[API], instances=running)
+    assert found.needs["instance one"].startswith("4 vCPUs, 16 GiB, ")
+    assert "GPU" not in found.needs["instance one"]
+
+
+def test_a_type_that_is_not_on_the_spot_market_has_no_assumed_price_there(tmp_path: Path) -> None:
+    known = catalogue()
+    firm = replace(known.types["t4.small"], usage_classes=("on-demand",))
+    known = replace(known, types={**known.types, "t4.small": firm})
+    found = needed(tmp_path, known, jobs=[{**TRAINING, **SPOT}], spot=ASSUMED)
+    assert used(found) == [("a10g.small", "spot", ("training",))]
+
+
+def test_instances_alone_are_chosen_without_a_thought_for_disks(tmp_path: Path) -> None:
+    hourly = {**HOURLY, "c.large on-demand": "0.21", "old.small on-demand": "0.1", "part.small on-demand": "0.4"}
+    endpoints = [{"name": name, "needs": needs(disk="200GiB")} for name in ("a", "b")]
+    found = needed(tmp_path, catalogue(hourly), endpoints=endpoints, how={"compute_only": True})
+    assert len(found.instances) == 2
+    assert found.usd == 144
+    assert found.workload is not None
+    assert [item.disk_gib for item in found.workload.instances] == [200, 200]  # they are there all the same
+
+
+def test_a_job_that_runs_on_a_burstable_type_today_may_stay_there(tmp_path: Path) -> None:
+    """Today's bill counts no surplus either; how it compares with types of full speed is left to the last rung."""
+    jobs = [{"name": "report", "needs": needs(), "hours": 1, "runs": "1 a day"}]
+    running = [{"name": "one", "type": "t.small", "hours": "always", "runs": ["report"], "disk": "10GiB"}]
+    found = rung("same types", tmp_path, jobs=jobs, instances=running)
+    assert used(found) == [("t.small", "on-demand", ("report",))]
+    assert found.instances[0].hours == 30
+    assert "t.small is burstable: report may be slowed down there, or charged, under lasting load" in found.reasons
+
+
+def test_spot_is_assumed_nothing_of_where_nothing_is_on_spot(tmp_path: Path) -> None:
+    """A training beside a service costs nothing more: that it could be on spot by itself does not matter."""
+    small = {"name": "report", "needs": needs(vcpus=1, memory="2GiB"), "hours": 10, "runs": "3 a month", **SPOT}
+    half = {"name": "api", "needs": needs(vcpus=1, memory="4GiB")}
+    found = needed(tmp_path, endpoints=[half], jobs=[small], spot=ASSUMED)
+    assert used(found) == [("old.small", "on-demand", ("api", "report"))]
+    assert not any("spot" in said for said in found.assumptions)

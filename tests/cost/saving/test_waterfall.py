@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ def test_an_instance_that_is_too_large(tmp_path: Path) -> None:
         "Savings Plan": "0.00",
     }
     assert texts(found)["right-size"] == "one: old.small in the place of c.huge"
+    assert texts(found)["clean-up"] == "no disk stays while its instance is off"
     assert texts(found)["Savings Plan"] == "its rates are not known, and what is not known is no saving"
     assert risks(found)["right-size"] == "less room for peaks than today"
 
@@ -129,6 +131,16 @@ def test_an_unpriced_type_is_not_right_sized_into(tmp_path: Path) -> None:
     assert texts(found)["right-size"] == "nothing that meets the needs of what runs there costs less"
 
 
+def test_an_instance_stays_in_its_region_and_on_a_type_that_is_offered_there(tmp_path: Path) -> None:
+    known = catalogue()
+    elsewhere = replace(known.types["old.small"], regions=frozenset({"eu-central-1"}))
+    known = replace(known, types={**known.types, "old.small": elsewhere})
+    running = [{"name": "one", "type": "c.small", "runs": ["api"], "disk": "10GiB"}]
+    regions = [HERE, "eu-central-1"]
+    found = alternatives(tmp_path, known, region=None, regions=regions, endpoints=[API], instances=running).waterfall
+    assert texts(found)["right-size"] == "nothing that meets the needs of what runs there costs less"
+
+
 def test_a_service_that_may_burst_is_right_sized_into_a_burstable_type_and_a_job_is_not(tmp_path: Path) -> None:
     endpoints = [{"name": "api", "needs": {**NEEDS, "burstable": True}}]
     running = [{"name": "one", "type": "c.small", "hours": "always", "runs": ["api"], "disk": "10GiB"}]
@@ -174,3 +186,10 @@ def test_a_savings_plan_is_for_what_always_runs_at_rates_that_are_known(tmp_path
     assert last({("c.small", HERE): "0.01"})[:1] == ("0.00",)
     found = alternatives(tmp_path, jobs=[TRAINING], instances=[{**running[0], "runs": ["training"]}])
     assert texts(found.waterfall)["Savings Plan"] == "nothing of the plan always runs on demand"
+    found = alternatives(
+        tmp_path,
+        endpoints=[{"name": "a", "needs": NEEDS, "replicas": 2}],
+        instances=[{**running[0], "count": 2}],
+        how={"savings_rates": {("old.small", HERE): Decimal("0.06")}},
+    )
+    assert found.waterfall.steps[-1].saves_usd == 2 * Decimal("0.03") * 720  # two in one entry

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from launchbay.catalog.items import GP3, PUBLIC_IPV4
-from launchbay.catalog.price import Catalogue, Price
+from launchbay.catalog.price import Catalogue
 from launchbay.catalog.type import InstanceType
 from launchbay.cost.optimum.machine import Machine, why_not
 from launchbay.cost.optimum.needs import Needs as Room
@@ -36,14 +36,22 @@ def assume_spot(catalogue: Catalogue, workload: Workload) -> Catalogue:
     below = workload.spot.below_on_demand
     if below is None:
         return catalogue
-    assumed: dict[tuple[str, str, str], Price] = {}
-    for price in catalogue.prices.values():
-        key = (price.type, price.region, "spot")
-        kind = catalogue.types.get(price.type)
-        if price.market == "on-demand" and key not in catalogue.prices and kind and "spot" in kind.usage_classes:
-            usd = price.usd_per_hour * (1 - below)
-            assumed[key] = replace(price, market="spot", usd_per_hour=usd, method="assumed", source=workload.source)
+    assumed = {
+        (price.type, price.region, "spot"): replace(
+            price,
+            market="spot",
+            usd_per_hour=price.usd_per_hour * (1 - below),
+            method="assumed",
+            source=workload.source,
+        )
+        for price in catalogue.prices.values()
+        if price.market == "on-demand" and _is_on_spot(catalogue, price.type)
+    }
     return replace(catalogue, prices={**assumed, **catalogue.prices})
+
+
+def _is_on_spot(catalogue: Catalogue, type_name: str) -> bool:
+    return type_name in catalogue.types and "spot" in catalogue.types[type_name].usage_classes
 
 
 def list_choice(
