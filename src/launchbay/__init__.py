@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from launchbay import errors
-    from launchbay.api.cost import bill
+    from launchbay.api.cost import bill, cheapest_plan
     from launchbay.api.curves import curves, draw_curves
     from launchbay.api.data import fetch
     from launchbay.api.fleet import (
@@ -76,7 +76,7 @@ _NAMES = {
     "launchbay.api.refresh": ("refresh_types",),
     "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
-    "launchbay.api.cost": ("bill",),
+    "launchbay.api.cost": ("bill", "cheapest_plan"),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
     "launchbay.api.people": ("readmit_person", "revoke", "share"),
@@ -95,6 +95,7 @@ __all__ = [
     "bill",
     "board",
     "build_image",
+    "cheapest_plan",
     "compare_types",
     "complete_launch",
     "complete_resources",

@@ -24,7 +24,7 @@ spot: {below_on_demand: 60%, interrupted_every: 12h}
 jobs:
   - name: nightly
     needs: {vcpus: 0.5, memory: 16GiB, gpus: 2, gpu: T4, gpu_memory: 15GB, architecture: x86_64, image: tensorflow,
-            local_disk: 200GB, burstable: true}
+            local_disk: 200GB, disk: 50GiB, public_address: true, burstable: true}
     hours: 90m
     runs: 4 per week
     interruptible: true
@@ -79,6 +79,8 @@ def test_a_workload_says_all_it_can_say(tmp_path: Path) -> None:
                     architecture="x86_64",
                     image="tensorflow",
                     local_disk_gb=200,
+                    disk_gib=50,
+                    public_address=True,
                     burstable=True,
                 ),
                 instances=2,

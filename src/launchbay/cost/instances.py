@@ -15,9 +15,9 @@ from launchbay.spec.schedule import ALWAYS
 from launchbay.spec.workload import Workload
 from launchbay.units import count_of, format_amount
 
-__all__ = ["hours_of", "is_assumed_spot", "lines_of_instance"]
+__all__ = ["LEAST_SECONDS", "hours_of", "is_assumed_spot", "lines_of_instance"]
 
-_LEAST_SECONDS = Decimal(60)
+LEAST_SECONDS = Decimal(60)
 """What a start of a Linux instance costs at least; after that EC2 bills by the second."""
 
 
@@ -29,7 +29,7 @@ def hours_of(assignment: Assignment, workload: Workload) -> Decimal:
     jobs = [job for job in workload.jobs if job.name in assignment.runs]
     if assignment.hours is None and jobs and len(jobs) == len(assignment.runs):
         month = workload.month_hours
-        seconds = [job.runs.in_month(month) * job.instances * max(job.run_seconds, _LEAST_SECONDS) for job in jobs]
+        seconds = [job.runs.in_month(month) * job.instances * max(job.run_seconds, LEAST_SECONDS) for job in jobs]
         return sum(seconds, Decimal(0)) / 3600
     return (assignment.hours or ALWAYS).in_month(workload.month_hours) * assignment.count
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from launchbay.errors import UsageError
+from launchbay.spec.beside import read_disk_size
 from launchbay.spec.document import Document
 from launchbay.spec.quantity import read_amount, read_count, read_size
 
@@ -22,6 +23,8 @@ NEEDS_FIELDS: dict[str, str] = {
     "architecture": "`x86_64` or `arm64` (default: whatever the image runs on)",
     "image": "the image that it runs on, whose own needs then count too",
     "local_disk": "the least disk inside the machine itself, such as 200GB",
+    "disk": "the size of its instance's gp3 disk in a plan that `--optimize` finds (default: that of the instance today)",
+    "public_address": "whether its instance in such a plan has a public IPv4 address (default: as today, else false)",
     "burstable": "whether a type that is slowed down under lasting load will do (default: false)",
     "like": "a run whose measured needs these are, in the place of vcpus, memory and GPUs",
 }
@@ -32,7 +35,10 @@ _MEASURED = ("vcpus", "memory", "gpus", "gpu", "gpu_memory")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """The least that will do; None and empty where nothing was said. Memory in MiB, local disk in GB (10^9 bytes)."""
+    """The least that will do; None and empty where nothing was said. Memory in MiB, local disk in GB (10^9 bytes).
+
+    `disk_gib` and `public_address` are what its instance gets beside itself, whatever its type.
+    """
 
     vcpus: Decimal | None = None
     memory_mib: int | None = None
@@ -42,6 +48,8 @@ class Needs:
     architecture: str = ""
     image: str = ""
     local_disk_gb: int | None = None
+    disk_gib: int | None = None
+    public_address: bool | None = None
     burstable: bool = False
     like: str = ""
 
@@ -64,6 +72,8 @@ def read_needs(document: Document | None) -> Needs:
         architecture=_read_architecture(document),
         image=document.text("image"),
         local_disk_gb=read_size(document, "local_disk", unit=10**9),
+        disk_gib=read_disk_size(document, "disk") if document.has("disk") else None,
+        public_address=document.flag("public_address", default=False) if document.has("public_address") else None,
         burstable=document.flag("burstable", default=False),
         like=like,
     )

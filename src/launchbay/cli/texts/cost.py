@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from launchbay.cost.line import Bill, Line
     from launchbay.cost.reconcile import Reconciliation
 
-__all__ = ["age_text", "cost_text"]
+__all__ = ["age_text", "cost_text", "signed_text"]
 
 _BAR = 30
 _UNKNOWN = "unknown"
@@ -115,10 +115,10 @@ def _total_line(bill: Bill) -> str:
 
 def _comparison_text(bill: Bill, against: Comparison, width: int | None) -> str:
     rows = [
-        (item.name, item.category, _usd(item.usd), _usd(item.other_usd), _signed(item.difference))
+        (item.name, item.category, _usd(item.usd), _usd(item.other_usd), signed_text(item.difference))
         for item in against.differences
     ]
-    rows.append(("total", "", _total(bill), _total(against.other), _signed(against.difference)))
+    rows.append(("total", "", _total(bill), _total(against.other), signed_text(against.difference)))
     head = ("NAME", "FOR", bill.workload, against.other.workload, "DIFFERENCE")
     lines = [f"against {against.other.workload}:", "", table(head, rows, right=(2, 3, 4), width=width)]
     if against.difference is None:
@@ -142,7 +142,7 @@ def _reconciliation_text(bill: Bill, found: Reconciliation, width: int | None) -
             format_amount(row.actual_quantity, most=2),
             _usd(row.forecast_usd),
             _usd(row.actual_usd),
-            _signed(row.difference),
+            signed_text(row.difference),
             "" if row.state == "both" else row.state,
         )
         for row in found.rows
@@ -159,7 +159,8 @@ def _usd(amount: Decimal | None) -> str:
     return _UNKNOWN if amount is None else format_usd(amount)
 
 
-def _signed(amount: Decimal | None) -> str:
+def signed_text(amount: Decimal | None) -> str:
+    """Write a difference with its sign; ``unknown`` where it is not known."""
     if amount is None:
         return _UNKNOWN
     text = format_usd(amount)

@@ -1,0 +1,194 @@
+"""The search for a packing and its proof: exact where the services are few, else a bound and a packing close to it. Pure.
+
+The order is: what anybody would try; then, for few services, the model over all patterns; for more, the bound by column
+generation, a packing by diving, better ones by polishing and by the model over the patterns found, and at last, where they
+can be listed, the model over all patterns that a better packing could consist of. It ends as soon as what is proven suffices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from launchbay.cost.optimum.baselines import baselines
+from launchbay.cost.optimum.bound import farley_bound, sound_prices, unit_prices
+from launchbay.cost.optimum.budget import Budget
+from launchbay.cost.optimum.closing import patterns_within
+from launchbay.cost.optimum.columns import Columns, Relaxation, generate
+from launchbay.cost.optimum.dive import dive
+from launchbay.cost.optimum.knapsack import Pricer, Worth
+from launchbay.cost.optimum.packing import Packing, cost, host, tidy
+from launchbay.cost.optimum.patterns import all_patterns
+from launchbay.cost.optimum.polish import FAR, NEAR, polish
+from launchbay.cost.optimum.problem import Pattern, Problem
+
+__all__ = ["Found", "search"]
+
+_EQUAL = 1e-6
+"""What HiGHS tells apart: amounts closer than that, relatively, count as equal."""
+_NODES = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A packing, what none can be below, and the prices that show why. `baselines` are the plain ways.
+
+    `method` is ``all patterns`` or ``column generation``. `is_cut_short` says that the time was over before the search was.
+    """
+
+    packing: Packing
+    usd: float
+    bound: float
+    prices: tuple[float, ...]
+    worths: tuple[Worth, ...]
+    baselines: Mapping[str, Packing]
+    method: str
+    patterns: int
+    rounds: int
+    is_cut_short: bool
+
+    @property
+    def gap(self) -> float:
+        """How far above the bound the packing is, as a fraction of its cost."""
+        return (self.usd - self.bound) / self.usd if self.usd else 0.0
+
+
+def search(problem: Problem, budget: Budget, *, good_enough: float) -> Found:
+    """Find a packing whose proven gap is at most `good_enough`, or the best one that the budget allows.
+
+    For few services, `good_enough` does not matter: the answer is exact.
+    """
+    plain = baselines(problem) if problem.kinds else {}
+    first = min(
+        (host(problem, packing) for packing in plain.values()), key=lambda item: cost(problem, item), default=()
+    )
+    patterns = all_patterns(problem)
+    if patterns is None:
+        return _Search(problem, budget, good_enough, first, plain).generated()
+    return _exactly(problem, budget, patterns, first, plain)
+
+
+def _exactly(
+    problem: Problem, budget: Budget, patterns: Sequence[Pattern], first: Packing, plain: Mapping[str, Packing]
+) -> Found:
+    """Solve the model over all patterns."""
+    columns = Columns(problem)
+    columns.add(sorted(patterns, key=lambda item: (problem.bins[item.bin].rank, item.counts, item.guests)))
+    prices = sound_prices(problem, columns.cover.relax().duals)
+    worths = Pricer(problem).worths(prices, [len(kind.services) for kind in problem.kinds])
+    solution = columns.cover.solve(
+        seconds=budget.left(), nodes=50 * _NODES, gap=0.0, start=columns.values(first) if first else ()
+    )
+    whole = _packing(columns, solution.values) if solution else first
+    best = min(whole, first, key=lambda packing: cost(problem, packing)) if first else whole
+    usd = cost(problem, best)
+    bound = max(farley_bound(problem, prices, worths), min(solution.bound, usd) if solution else 0.0)
+    is_exact = usd - bound <= _EQUAL * usd
+    return Found(
+        packing=best,
+        usd=usd,
+        bound=usd if is_exact else bound,
+        prices=tuple(prices),
+        worths=tuple(worths),
+        baselines=plain,
+        method="all patterns",
+        patterns=len(columns.patterns),
+        rounds=0,
+        is_cut_short=not is_exact,
+    )
+
+
+def _packing(columns: Columns, values: Sequence[float]) -> Packing:
+    """Return the packing that a whole solution stands for."""
+    guests = len(columns.problem.guests)
+    chosen = [
+        pattern for pattern, amount in zip(columns.patterns, values[guests:], strict=True) for _ in range(round(amount))
+    ]
+    return host(columns.problem, tidy(columns.problem, chosen))
+
+
+class _Search:
+    """The steps of a search for more services than all patterns can be listed for; keeps the best packing and bound."""
+
+    def __init__(
+        self, problem: Problem, budget: Budget, good_enough: float, first: Packing, plain: Mapping[str, Packing]
+    ) -> None:
+        self._problem, self._budget, self._good_enough, self._plain = problem, budget, good_enough, plain
+        self._best, self._usd, self._bound = first, cost(problem, first), 0.0
+        self._columns = Columns(problem)
+        self._columns.add(first)
+        self._is_cut_short = False
+
+    def generated(self) -> Found:
+        """Run the steps until what is proven suffices or the time is over."""
+        pricer = Pricer(self._problem)
+        half = self._budget.part(0.5)
+        relaxation = generate(self._columns, pricer, is_over=half.is_over, upper=self._usd)
+        self._is_cut_short = half.is_over()
+        self._bound = relaxation.bound
+        self._offer(dive(self._columns, pricer, is_over=self._budget.part(0.5).is_over))
+        for step in (self._polish_near, self._combine, self._polish_far, self._close):
+            if self._usd <= self._enough() or self._budget.is_over():
+                break
+            step(relaxation)
+        is_exact = self._usd - self._bound <= _EQUAL * self._usd
+        return Found(
+            packing=self._best,
+            usd=self._usd,
+            bound=self._usd if is_exact else self._bound,
+            prices=relaxation.prices,
+            worths=relaxation.worths,
+            baselines=self._plain,
+            method="column generation",
+            patterns=len(self._columns.patterns),
+            rounds=relaxation.rounds,
+            is_cut_short=self._usd > self._enough() and (self._is_cut_short or self._budget.is_over()),
+        )
+
+    def _enough(self) -> float:
+        """Return the cost at which the search may end, as the bound stands now."""
+        return self._bound / (1 - self._good_enough)
+
+    def _offer(self, packing: Packing) -> None:
+        usd = cost(self._problem, packing)
+        if usd < self._usd - _EQUAL:
+            self._best, self._usd = packing, usd
+
+    def _polish_near(self, relaxation: Relaxation) -> None:
+        """Solve a few instances at a time anew."""
+        self._polish(relaxation, NEAR)
+
+    def _polish_far(self, relaxation: Relaxation) -> None:
+        """Solve more instances at a time anew, which takes longer for each."""
+        self._polish(relaxation, FAR)
+
+    def _polish(self, relaxation: Relaxation, reach: tuple[int, int]) -> None:
+        part, enough = self._budget.part(0.5), self._enough()
+        self._offer(polish(self._problem, self._best, relaxation.prices, reach, enough=enough, is_over=part.is_over))
+
+    def _combine(self, relaxation: Relaxation) -> None:
+        """Solve the model over the patterns that were found, starting from the best packing."""
+        del relaxation
+        start = self._columns.values(self._best)
+        solution = self._columns.cover.solve(
+            seconds=self._budget.left() / 3, nodes=_NODES, gap=1e-4, start=start, enough=self._enough()
+        )
+        if solution:
+            self._offer(_packing(self._columns, solution.values))
+
+    def _close(self, relaxation: Relaxation) -> None:
+        """Solve the model over all patterns of which a better packing could consist, where there are few enough."""
+        problem = self._problem
+        if problem.guests:
+            return
+        prices, worths = unit_prices(problem, relaxation.prices, relaxation.worths)
+        patterns = patterns_within(problem, prices, worths, self._usd - relaxation.bound)
+        if patterns is None:
+            return
+        closed = Columns(problem)
+        closed.add(sorted(patterns, key=lambda item: (problem.bins[item.bin].rank, item.counts)))
+        start = closed.values(self._best)
+        solution = closed.cover.solve(seconds=self._budget.left(), nodes=50 * _NODES, gap=0.0, start=start)
+        if solution:
+            self._offer(_packing(closed, solution.values))
+            self._bound = max(self._bound, min(solution.bound, self._usd))

@@ -1,0 +1,198 @@
+"""From what runs today to the cheapest plan, step by step, each with its dollars and the risk that it adds. Pure.
+
+Each step is the difference of two bills, of the workload before and after it. So the steps add up to the whole, whatever their
+order; it is the order in which a person would take them. What is not known is never a saving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from launchbay.cost.instances import hours_of
+from launchbay.cost.optimum.savings_plan import Segment, Usage, choose_commitment
+from launchbay.cost.saving.asked import Answer, Asked, bill_of, solve
+from launchbay.cost.saving.choice import Choice
+from launchbay.cost.saving.load import Load, hosts_of
+from launchbay.cost.saving.trim import clean_up, right_size, schedule
+from launchbay.cost.saving.variant import type_of
+from launchbay.spec.schedule import ALWAYS
+from launchbay.spec.workload import Workload
+from launchbay.units import format_amount, format_usd
+
+__all__ = ["STEPS", "Step", "Waterfall", "find_waterfall"]
+
+STEPS = ("right-size", "schedule", "clean-up", "split or share", "spot", "Savings Plan")
+"""In the order in which they are taken: first what is there, then where things run, then how it is paid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a step saves a month, in US dollars, exactly; below 0 where it costs. `what` says what it does, or why nothing."""
+
+    name: str
+    saves_usd: Decimal
+    left_usd: Decimal
+    what: str
+    risk: str = ""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return the fields that `--json` shows."""
+        return {
+            "name": self.name,
+            "saves_usd": format_amount(self.saves_usd, least=2),
+            "left_usd": format_amount(self.left_usd, least=2),
+            "what": self.what,
+            "risk": self.risk or None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waterfall:
+    """The steps from `begin_usd` a month to `end_usd`. Where there are none, `missing` says why."""
+
+    begin_usd: Decimal | None = None
+    end_usd: Decimal | None = None
+    steps: tuple[Step, ...] = ()
+    missing: str = ""
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return the fields that `--json` shows."""
+        return {
+            "begin_usd": None if self.begin_usd is None else format_usd(self.begin_usd),
+            "end_usd": None if self.end_usd is None else format_usd(self.end_usd),
+            "steps": self.steps,
+            "missing": self.missing or None,
+        }
+
+
+def find_waterfall(asked: Asked, choice: Choice, answer: Answer) -> Waterfall:
+    """Return the steps from what runs today to the cheapest plan for what is needed."""
+    today = asked.workload
+    first = bill_of(asked, today)
+    if not (first.complete and answer.bill.complete):
+        which = "today's bill" if not first.complete else "the bill of the plan"
+        return Waterfall(missing=f"{which} holds amounts that are not known, and what is not known is no saving")
+    sized, resized = right_size(asked, choice)
+    scheduled, rested = schedule(sized)
+    cleaned, freed = clean_up(scheduled)
+    before = _without_new_spot(asked, choice.load, answer)
+    moved = answer if before is choice.load else solve(asked, replace(choice, load=before))
+    stages = (
+        (
+            STEPS[0],
+            sized,
+            resized or "nothing that meets the needs of what runs there costs less",
+            _SIZED if resized else "",
+        ),
+        (STEPS[1], scheduled, rested or "every instance runs as long as what it runs", _RESTED if rested else ""),
+        (STEPS[2], cleaned, freed or "no disk stays while its instance is off", _FREED if freed else ""),
+        (STEPS[3], moved.workload, _moved(moved), _MOVED),
+        (
+            STEPS[4],
+            answer.workload,
+            *(_no_spot(choice, answer) if moved is answer else (_cut(answer), _cut_risk(asked))),
+        ),
+    )
+    begin = first.usd or Decimal(0)
+    steps = (*_steps(asked, begin, stages), _commit(asked, answer))
+    return Waterfall(begin_usd=begin, end_usd=steps[-1].left_usd, steps=steps)
+
+
+_SIZED = "less room for peaks than today"
+_RESTED = "what is wanted outside these hours has to wait until an instance is up"
+_FREED = "what is on a disk is gone with its instance: whatever must stay has to be saved before"
+_COMMITTED = "a commitment is paid for its whole term, whatever runs"
+_DEARER = "dearer, for here needs are met as they are stated, and the hours of interruptions count"
+_MOVED = "what shares an instance fails together; what starts for a run waits until its instance is up"
+
+
+def _steps(asked: Asked, begin: Decimal, stages: Sequence[tuple[str, Workload, str, str]]) -> Iterator[Step]:
+    """Yield the steps: a step's dollars are those by which the bill falls."""
+    before = begin
+    for name, workload, what, risk in stages:
+        after = bill_of(asked, workload).usd or Decimal(0)
+        saves = before - after
+        dearer = f"; {_DEARER}" if saves < 0 else ""
+        yield Step(name=name, saves_usd=saves, left_usd=after, what=f"{what}{dearer}", risk=risk)
+        before = after
+
+
+# --- where things run, and how it is paid -----------------------------------------------------------------------------
+
+
+def _without_new_spot(asked: Asked, load: Load, answer: Answer) -> Load:
+    """Return the load with nothing on spot that is not there today; the load itself where the plan has none of that."""
+    there = {
+        name
+        for name in load.runs
+        if (hosts := hosts_of(name, asked.workload)) and all(host.market == "spot" for host in hosts)
+    }
+    if all(way.spot is None or way.job in there for way in answer.plan.alone):
+        return load
+    jobs = (replace(job, can_be_interrupted=job.can_be_interrupted and job.name in there) for job in load.jobs)
+    return replace(load, jobs=tuple(jobs))
+
+
+def _moved(answer: Answer) -> str:
+    """Say what runs where in a plan on demand."""
+    said = []
+    for item in answer.workload.instances:
+        if item.runs:
+            when = (
+                "always" if item.hours == ALWAYS else f"{format_amount(hours_of(item, answer.workload), most=1)} hours"
+            )
+            times = f"{item.count} × " if item.count > 1 else ""
+            said.append(f"{', '.join(item.runs)} on {times}{item.type}, {when}")
+    return "; ".join(said)
+
+
+def _commit(asked: Asked, answer: Answer) -> Step:
+    """Return the step to a Savings Plan for what always runs in the plan as it is, on demand; for hours alone none pays."""
+    rates = asked.savings_rates
+    segment = Segment(
+        hours=asked.workload.month_hours,
+        usages=tuple(
+            Usage(name=item.name, on_demand_usd=price.usd_per_hour, plan_usd=rates.get((item.type, item.region)))
+            for item in answer.workload.instances
+            if item.hours == ALWAYS and item.market == "on-demand"
+            for price in [asked.catalogue.price(item.type, item.region)]
+            if price is not None
+            for _ in range(item.count)
+        ),
+    )
+    found = choose_commitment([segment])
+    if found.saved_usd:
+        what, risk = f"commit to ${format_amount(found.usd_per_hour, most=4)} an hour for what always runs", _COMMITTED
+    elif any(usage.plan_usd is not None for usage in segment.usages):
+        what, risk = "its rates are not below those on demand", ""
+    elif segment.usages:
+        what, risk = "its rates are not known, and what is not known is no saving", ""
+    else:
+        what, risk = "nothing of the plan always runs on demand", ""
+    saves = found.saved_usd
+    return Step(name=STEPS[5], saves_usd=saves, left_usd=answer.usd - saves, what=what, risk=risk)
+
+
+def _cut(answer: Answer) -> str:
+    """Say what is on spot in a plan."""
+    return "; ".join(
+        f"{way.job} on {type_of(way.machine)}, {format_amount(way.hours, most=1)} hours with its interruptions"
+        for way in answer.plan.alone
+        if way.spot is not None
+    )
+
+
+def _no_spot(choice: Choice, answer: Answer) -> tuple[str, str]:
+    """Say why nothing moves to spot, at no risk."""
+    if any(way.spot is not None for way in answer.plan.alone):
+        return "what can be interrupted is on spot already", ""
+    said = next((note for note in choice.notes if note.startswith("spot was not")), "")
+    return said or "nothing can be interrupted, or spot is not cheaper for it", ""
+
+
+def _cut_risk(asked: Asked) -> str:
+    every = asked.workload.spot.interrupted_every_seconds or Decimal(0)  # without it, nothing is on spot
+    return f"a run is interrupted every {float(every / 3600):g} hours on average, and may have to wait for an instance"
