@@ -48,8 +48,8 @@ class CheapestPlan:
     `gap` is what the plan is above the bound, as a fraction of its cost; it is 0 where the plan is proven to be the
     cheapest. `options` holds, for each job, the best ways to run it by itself, the best first, also where it is hosted.
     `baselines` are the costs of plainer plans. `method` is ``all patterns`` (exact) or ``column generation``.
-    `commitment` is None where no Savings Plan was to be used. `is_cut_short` says that more time could have brought the
-    gap down; then, and only then, equal inputs may give another plan on another machine.
+    `commitment` is None where no Savings Plan was to be used. `is_cut_short` says that a step of the
+    search ended because its time was over; then, and only then, equal inputs may give another plan on another machine.
     """
 
     instances: tuple[Placement, ...]
