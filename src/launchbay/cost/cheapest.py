@@ -82,7 +82,7 @@ def find_cheapest(
     missed: float = MISSED,
     with_plan: bool = False,
 ) -> CheapestPlan:
-    """Find the cheapest plan for a month; for up to 14 different services exactly, else until the gap is `good_enough`.
+    """Find the cheapest plan for a month; for up to about 16 different services exactly, else until the gap is `good_enough`.
 
     `clock` tells seconds, of which at most so many are used. `missed` is the share of spot interruptions whose notice is of
     no use. With `with_plan` what always runs is paid under a Savings Plan where its rate is known.
