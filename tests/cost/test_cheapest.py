@@ -284,6 +284,9 @@ def test_what_is_assumed_is_said() -> None:
     assert any("0.25 vCPU" in line for line in plan.assumptions)
     assert any("one after another" in line for line in plan.assumptions)
     assert any("without measured speeds" in line for line in plan.assumptions)
+    there = replace(LARGE, spot_usd=Decimal("0.04"), spot_mean_hours=10.0)
+    on_spot = cheapest([], [job("train", 2, 8, 10, can_be_interrupted=True, checkpoint_hours=0.01)], [there])
+    assert any("constant rate" in line for line in on_spot.assumptions)
 
 
 def test_a_service_that_fits_nowhere_says_what_is_in_the_way() -> None:

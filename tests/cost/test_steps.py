@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from launchbay.cost import closing
+from launchbay.cost import closing, patterns
 from launchbay.cost.baselines import baselines
 from launchbay.cost.bound import unit_prices
 from launchbay.cost.budget import Budget
@@ -84,14 +84,23 @@ def test_all_that_a_better_packing_could_consist_of_is_listed(seed: int) -> None
     relaxed = generate(columns, Pricer(problem), is_over=never, upper=1e9)
     prices, worths = unit_prices(problem, relaxed.prices, relaxed.worths)
     slack = exact.usd - relaxed.bound + 1e-6
-    patterns = patterns_within(problem, prices, worths, slack)
-    assert patterns is not None
+    listed = patterns_within(problem, prices, worths, slack)
+    assert listed is not None
     closed = Columns(problem)
-    closed.add([*patterns, *first])
+    closed.add([*listed, *first])
     whole = closed.cover.solve(seconds=60, nodes=100_000, gap=0.0)
     assert whole is not None
     assert whole.usd == pytest.approx(exact.usd)
-    assert len(set(patterns)) == len(patterns)
+    assert len(set(listed)) == len(listed)
+
+
+def test_what_cannot_be_listed_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problem_of(3)
+    monkeypatch.setattr(patterns, "_MOST_PATTERNS", 1)
+    monkeypatch.setattr(closing, "_MOST_PATTERNS", 1)
+    found = search(problem, Budget.start(60, no_clock), good_enough=0.0)
+    assert found.method == "column generation"
+    assert is_sound(problem, found.packing)
 
 
 @pytest.mark.parametrize("limit", ["_MOST_STEPS", "_MOST_PATTERNS", "_MOST_CELLS"])

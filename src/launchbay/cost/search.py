@@ -49,11 +49,6 @@ class Found:
     rounds: int
     is_cut_short: bool
 
-    @property
-    def gap(self) -> float:
-        """How far above the bound the packing is, as a fraction of its cost."""
-        return (self.usd - self.bound) / self.usd if self.usd else 0.0
-
 
 def search(problem: Problem, budget: Budget, *, good_enough: float) -> Found:
     """Find a packing whose proven gap is at most `good_enough`, or the best one that the budget allows.
