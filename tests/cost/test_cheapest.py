@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks._workloads import made_up_machines, random_services
+from benchmarks._workloads import made_up_machines, random_jobs, random_services
 from launchbay.cost import search as searching
 from launchbay.cost.cheapest import CheapestPlan, find_cheapest
 from launchbay.cost.machine import Machine
@@ -165,6 +165,13 @@ def test_25_services_are_within_one_percent() -> None:
     assert not plan.is_cut_short
     again = cheapest(services[::-1], [], made_up_machines(1)[::-1])
     assert again.instances == plan.instances
+
+
+def test_few_services_are_exact_beside_many_jobs_that_compete_for_hours() -> None:
+    services, jobs = random_services(3, 2), random_jobs(40, 2)
+    plan = cheapest(services, jobs, made_up_machines(1))
+    hold(plan, services, jobs)
+    assert (plan.gap, plan.method) == (Decimal(0), "column generation")
 
 
 def test_without_time_there_is_still_a_plan_and_a_bound() -> None:

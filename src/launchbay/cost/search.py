@@ -8,7 +8,7 @@ can be listed, the model over all patterns that a better packing could consist o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from launchbay.cost.baselines import baselines
 from launchbay.cost.bound import farley_bound, sound_prices, unit_prices
@@ -16,6 +16,7 @@ from launchbay.cost.budget import Budget
 from launchbay.cost.closing import patterns_within
 from launchbay.cost.columns import Columns, generate
 from launchbay.cost.dive import dive
+from launchbay.cost.hosting import Placing, services_within
 from launchbay.cost.knapsack import Pricer, Worth
 from launchbay.cost.packing import Packing, cost, host, tidy
 from launchbay.cost.patterns import all_patterns
@@ -180,9 +181,10 @@ class _Search:
 
     def _close(self) -> None:
         """Solve the model over all patterns of which a better packing could consist, where there are few enough."""
-        if self._problem.guests:
-            return
         prices, worths = unit_prices(self._problem, self._relaxed.prices, self._relaxed.worths)
+        if self._problem.guests:
+            self._close_with_guests(prices)
+            return
         patterns = patterns_within(self._problem, prices, worths, self._usd - self._relaxed.bound)
         if patterns is None:
             return
@@ -192,4 +194,16 @@ class _Search:
         solution = closed.cover.solve(seconds=self._budget.left(), nodes=50 * _NODES, gap=0.0, start=start)
         self._take(closed, solution)
         if solution:
+            self._bound = max(self._bound, min(solution.bound, self._usd))
+
+    def _close_with_guests(self, prices: Sequence[float]) -> None:
+        patterns = services_within(self._problem, prices, self._usd - self._relaxed.bound)
+        if patterns is None:
+            return
+        known = {replace(pattern, guests=()) for pattern in self._best}
+        placing = Placing(self._problem, [*patterns, *sorted(known - set(patterns), key=lambda item: item.counts)])
+        solution = placing.solve(self._best, seconds=self._budget.left(), nodes=50 * _NODES)
+        if solution:
+            self._offer(placing.packing(solution))
+            self._is_cut_short |= solution.is_timed_out
             self._bound = max(self._bound, min(solution.bound, self._usd))
