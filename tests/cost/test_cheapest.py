@@ -306,6 +306,12 @@ def test_a_service_that_fits_nowhere_says_what_is_in_the_way() -> None:
     )
 
 
+@pytest.mark.parametrize("how", [{"good_enough": 1.0}, {"good_enough": -0.1}, {"missed": 1.1}, {"missed": -0.1}])
+def test_a_fraction_is_one(how: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="are fractions of 1"):
+        cheapest([service("web", 1, 1)], [], [LARGE], **how)
+
+
 def test_a_month_without_hours_is_refused() -> None:
     with pytest.raises(UsageError, match="a month must have more than 0 hours, got 0"):
         find_cheapest([], [], [], month_hours=Decimal(0), clock=no_clock)
