@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from launchbay.cost.knapsack import Worth
 from launchbay.cost.needs import Units
 from launchbay.cost.packing import cheapest_bin
 from launchbay.cost.problem import Pattern, Problem, fits, members
+from launchbay.cost.worth import Worth
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from launchbay.cost.bound import farley_bound, sound_prices
-from launchbay.cost.knapsack import Pricer, Worth
+from launchbay.cost.knapsack import Pricer
 from launchbay.cost.problem import Pattern, Problem
 from launchbay.cost.solver import Cover, Solution
+from launchbay.cost.worth import Worth
 
 __all__ = ["Columns", "Relaxation", "generate"]
 

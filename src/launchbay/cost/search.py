@@ -17,12 +17,13 @@ from launchbay.cost.closing import patterns_within
 from launchbay.cost.columns import Columns, generate
 from launchbay.cost.dive import dive
 from launchbay.cost.hosting import Placing, services_within
-from launchbay.cost.knapsack import Pricer, Worth
+from launchbay.cost.knapsack import Pricer
 from launchbay.cost.packing import Packing, cost, host, tidy
 from launchbay.cost.patterns import all_patterns
 from launchbay.cost.polish import FAR, NEAR, polish
 from launchbay.cost.problem import Pattern, Problem
 from launchbay.cost.solver import Solution
+from launchbay.cost.worth import Worth
 
 __all__ = ["Found", "search"]
 
