@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["MOST_CELLS", "Pricer"]
+__all__ = ["Pricer"]
 
-MOST_CELLS = 1_200_000
-"""Cells of one table: larger ones cost more time than the relaxation loses."""
+_MOST_CELLS, _MOST_WITH_GUESTS = 200_000, 1_200_000
+"""Cells of one table. Larger ones cost more time than the relaxation loses, which is little on a bin that holds much; but
+guests make that more: what they are worth is added at the best room for them, not at the one that services leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +40,16 @@ class _Group:
 class Pricer:
     """Values the bins of a problem, again and again, at other prices."""
 
-    def __init__(self, problem: Problem, most_cells: int = MOST_CELLS) -> None:
+    def __init__(self, problem: Problem, most_cells: int | None = None) -> None:
         self._problem = problem
+        usual = _MOST_WITH_GUESTS if problem.guests else _MOST_CELLS
         groups: dict[int, list[int]] = {}
         for number, item in enumerate(problem.bins):
             groups.setdefault(item.allowed, []).append(number)
-        self._groups = [_group(problem, allowed, bins, most_cells) for allowed, bins in groups.items()]
+        self._groups = [
+            _group(problem, allowed, bins, usual if most_cells is None else most_cells)
+            for allowed, bins in groups.items()
+        ]
 
     def worths(self, prices: Sequence[float], limits: Sequence[int]) -> list[Worth]:
         """Return what each bin could be worth at a price for each kind and then for each guest.
