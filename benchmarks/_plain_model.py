@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from launchbay.cost.dominance import drop_dominated
-from launchbay.cost.machine import Machine
-from launchbay.cost.needs import Service
-from launchbay.cost.problem import Problem, build_problem
+from launchbay.cost.optimum.dominance import drop_dominated
+from launchbay.cost.optimum.machine import Machine
+from launchbay.cost.optimum.needs import Service
+from launchbay.cost.optimum.problem import Problem, build_problem
 
 __all__ = ["Plain", "solve_plainly"]
 

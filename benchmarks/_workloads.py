@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from launchbay.cost.machine import Machine
-from launchbay.cost.needs import Job, Needs, Service
-from launchbay.cost.rentals import list_machines
+from launchbay.cost.optimum.machine import Machine
+from launchbay.cost.optimum.needs import Job, Needs, Service
+from launchbay.cost.optimum.rentals import list_machines
 
 __all__ = ["MONTH_HOURS", "REGIONS", "catalogue_machines", "made_up_machines", "random_jobs", "random_services"]
 

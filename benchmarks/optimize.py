@@ -25,8 +25,8 @@ from benchmarks._workloads import (
     random_jobs,
     random_services,
 )
-from launchbay.cost.cheapest import find_cheapest
-from launchbay.cost.machine import Machine
+from launchbay.cost.optimum.cheapest import find_cheapest
+from launchbay.cost.optimum.machine import Machine
 
 _PLAIN_MOST = 14
 """Services: with more the plain formulation has too many copies to end in useful time."""
