@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks._workloads import made_up_machines, random_services
+from benchmarks._workloads import made_up_machines, random_jobs, random_services
 from launchbay.cost.optimum import search as searching
 from launchbay.cost.optimum.cheapest import CheapestPlan, find_cheapest
 from launchbay.cost.optimum.machine import Machine
@@ -167,6 +167,13 @@ def test_25_services_are_within_one_percent() -> None:
     assert again.instances == plan.instances
 
 
+def test_few_services_are_exact_beside_many_jobs_that_compete_for_hours() -> None:
+    services, jobs = random_services(3, 2), random_jobs(40, 2)
+    plan = cheapest(services, jobs, made_up_machines(1))
+    hold(plan, services, jobs)
+    assert (plan.gap, plan.method) == (Decimal(0), "column generation")
+
+
 def test_without_time_there_is_still_a_plan_and_a_bound() -> None:
     services = random_services(25, 1)
     machines = made_up_machines(1)
@@ -284,6 +291,9 @@ def test_what_is_assumed_is_said() -> None:
     assert any("0.25 vCPU" in line for line in plan.assumptions)
     assert any("one after another" in line for line in plan.assumptions)
     assert any("without measured speeds" in line for line in plan.assumptions)
+    there = replace(LARGE, spot_usd=Decimal("0.04"), spot_mean_hours=10.0)
+    on_spot = cheapest([], [job("train", 2, 8, 10, can_be_interrupted=True, checkpoint_hours=0.01)], [there])
+    assert any("constant rate" in line for line in on_spot.assumptions)
 
 
 def test_a_service_that_fits_nowhere_says_what_is_in_the_way() -> None:
@@ -294,6 +304,12 @@ def test_a_service_that_fits_nowhere_says_what_is_in_the_way() -> None:
         "none of 2 machines with a known price can run the service 'web'\n"
         "  Try: 1 of them: has 2 vCPUs, 8 needed; 1 of them: has 4 vCPUs, 8 needed"
     )
+
+
+@pytest.mark.parametrize("how", [{"good_enough": 1.0}, {"good_enough": -0.1}, {"missed": 1.1}, {"missed": -0.1}])
+def test_a_fraction_is_one(how: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="are fractions of 1"):
+        cheapest([service("web", 1, 1)], [], [LARGE], **how)
 
 
 def test_a_month_without_hours_is_refused() -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from launchbay.cost.optimum import guests
 from launchbay.cost.optimum.bound import farley_bound, sound_prices, unit_prices
 from launchbay.cost.optimum.dominance import drop_dominated
 from launchbay.cost.optimum.knapsack import Pricer
@@ -70,6 +71,19 @@ def test_no_filling_is_worth_more_than_is_said(seed: int, most_cells: int) -> No
             assert worth.most_usd == pytest.approx(best)
 
 
+@pytest.mark.parametrize("most_cells", [guests._MOST_CELLS, 0])  # noqa: SLF001
+@pytest.mark.parametrize("seed", range(25))
+def test_no_filling_is_worth_more_where_hours_are_short(
+    seed: int, most_cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether hours are in a table, or have prices."""
+    monkeypatch.setattr(guests, "_MOST_CELLS", most_cells)
+    problem = problem_of(seed, hours=310.0)
+    prices = prices_of(problem, seed)
+    for worth in Pricer(problem).worths(prices, [len(kind.services) for kind in problem.kinds]):
+        assert worth.most_usd >= best_filling(problem, worth.bin, prices) - 1e-6
+
+
 def test_hours_that_do_not_fit_into_the_month_are_worth_nothing() -> None:
     jobs = [(job(f"j{number}", 1, 1, 300), 10.0) for number in range(4)]
     problem = build_problem([service("web", 1, 1)], jobs, [machine("c5.large", 2, 4, "0.1")], 720.0)
@@ -91,6 +105,19 @@ def test_prices_at_which_bins_are_worth_more_than_they_cost_are_scaled_down() ->
 def test_prices_of_a_proof_are_not_negative_and_a_guest_is_worth_what_it_costs_alone() -> None:
     problem = build_problem([service("web", 1, 1)], [(job("train", 1, 1, 9), 4.0)], [machine("a.1", 2, 4, "1")], 720.0)
     assert sound_prices(problem, [-1.0, 7.0]) == [0.0, 4.0]
+
+
+def test_too_many_queues_are_none() -> None:
+    def queues(count: int, hours: float) -> int | None:
+        jobs = [(job(f"j{number:02}", 0.25 * (number + 1), 1, hours), 1.0) for number in range(count)]
+        there = [machine("big.1", 64, 64, "1")]
+        found = possible_queues(build_problem([service("web", 1, 1)], jobs, there, 720.0))
+        return None if found is None else len(found)
+
+    assert queues(20, 30) == 21
+    assert queues(20, 90) is None
+    assert queues(10, 200) is not None
+    assert queues(300, 0.1) is None
 
 
 def test_a_dominated_machine_is_dropped_and_says_by_which() -> None:

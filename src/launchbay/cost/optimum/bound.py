@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from launchbay.cost.optimum.knapsack import Worth
 from launchbay.cost.optimum.problem import Problem
+from launchbay.cost.optimum.worth import Worth
 
 __all__ = ["farley_bound", "sound_prices", "unit_prices"]
 

@@ -48,8 +48,8 @@ class CheapestPlan:
     `gap` is what the plan is above the bound, as a fraction of its cost; it is 0 where the plan is proven to be the
     cheapest. `options` holds, for each job, the best ways to run it by itself, the best first, also where it is hosted.
     `baselines` are the costs of plainer plans. `method` is ``all patterns`` (exact) or ``column generation``.
-    `commitment` is None where no Savings Plan was to be used. `is_cut_short` says that more time could have brought the
-    gap down; then, and only then, equal inputs may give another plan on another machine.
+    `commitment` is None where no Savings Plan was to be used. `is_cut_short` says that a step of the
+    search ended because its time was over; then, and only then, equal inputs may give another plan on another machine.
     """
 
     instances: tuple[Placement, ...]
@@ -82,16 +82,19 @@ def find_cheapest(
     missed: float = MISSED,
     with_plan: bool = False,
 ) -> CheapestPlan:
-    """Find the cheapest plan for a month; for up to 14 different services exactly, else until the gap is `good_enough`.
+    """Find the cheapest plan for a month; for up to about 16 different services exactly, else until the gap is `good_enough`.
 
     `clock` tells seconds, of which at most so many are used. `missed` is the share of spot interruptions whose notice is of
-    no use. With `with_plan` what always runs is paid under a Savings Plan where its rate is known.
+    no use. With `with_plan` what always runs is paid under a Savings Plan where its rate is known, and the machines of the
+    plan carry that price.
     Raises UsageError for a need that cannot be, UserError where a service or job fits nowhere, or HiGHS is not installed.
     """
     check_load(tuple(services), tuple(jobs))
     check_machines(machines)
     if month_hours <= 0:
         raise UsageError(f"a month must have more than 0 hours, got {month_hours}")
+    if not (0 <= good_enough < 1 and 0 <= missed <= 1):
+        raise UsageError(f"good_enough and missed are fractions of 1, got {good_enough} and {missed}")
     budget = Budget.start(seconds, clock)
     options = {job.name: choose_option(job, machines, missed=missed) for job in jobs}
     priced = [_with_plan(machine, month_hours) for machine in machines] if with_plan else list(machines)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from launchbay.cost.optimum.knapsack import Worth
 from launchbay.cost.optimum.needs import Units
 from launchbay.cost.optimum.packing import cheapest_bin
 from launchbay.cost.optimum.problem import Pattern, Problem, fits, members
+from launchbay.cost.optimum.worth import Worth
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from launchbay.cost.optimum.bound import farley_bound, sound_prices
-from launchbay.cost.optimum.knapsack import Pricer, Worth
+from launchbay.cost.optimum.knapsack import Pricer
 from launchbay.cost.optimum.problem import Pattern, Problem
 from launchbay.cost.optimum.solver import Cover, Solution
+from launchbay.cost.optimum.worth import Worth
 
 __all__ = ["Columns", "Relaxation", "generate"]
 

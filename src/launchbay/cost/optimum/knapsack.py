@@ -13,25 +13,18 @@ from typing import TYPE_CHECKING
 
 from launchbay.cost.optimum.guests import GuestTable, choose_guests
 from launchbay.cost.optimum.needs import Units
-from launchbay.cost.optimum.problem import Pattern, Problem, fits, members
+from launchbay.cost.optimum.problem import Pattern, Problem, members
+from launchbay.cost.optimum.worth import Worth, value_by_room
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["MOST_CELLS", "Pricer", "Worth"]
+__all__ = ["Pricer"]
 
-MOST_CELLS = 1_200_000
-"""Cells of one table: larger ones cost more time than the relaxation loses."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worth:
-    """What a bin could be worth: nothing on it is worth more than `most_usd`. `pattern` is the best filling that was found."""
-
-    bin: int
-    most_usd: float
-    pattern: Pattern
+_MOST_CELLS, _MOST_WITH_GUESTS = 200_000, 1_200_000
+"""Cells of one table. Larger ones cost more time than the relaxation loses, which is little on a bin that holds much; but
+guests make that more: what they are worth is added at the best room for them, not at the one that services leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +40,16 @@ class _Group:
 class Pricer:
     """Values the bins of a problem, again and again, at other prices."""
 
-    def __init__(self, problem: Problem, most_cells: int = MOST_CELLS) -> None:
+    def __init__(self, problem: Problem, most_cells: int | None = None) -> None:
         self._problem = problem
+        usual = _MOST_WITH_GUESTS if problem.guests else _MOST_CELLS
         groups: dict[int, list[int]] = {}
         for number, item in enumerate(problem.bins):
             groups.setdefault(item.allowed, []).append(number)
-        self._groups = [_group(problem, allowed, bins, most_cells) for allowed, bins in groups.items()]
+        self._groups = [
+            _group(problem, allowed, bins, usual if most_cells is None else most_cells)
+            for allowed, bins in groups.items()
+        ]
 
     def worths(self, prices: Sequence[float], limits: Sequence[int]) -> list[Worth]:
         """Return what each bin could be worth at a price for each kind and then for each guest.
@@ -66,7 +63,7 @@ class Pricer:
             if group.tabled:
                 table = _Table(self._problem, items, prices, group.size)
                 found += [table.worth(number, guests) for number in group.tabled]
-            found += [_relaxed(self._problem, number, items, prices, guests) for number in group.large]
+            found += [value_by_room(self._problem, number, items, prices, guests) for number in group.large]
         return found
 
 
@@ -156,62 +153,3 @@ class _Table:
                 counts[kind] += 1
                 vcpus, memory, gpus = at
         return tuple(counts)
-
-
-def _relaxed(problem: Problem, number: int, items: Sequence[int], prices: Sequence[float], guests: GuestTable) -> Worth:
-    """Value a large bin by prices of its room: what it is worth at most is what its room costs and what items gain on theirs.
-
-    Any prices of room that are not negative give a bound; those that a rough descent finds are good enough.
-    """
-    import numpy as np
-
-    item = problem.bins[number]
-    items = [kind for kind in items if item.kinds >> kind & 1]
-    units = np.array([problem.kinds[kind].units for kind in items], dtype=float).reshape(-1, 3)
-    usd = np.array([prices[kind] for kind in items])
-    room = np.array(item.units, dtype=float)
-    of_room = _room_prices(units, usd, room)
-    gains = usd - units @ of_room
-    most = float(of_room @ room + np.maximum(gains, 0.0).sum())
-    if guests.guests:
-        inside = [
-            np.where(axis <= most_units, axis, np.inf)
-            for axis, most_units in zip(guests.rooms, item.units, strict=True)
-        ]
-        cost = sum(
-            np.expand_dims(
-                axis * price if price else np.where(np.isinf(axis), np.inf, 0.0), tuple(set(range(3)) - {place})
-            )
-            for place, (axis, price) in enumerate(zip(inside, of_room, strict=True))
-        )
-        most = max(most, most + float((guests.usd - cost).max()))
-    counts = [0] * len(problem.kinds)
-    left = list(item.units)
-    for index in np.argsort(-usd / np.maximum(units @ of_room, 1e-12), kind="stable"):
-        size = problem.kinds[items[index]].units
-        if fits(size, (left[0], left[1], left[2])):
-            counts[items[index]] += 1
-            left = [there - taken for there, taken in zip(left, size, strict=True)]
-    chosen = choose_guests(problem, item, (left[0], left[1], left[2]), prices[len(counts) :], guests.guests)
-    return Worth(bin=number, most_usd=most, pattern=Pattern(bin=number, counts=tuple(counts), guests=chosen))
-
-
-def _room_prices(
-    units: NDArray[np.float64], usd: NDArray[np.float64], room: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return prices of a unit of room that bring the bound down: the duals of the relaxed knapsack, by coordinate descent.
-
-    Along one axis the bound is convex and piecewise linear; its least is at the item that fills the room, best gain first.
-    """
-    import numpy as np
-
-    prices = np.zeros(3)
-    for _ in range(12):
-        for axis in range(3):
-            rest = usd - units @ prices + units[:, axis] * prices[axis]
-            takes = np.flatnonzero((units[:, axis] > 0) & (rest > 0))
-            rates = rest[takes] / units[takes, axis]
-            order = np.argsort(-rates, kind="stable")
-            full = int(np.searchsorted(np.cumsum(units[takes[order], axis]), room[axis], side="right"))
-            prices[axis] = float(rates[order[full]]) if full < len(order) else 0.0
-    return prices

@@ -72,19 +72,17 @@ def check_machines(machines: Sequence[Machine]) -> None:
 
 def why_not(needs: Needs, machine: Machine, job: Job | None = None) -> str:
     """Say why a machine cannot serve these needs alone, in a few words; "" where it can. Of a job, also its deadline."""
-    missing = sorted(needs.requires - machine.traits - {machine.region})
-    if missing:
-        return f"is not {' and not '.join(missing)}"
+    if not needs.requires <= machine.traits | {machine.region}:
+        return f"is not {' and not '.join(sorted(needs.requires - machine.traits - {machine.region}))}"
     if needs.gpus > machine.gpus:
         return f"has {machine.gpus} GPUs, {needs.gpus} needed" if machine.gpus else "has no GPU"
     if needs.gpus and needs.gpu_memory_gib > machine.gpu_memory_gib:
         return f"has {machine.gpu_memory_gib:g} GiB a GPU, {needs.gpu_memory_gib:g} needed"
-    for what, unit, wanted, there in (
-        ("vCPUs", VCPU_STEP, needs.units[0], machine.units[0]),
-        ("GiB of memory", GIB_STEP, needs.units[1], machine.units[1]),
-    ):
-        if wanted > there:
-            return f"has {there * unit:g} {what}, {wanted * unit:g} needed"
+    wanted, there = needs.units, machine.units
+    if wanted[0] > there[0]:
+        return f"has {there[0] * VCPU_STEP:g} vCPUs, {wanted[0] * VCPU_STEP:g} needed"
+    if wanted[1] > there[1]:
+        return f"has {there[1] * GIB_STEP:g} GiB of memory, {wanted[1] * GIB_STEP:g} needed"
     if job and job.deadline_hours is not None and job.run_hours(machine.type) > job.deadline_hours:
         return f"takes {job.run_hours(machine.type):g} h, the deadline is {job.deadline_hours:g} h"
     return ""

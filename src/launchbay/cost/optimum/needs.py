@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from launchbay.errors import UsageError
 
@@ -79,11 +80,13 @@ class Job:
         return self.run_hours(type_name) * self.runs_per_month
 
 
+@lru_cache(maxsize=65536)
 def round_up(amount: float, step: float) -> int:
     """Return how many steps hold an amount; one that is a step up to the noise of a float is not the next."""
     return math.ceil(round(amount / step, 6))
 
 
+@lru_cache(maxsize=65536)
 def round_down(amount: float, step: float) -> int:
     """Return how many whole steps an amount holds."""
     return math.floor(round(amount / step, 6))

@@ -16,16 +16,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["MOST_CELLS", "all_patterns", "count_cells"]
+__all__ = ["MOST_WAYS", "all_patterns", "count_ways"]
 
-MOST_CELLS = 1 << 20
-"""Cells over all queues of guests: about a second of work."""
+MOST_WAYS = 1 << 16
+"""Ways to take services, as of 16 different ones: with more, the model takes longer than its exactness is worth."""
 
-MOST_PATTERNS = 20_000
+_MOST_CELLS = 1 << 20
+"""The same over all queues of guests: about a second of work."""
+
+_MOST_PATTERNS = 20_000
 """More columns than that HiGHS does not close in useful time."""
 
 
-def count_cells(problem: Problem) -> int:
+def count_ways(problem: Problem) -> int:
     """Return how many ways there are to take services onto one bin, whatever fits."""
     cells = 1
     for kind in problem.kinds:
@@ -39,13 +42,14 @@ def all_patterns(problem: Problem, queues: Sequence[tuple[int, ...]] | None = No
     With `queues` the guests of a pattern are one of these; else any that could share a room.
     """
     queues = possible_queues(problem) if queues is None else queues
-    if queues is None or count_cells(problem) * len(queues) > MOST_CELLS:
+    ways = count_ways(problem)
+    if queues is None or ways > MOST_WAYS or ways * len(queues) > _MOST_CELLS:
         return None
     tables = [_Table(problem, queue) for queue in queues]
     found: list[Pattern] = []
     for table in tables:
         found += table.patterns([other for other in tables if set(other.queue) > set(table.queue)])
-        if len(found) > MOST_PATTERNS:
+        if len(found) > _MOST_PATTERNS:
             return None
     return found
 

@@ -20,6 +20,10 @@ __all__ = ["FAR", "NEAR", "polish"]
 NEAR, FAR = (1 << 13, 6), (1 << 16, 12)
 """Reaches: how many ways to take services, and how many instances, are looked at together."""
 
+_NOISE = 1e-6
+_SECONDS = 30.0
+"""Never reached: the nodes end it before, and they are the same on every machine."""
+
 
 def polish(
     problem: Problem,
@@ -50,7 +54,7 @@ def _step(
         if found:
             rest = [pattern for place, pattern in enumerate(packing) if place not in chosen]
             candidate = host(problem, tidy(problem, [*rest, *found]))
-            if cost(problem, candidate) < usd - 1e-6:
+            if cost(problem, candidate) < usd - _NOISE:
                 return candidate
     return None
 
@@ -100,40 +104,44 @@ def _solve(problem: Problem, patterns: Sequence[Pattern], prices: Sequence[float
     demands = _demands(problem, patterns)
     kinds = [kind for kind, demand in enumerate(demands) if demand]
     queues = [pattern.guests for pattern in patterns if pattern.guests]
-    small = _part(problem, kinds, demands)
-    least = sum(problem.bins[pattern.bin].usd for pattern in patterns)
-    of_guests = prices[len(problem.kinds) :]
-    worth = sum(prices[kind] * demands[kind] for kind in kinds) + sum(
-        of_guests[guest] for queue in queues for guest in queue
-    )
-    part_prices = [*(prices[kind] for kind in kinds), *of_guests]
-    columns = [
+    part = _part(problem, kinds, demands)
+    part_prices = [*(prices[kind] for kind in kinds), *prices[len(problem.kinds) :]]
+    loss = sum(_loss(problem, pattern, prices) for pattern in patterns)
+    better = [
         pattern
-        for pattern in all_patterns(small, [(), *queues]) or []
-        if _loss(small, pattern, part_prices) < least - worth - 1e-9
+        for pattern in all_patterns(part, [(), *queues]) or []
+        if _loss(part, pattern, part_prices) < loss - _NOISE
     ]
-    if len({kind for pattern in columns for kind, count in enumerate(pattern.counts) if count}) < len(kinds):
-        return []
-    cover = Cover([*small.demands[: len(kinds)], *(1 for _ in queues)])
-    for number, queue in enumerate(queues):
-        cover.add(sum(problem.guests[guest].alone_usd for guest in queue), {len(kinds) + number: 1})
-    for pattern in columns:
-        rows = {kind: count for kind, count in enumerate(pattern.counts) if count}
-        if pattern.guests:
-            rows[len(kinds) + queues.index(pattern.guests)] = 1
-        cover.add(small.bins[pattern.bin].usd, rows)
-    if cover.relax().usd > least - 1e-6:
-        return []
-    solution = cover.solve(seconds=2, nodes=2000, gap=1e-6)
-    if solution is None or solution.usd > least - 1e-6:
-        return []
+    usd = sum(problem.bins[pattern.bin].usd for pattern in patterns)
+    amounts = _cover(part, better, queues, usd)
     found = []
-    for pattern, amount in zip(columns, solution.values[len(queues) :], strict=True):
+    for pattern, amount in zip(better, amounts, strict=False):
         counts = [0] * len(problem.kinds)
         for kind, count in zip(kinds, pattern.counts, strict=True):
             counts[kind] = count
         found += [replace(pattern, counts=tuple(counts))] * round(amount)
     return found
+
+
+def _cover(
+    part: Problem, patterns: Sequence[Pattern], queues: Sequence[tuple[int, ...]], usd: float
+) -> Sequence[float]:
+    """Return how many of each pattern cover the services and queues for less than so much; empty if none do."""
+    rows = len(part.kinds)
+    if len({kind for pattern in patterns for kind, count in enumerate(pattern.counts) if count}) < rows:
+        return ()
+    cover = Cover([*part.demands[:rows], *(1 for _ in queues)])
+    for number, queue in enumerate(queues):
+        cover.add(sum(part.guests[guest].alone_usd for guest in queue), {rows + number: 1})
+    for pattern in patterns:
+        holds = {kind: count for kind, count in enumerate(pattern.counts) if count}
+        if pattern.guests:
+            holds[rows + queues.index(pattern.guests)] = 1
+        cover.add(part.bins[pattern.bin].usd, holds)
+    if cover.relax().usd > usd - _NOISE:
+        return ()
+    solution = cover.solve(seconds=_SECONDS, nodes=2000, gap=1e-6)
+    return solution.values[len(queues) :] if solution and solution.usd < usd - _NOISE else ()
 
 
 def _part(problem: Problem, kinds: Sequence[int], demands: Sequence[int]) -> Problem:

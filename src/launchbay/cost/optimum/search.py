@@ -8,19 +8,22 @@ can be listed, the model over all patterns that a better packing could consist o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from launchbay.cost.optimum.baselines import baselines
 from launchbay.cost.optimum.bound import farley_bound, sound_prices, unit_prices
 from launchbay.cost.optimum.budget import Budget
 from launchbay.cost.optimum.closing import patterns_within
-from launchbay.cost.optimum.columns import Columns, Relaxation, generate
+from launchbay.cost.optimum.columns import Columns, generate
 from launchbay.cost.optimum.dive import dive
-from launchbay.cost.optimum.knapsack import Pricer, Worth
+from launchbay.cost.optimum.hosting import Placing, services_within
+from launchbay.cost.optimum.knapsack import Pricer
 from launchbay.cost.optimum.packing import Packing, cost, host, tidy
 from launchbay.cost.optimum.patterns import all_patterns
 from launchbay.cost.optimum.polish import FAR, NEAR, polish
 from launchbay.cost.optimum.problem import Pattern, Problem
+from launchbay.cost.optimum.solver import Solution
+from launchbay.cost.optimum.worth import Worth
 
 __all__ = ["Found", "search"]
 
@@ -33,7 +36,8 @@ _NODES = 20_000
 class Found:
     """A packing, what none can be below, and the prices that show why. `baselines` are the plain ways.
 
-    `method` is ``all patterns`` or ``column generation``. `is_cut_short` says that the time was over before the search was.
+    `method` is ``all patterns`` or ``column generation``. `is_cut_short` says that some step ended because
+    its time was over: with more, or on a faster machine, packing and bound may be others.
     """
 
     packing: Packing
@@ -46,11 +50,6 @@ class Found:
     patterns: int
     rounds: int
     is_cut_short: bool
-
-    @property
-    def gap(self) -> float:
-        """How far above the bound the packing is, as a fraction of its cost."""
-        return (self.usd - self.bound) / self.usd if self.usd else 0.0
 
 
 def search(problem: Problem, budget: Budget, *, good_enough: float) -> Found:
@@ -114,35 +113,31 @@ class _Search:
         self, problem: Problem, budget: Budget, good_enough: float, first: Packing, plain: Mapping[str, Packing]
     ) -> None:
         self._problem, self._budget, self._good_enough, self._plain = problem, budget, good_enough, plain
-        self._best, self._usd, self._bound = first, cost(problem, first), 0.0
-        self._columns = Columns(problem)
+        self._best, self._usd = first, cost(problem, first)
+        self._columns, self._pricer = Columns(problem), Pricer(problem)
         self._columns.add(first)
-        self._is_cut_short = False
+        half = budget.part(0.5)
+        self._relaxed = generate(self._columns, self._pricer, is_over=half.is_over, upper=self._usd)
+        self._bound, self._is_cut_short = self._relaxed.bound, half.is_over()
 
     def generated(self) -> Found:
         """Run the steps until what is proven suffices or the time is over."""
-        pricer = Pricer(self._problem)
-        half = self._budget.part(0.5)
-        relaxation = generate(self._columns, pricer, is_over=half.is_over, upper=self._usd)
-        self._is_cut_short = half.is_over()
-        self._bound = relaxation.bound
-        self._offer(dive(self._columns, pricer, is_over=self._budget.part(0.5).is_over))
-        for step in (self._polish_near, self._combine, self._polish_far, self._close):
+        for step in (self._dive, self._polish_near, self._combine, self._polish_far, self._close):
+            step()
             if self._usd <= self._enough() or self._budget.is_over():
                 break
-            step(relaxation)
         is_exact = self._usd - self._bound <= _EQUAL * self._usd
         return Found(
             packing=self._best,
             usd=self._usd,
             bound=self._usd if is_exact else self._bound,
-            prices=relaxation.prices,
-            worths=relaxation.worths,
+            prices=self._relaxed.prices,
+            worths=self._relaxed.worths,
             baselines=self._plain,
             method="column generation",
             patterns=len(self._columns.patterns),
-            rounds=relaxation.rounds,
-            is_cut_short=self._usd > self._enough() and (self._is_cut_short or self._budget.is_over()),
+            rounds=self._relaxed.rounds,
+            is_cut_short=self._is_cut_short or (self._usd > self._enough() and self._budget.is_over()),
         )
 
     def _enough(self) -> float:
@@ -154,41 +149,62 @@ class _Search:
         if usd < self._usd - _EQUAL:
             self._best, self._usd = packing, usd
 
-    def _polish_near(self, relaxation: Relaxation) -> None:
-        """Solve a few instances at a time anew."""
-        self._polish(relaxation, NEAR)
-
-    def _polish_far(self, relaxation: Relaxation) -> None:
-        """Solve more instances at a time anew, which takes longer for each."""
-        self._polish(relaxation, FAR)
-
-    def _polish(self, relaxation: Relaxation, reach: tuple[int, int]) -> None:
-        part, enough = self._budget.part(0.5), self._enough()
-        self._offer(polish(self._problem, self._best, relaxation.prices, reach, enough=enough, is_over=part.is_over))
-
-    def _combine(self, relaxation: Relaxation) -> None:
-        """Solve the model over the patterns that were found, starting from the best packing."""
-        del relaxation
-        start = self._columns.values(self._best)
-        solution = self._columns.cover.solve(
-            seconds=self._budget.left() / 3, nodes=_NODES, gap=1e-4, start=start, enough=self._enough()
-        )
+    def _take(self, columns: Columns, solution: Solution | None) -> None:
+        """Look at what a model in whole numbers came to, and at whether it had the time it wanted."""
         if solution:
-            self._offer(_packing(self._columns, solution.values))
+            self._offer(_packing(columns, solution.values))
+            self._is_cut_short |= solution.is_timed_out
 
-    def _close(self, relaxation: Relaxation) -> None:
+    def _dive(self) -> None:
+        """Go from fractions to a packing."""
+        self._offer(dive(self._columns, self._pricer, is_over=self._budget.part(0.5).is_over))
+
+    def _polish_near(self) -> None:
+        """Solve a few instances at a time anew."""
+        self._polish(NEAR)
+
+    def _polish_far(self) -> None:
+        """Solve more instances at a time anew, which takes longer for each."""
+        self._polish(FAR)
+
+    def _polish(self, reach: tuple[int, int]) -> None:
+        part, enough = self._budget.part(0.5), self._enough()
+        self._offer(polish(self._problem, self._best, self._relaxed.prices, reach, enough=enough, is_over=part.is_over))
+        self._is_cut_short |= part.is_over()
+
+    def _combine(self) -> None:
+        """Solve the model over the patterns that were found, starting from the best packing."""
+        start, seconds = self._columns.values(self._best), self._budget.left() / 3
+        solution = self._columns.cover.solve(
+            seconds=seconds, nodes=_NODES, gap=1e-4, start=start, enough=self._enough()
+        )
+        self._take(self._columns, solution)
+
+    def _close(self) -> None:
         """Solve the model over all patterns of which a better packing could consist, where there are few enough."""
-        problem = self._problem
-        if problem.guests:
+        prices, worths = unit_prices(self._problem, self._relaxed.prices, self._relaxed.worths)
+        if self._problem.guests:
+            self._close_with_guests(prices)
             return
-        prices, worths = unit_prices(problem, relaxation.prices, relaxation.worths)
-        patterns = patterns_within(problem, prices, worths, self._usd - relaxation.bound)
+        patterns = patterns_within(self._problem, prices, worths, self._usd - self._relaxed.bound)
         if patterns is None:
             return
-        closed = Columns(problem)
-        closed.add(sorted(patterns, key=lambda item: (problem.bins[item.bin].rank, item.counts)))
+        closed = Columns(self._problem)
+        closed.add(sorted(patterns, key=lambda item: (self._problem.bins[item.bin].rank, item.counts)))
         start = closed.values(self._best)
         solution = closed.cover.solve(seconds=self._budget.left(), nodes=50 * _NODES, gap=0.0, start=start)
+        self._take(closed, solution)
         if solution:
-            self._offer(_packing(closed, solution.values))
+            self._bound = max(self._bound, min(solution.bound, self._usd))
+
+    def _close_with_guests(self, prices: Sequence[float]) -> None:
+        patterns = services_within(self._problem, prices, self._usd - self._relaxed.bound)
+        if patterns is None:
+            return
+        known = {replace(pattern, guests=()) for pattern in self._best}
+        placing = Placing(self._problem, [*patterns, *sorted(known - set(patterns), key=lambda item: item.counts)])
+        solution = placing.solve(self._best, seconds=self._budget.left(), nodes=50 * _NODES)
+        if solution:
+            self._offer(placing.packing(solution))
+            self._is_cut_short |= solution.is_timed_out
             self._bound = max(self._bound, min(solution.bound, self._usd))

@@ -21,12 +21,16 @@ __all__ = ["Cover", "Solution", "need_solver"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
-    """What a model came to: a value for each column, the price of a unit of each row (of an LP), and a lower bound."""
+    """What a model came to: a value for each column, the price of a unit of each row (of an LP), and a lower bound.
+
+    `is_timed_out` says that it ended because its seconds were over.
+    """
 
     values: tuple[float, ...]
     duals: tuple[float, ...]
     usd: float
     bound: float
+    is_timed_out: bool = False
 
 
 def need_solver() -> None:
@@ -100,7 +104,13 @@ class Cover:
         whole = tuple(float(round(value)) for value in found.values)
         usd = sum(value * column[0] for value, column in zip(whole, self._columns, strict=True))
         is_sound = abs(usd - found.usd) <= 1e-6 * max(1.0, usd) and found.bound <= usd * (1 + 1e-6)
-        return Solution(values=whole, duals=(), usd=usd, bound=found.bound if is_sound else 0.0)
+        return Solution(
+            values=whole,
+            duals=(),
+            usd=usd,
+            bound=found.bound if is_sound else 0.0,
+            is_timed_out=highs.getModelStatus() == highspy.HighsModelStatus.kTimeLimit,
+        )
 
 
 def _start(demands: Sequence[float]) -> highspy.Highs:
