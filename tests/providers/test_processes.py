@@ -6,6 +6,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,17 @@ def pass_on(number, frame):
 signal.signal(signal.SIGTERM, pass_on)
 print("ready", flush=True)
 time.sleep(600)
+"""
+
+# a shell between two steps: it ignores SIGTERM, and notices only the second time that its terminal is gone
+DEAF_AT_FIRST = """
+import os, signal, time
+heard = []
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, lambda number, frame: os._exit(7) if heard else heard.append(number))
+print("up>", flush=True)
+while True:
+    time.sleep(600)
 """
 
 # on SIGTERM it leaves an heir in a session of its own, which does the same, for as long as they are asked and not killed
@@ -106,10 +118,11 @@ def test_a_supervisor_is_given_longer(marked: Marked, monkeypatch: pytest.Monkey
     assert (tmp_path / "result").exists()
 
 
-def test_a_shell_that_ignores_sigterm_goes_with_its_terminal() -> None:
+def start_on_terminal(*command: str) -> tuple[subprocess.Popen[bytes], int]:
+    """Start something that leads a terminal, wait until it says ``up>``, and return our end of the terminal too."""
     controller, terminal = pty.openpty()
-    shell = subprocess.Popen(
-        ["setsid", "--ctty", "bash", "--norc", "-i"],
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *command],
         env={**os.environ, "LAUNCHBAY_INSTANCE": "i-exp-1", "PS1": "up>"},
         stdin=terminal,
         stdout=terminal,
@@ -119,10 +132,23 @@ def test_a_shell_that_ignores_sigterm_goes_with_its_terminal() -> None:
     said = b""
     while b"up>" not in said:
         said += os.read(controller, 1000)
-    began = time.monotonic()
+    return process, controller
+
+
+def test_a_shell_that_ignores_sigterm_goes_with_its_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_PATIENCE_S", 60.0)
+    shell, controller = start_on_terminal("bash", "--norc", "-i")
     assert end_marked([MARK]) == 1
-    assert time.monotonic() - began < 5
-    shell.wait(5)
+    assert shell.wait(5) != -signal.SIGKILL
+    os.close(controller)
+
+
+def test_a_shell_that_missed_it_is_hung_up_on_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_PATIENCE_S", 60.0)
+    monkeypatch.setattr(processes, "_HANG_UP_EVERY_S", 0.1)
+    shell, controller = start_on_terminal(sys.executable, "-c", DEAF_AT_FIRST)
+    assert end_marked([MARK]) == 1
+    assert shell.wait(5) == 7
     os.close(controller)
 
 

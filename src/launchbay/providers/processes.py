@@ -32,6 +32,7 @@ _PATIENCE_S = 10.0
 _SUPERVISOR_PATIENCE_S = 30.0  # it gives its script those ten seconds, and then has its artefacts to hash
 _ROUNDS = 10  # for processes that start others on their way out
 _TELL_EVERY_S = 0.5
+_HANG_UP_EVERY_S = 2.0
 
 
 def marked_processes(marks: Iterable[str]) -> list[int]:
@@ -87,7 +88,7 @@ def end_processes(
     born = {pid: _born(pid) for pid in pids}  # a number may be another process's by the time that patience is over
     for pid in pids if is_asked else ():
         _ask(pid)
-    left, killed, told_at = set(pids), set[int](), began
+    left, killed, told_at, asked_at = set(pids), set[int](), began, began
     while left := {pid for pid in left if born[pid] and _born(pid) == born[pid]}:
         waited = time.monotonic() - began
         for pid in left - killed:
@@ -96,6 +97,10 @@ def end_processes(
                 killed.add(pid)
         if waited > max(patience.values()) + 2:
             break
+        if is_asked and time.monotonic() - asked_at > _HANG_UP_EVERY_S:
+            asked_at = time.monotonic()
+            for pid in left - killed:
+                _hang_up_shell(pid)
         if time.monotonic() - told_at > _TELL_EVERY_S:
             told_at = time.monotonic()
             tell(_event(len(pids) - len(left), len(pids), max(patience[pid] for pid in left) - waited))
@@ -114,6 +119,13 @@ def _ask(pid: int) -> None:
     fields = _fields(pid)
     _signal(pid, signal.SIGTERM)
     if fields and fields[4] != "0":
+        _signal(pid, signal.SIGHUP)
+
+
+def _hang_up_shell(pid: int) -> None:
+    """Hang up once more on who leads a terminal: a shell that is about to read a line can miss it the first time."""
+    fields = _fields(pid)
+    if fields and fields[4] != "0" and fields[3] == str(pid):
         _signal(pid, signal.SIGHUP)
 
 
