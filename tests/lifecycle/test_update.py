@@ -396,8 +396,8 @@ def test_killed_while_going_back_the_same_again_converges(
         *(
             pytest.param(
                 lambda instants, part=part: instants[len(instants) * part // 8 : len(instants) * (part + 1) // 8],
-                marks=pytest.mark.prove,
-                id=f"every step, part {part + 1} of 8",  # some thousand seconds in all
+                marks=(pytest.mark.prove, pytest.mark.timeout(3600)),  # ten minutes where nothing else runs
+                id=f"every step, part {part + 1} of 8",
             )
             for part in range(8)
         ),
