@@ -28,7 +28,7 @@ __all__ = ["CHECKS", "LAYERS", "complaints"]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("database", "errors", "fields", "files", "home", "jsonable", "onboard", "ports", "settings", "units"),
-    ("spec",),
+    ("pictures", "spec"),
     ("catalog",),
     ("cost", "images"),
     ("planning",),

@@ -67,6 +67,16 @@ class Home:
         return self.root / "catalog.db"
 
     @property
+    def elsewhere(self) -> Path:
+        """What instances on this machine would cost on EC2, one file an answer; asked again when the catalogue changes."""
+        return self.root / "elsewhere"
+
+    @property
+    def spent(self) -> Path:
+        """What instances cost that are gone, one file a fleet."""
+        return self.root / "spent"
+
+    @property
     def probes(self) -> Path:
         """What frameworks could use of the GPUs, one file an image; asked again when the driver or the GPUs change."""
         return self.root / "probes"

@@ -35,7 +35,7 @@ def test_three_rungs_and_the_steps_from_today(says: Says) -> None:
     bars = {line[:14].strip(): line.count("█") for line in lines[lines.index("from today to what is needed:") :]}
     assert (bars["today"], bars["then"]) == (30, 4)
     assert (bars["right-size"], bars["Savings Plan"]) == (0, 0)
-    assert bars["split or share"] + bars["spot"] == 26
+    assert bars["split or share"] + bars["spot"] + bars["clean-up"] == 27
     assert "step      Savings Plan: its rates are not known, and what is not known is no saving" in lines
 
 
@@ -62,7 +62,7 @@ def test_the_same_as_json(says: Says, bay: Bay) -> None:
     assert all(item["reason"] for item in value["rejected"])
     fall = value["waterfall"]
     assert (fall["begin_usd"], fall["end_usd"]) == ("659.60", "83.62")
-    assert [step["name"] for step in fall["steps"]][-1] == "Savings Plan"
+    assert [step["name"] for step in fall["steps"]][-2:] == ["Savings Plan", "clean-up"]
 
 
 def test_a_plan_that_is_written_is_billed_to_the_same_cent(says: Says, tmp_path: Path) -> None:
@@ -74,17 +74,33 @@ def test_a_plan_that_is_written_is_billed_to_the_same_cent(says: Says, tmp_path:
     assert (against["monthly_usd"], against["difference_usd"]) == ("659.60", "-575.98")
 
 
+@pytest.mark.parametrize("suffix", ["html", "svg", "png"])
+def test_pictures(says: Says, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / f"report.{suffix}"
+    said = says("cost", TODAY, "--optimize", "-o", str(path))
+    assert said.out.endswith(f"\nwritten   {path}\n")
+    assert len(path.read_bytes()) > 50_000
+    assert says("cost", TODAY, "-o", str(path)).out.endswith(f"\nwritten   {path}\n")
+    path.unlink()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    for options in (("--optimize",), ()):
+        said = says("cost", TODAY, *options, "-o", str(path))
+        assert (said.code, said.out, path.exists()) == (1, "", False)
+        assert "pip install 'launchbay[plot]'" in said.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (("--seconds", "5"), "--seconds says something about --optimize, which is not there"),
         (("--current",), "--current says something about --optimize, which is not there"),
-        (("-o", "plan.yaml"), "--output says something about --optimize, which is not there"),
+        (("-o", "plan.yaml"), "a bill can be written as .png, .svg or .html, got 'plan.yaml'"),
         (("--optimize", "--against", TODAY), "--against holds a bill against another, and --optimize looks for one"),
         (("--optimize", "--reconcile", "cur.csv"), "--reconcile holds a bill against another"),
         (("--optimize", "--seconds", "0"), "a search needs more than 0 seconds, got 0"),
         (("--optimize", "--seconds", "nan"), "a search needs more than 0 seconds, got nan"),
-        (("--optimize", "-o", "plan.png"), "a plan is written as .yaml, got 'plan.png'"),
+        (("--optimize", "-o", "plan.txt"), "a bill can be written as .png, .svg or .html, got 'plan.txt'"),
         (("--optimize", "-o", TODAY), "the plan would replace the workload that it is made for"),
     ],
 )
@@ -109,6 +125,8 @@ def test_no_plan_to_write(says: Says, tmp_path: Path) -> None:
     said = says("cost", str(path), "--optimize", "-o", str(tmp_path / "plan.yaml"))
     assert said.code == 1
     assert "there is no plan to write: none of the alternatives could be worked out" in said.err
+    said = says("cost", str(path), "--optimize", "-o", str(tmp_path / "plan.html"))
+    assert "there is nothing to draw: none of the alternatives could be worked out" in said.err
     said = says("cost", str(path), "--optimize")
     assert said.code == 0
     assert "missing   api does not say its vcpus and memory" in said.out.splitlines()

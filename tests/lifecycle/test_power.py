@@ -17,10 +17,12 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.end import change_power, plan_end, terminate
 from launchbay.lifecycle.launch import launch_fleet
 from launchbay.planning.fleet import Instance
+from launchbay.providers.local import LocalProvider
 from launchbay.providers.processes import instance_processes
 from launchbay.runs.train import RunSpec, submit_run
 from launchbay.store.journal import open_journal
 from launchbay.store.records import find_run
+from launchbay.testing.clock import VirtualClock
 from tests.lifecycle.killing import folders, leftovers
 from tests.providers.specs import make_instances
 
@@ -279,3 +281,27 @@ def test_a_fleet_of_several_does_not_answer_where_one_is_meant(bay: Bay, two: Se
 
 def test_an_id_names_an_instance_too(bay: Bay, two: Sequence[Instance]) -> None:
     assert list(change_power(bay, "stop", two[1].id).names) == ["exp-2"]
+
+
+def test_the_time_that_it_is_up_is_counted_and_the_time_that_it_is_stopped_is_not(
+    bay: Bay, with_image: Callable[[str], Image]
+) -> None:
+    clock = VirtualClock(1000.0)
+    bay = replace(bay, clock=clock, provider=LocalProvider(bay.home, clock))
+    make_instances(bay, with_image("tiny"), 1)
+
+    def up(at: float) -> float | None:
+        clock.at = at
+        return bay.provider.observe()[0].up_s(at)
+
+    assert up(1010.0) == 10.0
+    change_power(bay, "stop", "exp")
+    assert up(5000.0) == 10.0
+    change_power(bay, "stop", "exp")
+    assert up(6000.0) == 10.0
+    change_power(bay, "start", "exp")
+    change_power(bay, "start", "exp")
+    assert up(6005.0) == 15.0
+    change_power(bay, "reboot", "exp")
+    assert up(6007.0) == 17.0
+    assert up(10.0) == 15.0  # the clock was set back

@@ -67,7 +67,7 @@ def test_a_place_without_permission_names_the_picture_and_not_our_home(
         assert data
         raise OSError(number, "refused", str(path.with_name(f".{path.name}.29537.tmp")))
 
-    monkeypatch.setattr("launchbay.runs.plots.write_atomic", refuse)
+    monkeypatch.setattr("launchbay.pictures.write_atomic", refuse)
     with pytest.raises(UserError) as caught:
         write_plot(keras(), tmp_path / "x.html")
     assert str(caught.value) == (

@@ -10,7 +10,7 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.runs.arguments import tell_apart
 from launchbay.runs.curves import Curves, load_curves
 from launchbay.runs.events import find_logdirs
-from launchbay.runs.plots import picture_kind, write_plot
+from launchbay.runs.plots import kind_of_plot, write_plot
 from launchbay.runs.terminal import draw_terminal
 from launchbay.store.records import Run, find_run, list_runs
 
@@ -23,7 +23,7 @@ def curves(bay: Bay, run: Sequence[str], *, output: str | Path | None = None) ->
     Without a name it is the newest run that has any; the reporter is told if newer ones were passed over.
     """
     if output is not None:
-        picture_kind(Path(output))  # refused before minutes of reading, not after
+        kind_of_plot(Path(output))  # refused before minutes of reading, not after
     sources: dict[str, Sequence[Path]] = {}
     commands: dict[str, Sequence[str]] = {}
     for reference in run or [_find_newest(bay)]:

@@ -7,8 +7,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from launchbay.api.place import regions_of
 from launchbay.errors import NotFound, UsageError
 from launchbay.lifecycle.bay import Bay, connect, image_of
+from launchbay.lifecycle.elsewhere import note_elsewhere
 from launchbay.lifecycle.end import Ended, change_power, plan_end, terminate
 from launchbay.lifecycle.launch import Launch, launch_fleet
 from launchbay.lifecycle.update import Update, update_fleet
@@ -61,11 +63,11 @@ def launch(
     if resources and machine:
         part_of(machine, 0, resources)  # refused before anything is made
     launched = launch_fleet(bay, image, count=count, name=name, layer=layer, accelerator=accelerator)
-    if not (resources and machine):
-        return launched
-    parts = give_parts(launched.instances, resources, machine)
-    names = [item.name for item in launched.instances]
-    return replace(launched, parts=say_parts(dict(zip(names, parts, strict=True)), machine))
+    if resources and machine:
+        parts = give_parts(launched.instances, resources, machine)
+        names = [item.name for item in launched.instances]
+        launched = replace(launched, parts=say_parts(dict(zip(names, parts, strict=True)), machine))
+    return replace(launched, elsewhere=note_elsewhere(bay, launched.instances, region=regions_of(bay, ())[0]))
 
 
 def update(bay: Bay, fleet: str, image: str) -> Update:

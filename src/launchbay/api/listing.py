@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from launchbay.lifecycle.bay import Bay
+from launchbay.planning.fleet import Instance
 from launchbay.providers.tree import process_memory
 from launchbay.store.person import find_owner
 from launchbay.store.records import open_runs
 from launchbay.store.service import Service, list_services
+from launchbay.store.spent import Elsewhere, Spent, add_up, read_spent, spent_now
 from launchbay.units import count_of, format_bytes
 
 __all__ = ["Row", "ps"]
@@ -17,7 +19,11 @@ __all__ = ["Row", "ps"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """An instance in the list of `ps`. Local instances cost nothing."""
+    """An instance in the list of `ps`; amounts are US dollars, None is unknown. Local instances cost nothing.
+
+    `elsewhere` is what the same would be on EC2, at the price of its launch. What it and its fleet cost so far counts what
+    stood in their places before; the fleet's is the same for each of its instances.
+    """
 
     name: str
     fleet: str
@@ -32,6 +38,10 @@ class Row:
     running: Sequence[str]
     services: Sequence[Service] = ()
     person: str | None = None
+    elsewhere: Elsewhere | None = None
+    elsewhere_so_far: str | None = None
+    fleet_so_far: str | None = None
+    fleet_elsewhere_so_far: str | None = None
 
 
 def ps(bay: Bay) -> Sequence[Row]:
@@ -48,6 +58,12 @@ def ps(bay: Bay) -> Sequence[Row]:
         if service.instance_id is None:
             memory = f" ({format_bytes(service.memory_bytes)} of memory)" if service.memory_bytes else ""
             bay.reporter.note(f"A board of runs stands{memory}: {service.url}")
+    spent = {fleet: _spent(bay, fleet, observed, now) for fleet in {item.fleet for item in observed}}
+    sums = {
+        fleet: (add_up(one.usd for one in found), add_up(one.usd_elsewhere for one in found if one.elsewhere))
+        for fleet, found in spent.items()
+    }
+    own = {item.id: [one for one in spent[item.fleet] if one.name == item.name] for item in observed}
     return [
         Row(
             name=item.name,
@@ -56,16 +72,26 @@ def ps(bay: Bay) -> Sequence[Row]:
             image=item.image,
             provider=item.provider,
             usd_per_hour=item.usd_per_hour,
-            cost_so_far="0.00" if item.provider == "local" else None,
+            cost_so_far=add_up(one.usd for one in own[item.id]),
             age_s=round(now - item.created_at, 1),
             id=item.id,
             digest=item.digest,
             running=running.get(item.name, []),
             person=owner.name if (owner := find_owner(item.root)) else None,
             services=[service for service in services if service.instance_id == item.id],
+            elsewhere=next(one.elsewhere for one in own[item.id] if one.id == item.id),
+            elsewhere_so_far=add_up(one.usd_elsewhere for one in own[item.id] if one.elsewhere),
+            fleet_so_far=sums[item.fleet][0],
+            fleet_elsewhere_so_far=sums[item.fleet][1],
         )
         for item in observed
     ]
+
+
+def _spent(bay: Bay, fleet: str, observed: Sequence[Instance], now: float) -> Sequence[Spent]:
+    """Return what each instance of a fleet cost until now, and what those did that are gone."""
+    members = [item for item in observed if item.fleet == fleet]
+    return [*read_spent(bay.home, fleet, members), *(spent_now(item, now) for item in members)]
 
 
 def _standing(bay: Bay) -> Sequence[Service]:

@@ -43,5 +43,6 @@ def add_cost(verbs: Verbs[Parser]) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="with --optimize: write the cheapest plan as a workload.yaml that can be billed",
+        help="write it as a picture, .html, .svg or .png (needs launchbay[plot]); with --optimize also the cheapest plan as a "
+        "workload .yaml that can be billed",
     )

@@ -15,7 +15,7 @@ from launchbay.cost.check import check_workload, shortfalls
 from launchbay.cost.instances import is_assumed_spot, lines_of_instance
 from launchbay.cost.line import CATEGORIES, Bill, Line
 from launchbay.spec.workload import Workload
-from launchbay.units import format_amount
+from launchbay.units import format_amount, format_duration
 
 __all__ = ["make_bill"]
 
@@ -62,6 +62,10 @@ def _unassigned(workload: Workload) -> Iterator[Line]:
 
 def _assumptions(workload: Workload, lines: Sequence[Line]) -> Iterator[str]:
     yield f"a month of {format_amount(workload.month_hours)} hours"
+    for job in workload.jobs:
+        run = job.needs.measured
+        if run is not None and job.run_seconds == run.seconds:
+            yield f"{job.name} takes {format_duration(float(run.seconds))} a run, as {run.run} did"
     spot = sorted({line.item.split()[0] for line in lines if is_assumed_spot(line)})
     if spot and workload.spot.below_on_demand is not None:
         part = format_amount(workload.spot.below_on_demand * 100)

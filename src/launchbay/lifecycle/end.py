@@ -9,6 +9,7 @@ from typing import Any
 
 from launchbay.errors import Conflict, NotFound, UsageError
 from launchbay.files import locked
+from launchbay.jsonable import fields_of
 from launchbay.lifecycle.bay import Bay, fleet_names
 from launchbay.planning.decide import plan_power, plan_terminate, select
 from launchbay.planning.fleet import Instance, Plan, look
@@ -17,6 +18,7 @@ from launchbay.store.authorized import remove_entries
 from launchbay.store.journal import Journal, open_journal
 from launchbay.store.person import find_owner
 from launchbay.store.service import forget_services
+from launchbay.store.spent import Spent, add_up, note_spent
 
 __all__ = ["Ended", "change_power", "plan_end", "terminate"]
 
@@ -25,7 +27,8 @@ __all__ = ["Ended", "change_power", "plan_end", "terminate"]
 class Ended:
     """What was done: names of the instances, processes ended, and what of it still costs money (nothing, locally).
 
-    `state` is what it is in now; `changed` is false when all of it was so already.
+    `state` is what it is in now; `changed` is false when all of it was so already. Of a fleet that ended, `spent` says what
+    each of its instances cost since it was launched, those included that were gone before.
     """
 
     verb: str
@@ -35,6 +38,15 @@ class Ended:
     changed: bool = True
     still_costs: Sequence[Mapping[str, Any]] = ()
     usd_per_day: str = "0.00"
+    spent: Sequence[Spent] = ()
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return its fields, with what was spent added up; null is unknown."""
+        sums = {
+            "cost_so_far": add_up(item.usd for item in self.spent),
+            "cost_elsewhere": add_up(item.usd_elsewhere for item in self.spent if item.elsewhere),
+        }
+        return {**fields_of(self), **sums}
 
 
 def plan_end(bay: Bay, name: str) -> Plan:
@@ -91,6 +103,7 @@ def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
         open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=True) as journal,
         _holding(bay, fleet_names(_standing(bay, name)) or [name]),
     ):
+        spent: list[Spent] = []
         instances = _standing(bay, name)
         if instances and look(instances) != plan.saw:
             raise Conflict(f"{name!r} changed since the plan was shown", hint="the same command again")
@@ -98,13 +111,24 @@ def terminate(bay: Bay, name: str, plan: Plan | None = None) -> Ended:
             operation = journal.begin("terminate", name, {"ids": [item.id for item in instances]})
             with journal.step(operation, "delete", names=[item.name for item in instances]):
                 _shut_out(instances)
+                spent += _note_spent(bay, instances)
                 bay.provider.delete(instances)
                 forget_services(bay.home, {item.id for item in instances})
             journal.end(operation, "done")
         _close_cut_off(bay, journal, name)
     bay.provider.sweep()
     names = [item.name for item in instances]
-    return Ended(verb="terminate", names=names, state="terminated", changed=bool(instances))
+    return Ended(verb="terminate", names=names, state="terminated", changed=bool(instances), spent=spent)
+
+
+def _note_spent(bay: Bay, ending: Sequence[Instance]) -> Iterator[Spent]:
+    """Write down what is about to end cost, before nobody can tell any more; yield that, and what its fleet spent before."""
+    ids = {instance.id for instance in ending}
+    observed, now = bay.provider.observe(), bay.clock.now()
+    for fleet in fleet_names(ending):
+        members = [instance for instance in ending if instance.fleet == fleet]
+        staying = any(item.fleet == fleet and item.id not in ids for item in observed)
+        yield from note_spent(bay.home, fleet, members, staying=staying, now=now)
 
 
 def _shut_out(instances: Sequence[Instance]) -> None:

@@ -20,6 +20,7 @@ from launchbay.planning.fleet import Action, FleetWish, Instance, Plan, look
 from launchbay.ports import Event
 from launchbay.spec.names import check_count, check_fleet_name, instance_names
 from launchbay.store.journal import Journal, Operation, open_journal
+from launchbay.store.spent import Elsewhere
 
 __all__ = ["Launch", "Stopwatch", "launch_fleet"]
 
@@ -28,7 +29,7 @@ __all__ = ["Launch", "Stopwatch", "launch_fleet"]
 class Launch:
     """What a launch brought. `clock` is seconds by stage; `first_import` was measured once, when the image was built.
 
-    `parts` says what of the machine each instance may use, and what holds it to that.
+    `parts` says what of the machine each instance may use, and what holds it to that; `elsewhere` what each would be on EC2.
     """
 
     fleet: str
@@ -39,6 +40,7 @@ class Launch:
     clock: Mapping[str, float | None]
     built_now: bool
     parts: Sequence[str] = ()
+    elsewhere: Sequence[Elsewhere] = ()
 
     def as_json(self) -> Mapping[str, Any]:
         """Return its fields, with the instances cut down to what names them."""

@@ -25,12 +25,16 @@ class _Memory(ctypes.Structure):
 
 
 class GpuWatch:
-    """Samples of every GPU: percent of time in which a kernel ran, and bytes of memory in use (whole GPU, all programs)."""
+    """Samples of every GPU: percent of time in which a kernel ran, and bytes of memory in use (whole GPU, all programs).
+
+    The driver itself keeps some of that (645 MB of an H200), so what was in use before the script is kept beside the peak.
+    """
 
     def __init__(self) -> None:
         self.next_at: float | None = None
         self.samples: list[list[int]] = []
         self.peaks: list[int | None] = []
+        self.before: list[_Memory | None] = []
         self.handles: list[Any] = []
         if not os.path.isdir("/proc/driver/nvidia"):
             return
@@ -47,6 +51,7 @@ class GpuWatch:
                 self.handles.append(handle)
         self.samples = [[] for _ in self.handles]
         self.peaks = [None for _ in self.handles]
+        self.before = [self._memory(handle) for handle in self.handles]
         if self.handles:
             self.next_at = time.monotonic() + EVERY_S / 4
 
@@ -56,24 +61,33 @@ class GpuWatch:
             return
         self.next_at = time.monotonic() + EVERY_S
         for index, handle in enumerate(self.handles):
-            use, memory = _Utilization(), _Memory()
+            use, memory = _Utilization(), self._memory(handle)
             if self.library.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(use)) == 0:
                 self.samples[index].append(use.gpu)
-            if self.library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)) == 0:
+            if memory is not None:
                 self.peaks[index] = max(self.peaks[index] or 0, memory.used)
 
+    def _memory(self, handle: Any) -> _Memory | None:
+        memory = _Memory()
+        return memory if self.library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)) == 0 else None
+
     def result(self) -> dict[str, Any] | None:
-        """Return mean and highest use per GPU in percent and its peak memory in bytes; None without a GPU."""
+        """Return, per GPU, mean and highest use in percent and memory in bytes: before, at the peak, and all there is.
+
+        None without a GPU.
+        """
         if not self.handles:
             return None
         rows = []
-        for taken, peak in zip(self.samples, self.peaks):
+        for taken, peak, before in zip(self.samples, self.peaks, self.before):
             mean = round(sum(taken) / len(taken), 1) if taken else None
             rows.append(
                 {
                     "mean_percent": mean,
                     "max_percent": max(taken, default=None),
                     "peak_memory_bytes": peak,
+                    "memory_before_bytes": before.used if before is not None else None,
+                    "memory_bytes": before.total if before is not None else None,
                     "samples": len(taken),
                 }
             )

@@ -20,6 +20,7 @@ import time
 
 from . import artifacts
 from .gpu import GpuWatch
+from .machine import describe_machine
 from .process import identify
 from .refused import Refused
 from .result import free_room, is_full, keep_room, write_json, write_result
@@ -211,6 +212,7 @@ class _Watch:
             "cpu_seconds": round(self.cpu_s, 3),
             "peak_memory_bytes": self.peak_bytes,
             "gpu": self.gpu.result(),
+            "machine": describe_machine(),
             "ended_at": time.time(),
         }
 

@@ -41,7 +41,8 @@ class InstanceSpec:
 class Instance:
     """An instance as observed. `count` is how many its fleet was meant to have; `token` says which launch made it.
 
-    `previous` is the digest of the image that it stood on before an update which is not settled yet.
+    `previous` is the digest of the image that it stood on before an update which is not settled yet. `ran_s` is how long it
+    was up before it was started last, `up_since` when that was; None is not known, of an instance of before that was counted.
     """
 
     id: str
@@ -59,6 +60,14 @@ class Instance:
     cloud_id: str | None = None
     usd_per_hour: str | None = None
     previous: str | None = None
+    ran_s: float | None = None
+    up_since: float | None = None
+
+    def up_s(self, now: float) -> float | None:
+        """Return for how many seconds it was up until now, stops left out; None where that is not known."""
+        if self.ran_s is None:
+            return None
+        return self.ran_s + (max(now - self.up_since, 0.0) if self.up_since is not None else 0.0)
 
 
 def made_from(
@@ -70,6 +79,8 @@ def made_from(
         provider=provider,
         state="running",
         created_at=created_at,
+        ran_s=0.0,
+        up_since=created_at,
         root=root,
         usd_per_hour=usd_per_hour,
     )

@@ -30,6 +30,8 @@ _RECORD = {
     "count": INTEGER,
     "created_at": NUMBER,
     "previous": optional(TEXT),
+    "ran_s": optional(NUMBER),
+    "up_since": optional(NUMBER),
 }
 
 
@@ -152,9 +154,10 @@ class LocalProvider:
             self.layers(name).open(members, image)
 
     def _mark(self, instances: Sequence[Instance], state: str) -> None:
+        now = self.clock.now()
         for instance in instances:
             if instance.root.exists():
-                _write(instance.root, replace(instance, state=state))
+                _write(instance.root, _in_state(instance, state, now))
 
     def sweep(self) -> Sequence[str]:
         """Remove drafts, trash and half-built images. Whoever makes one holds a lock, which is how a live one is told."""
@@ -183,6 +186,14 @@ class LocalProvider:
             if free:
                 remove_tree(path)
         return free
+
+
+def _in_state(instance: Instance, state: str, now: float) -> Instance:
+    """Return it in a state, with the time that it was up; unchanged where it is in that state already."""
+    if instance.state == state:
+        return instance
+    is_up = state == "running"
+    return replace(instance, state=state, ran_s=instance.up_s(now), up_since=now if is_up else None)
 
 
 def _by_layer(instances: Iterable[Instance]) -> Mapping[str, Sequence[Instance]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from launchbay.errors import UserError
+from launchbay.pictures import INK, SOFT, draw
 from launchbay.runs.chart import PALETTE, Chart, Line, loss_chart, printable, thin
 from launchbay.runs.curves import Curves
 from launchbay.runs.label import place_labels
@@ -21,37 +20,14 @@ __all__ = ["render_picture"]
 
 _MOST_POINTS = 2000  # per line: more than the picture has pixels
 _FEW = 3  # runs whose sentences and best values still fit
-_INK, _SOFT = "#1c2330", "#4a5160"
-_STYLE: Any = {
-    "svg.hashsalt": "launchbay",  # equal curves make equal files
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#9aa1ab",
-    "axes.labelcolor": _SOFT,
-    "xtick.color": "#6b7280",
-    "ytick.color": "#6b7280",
-    "grid.color": "#e5e8ec",
-    "font.size": 10.5,
-    "text.parse_math": False,  # a dollar sign in a run's name is a dollar sign
-}
 
 
 def render_picture(curves: Curves, kind: Literal["png", "svg"]) -> bytes:
     """Draw the loss curves as "png" or "svg". Raises UserError where matplotlib is missing."""
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError(
-            f"a .{kind} picture needs matplotlib, which is not installed",
-            hint="pip install 'launchbay[plot]' (an .html file needs nothing)",
-        ) from error
     chart = loss_chart(curves)
     room = _measure(curves, chart)
-    with mpl.rc_context():
-        mpl.rcdefaults()  # whatever a matplotlibrc of the person's says
-        mpl.rcParams.update(_STYLE)
-        figure = Figure(figsize=(_WIDTH, room.height), dpi=160)
+
+    def paint(figure: Figure) -> None:
         axes = figure.add_axes(
             (
                 room.left / _WIDTH,
@@ -65,9 +41,8 @@ def render_picture(curves: Curves, kind: Literal["png", "svg"]) -> bytes:
         _write_head(figure, curves, chart, room)
         if len(curves.runs) > _FEW:
             _plot_legend(axes, curves, chart)
-        stream = io.BytesIO()
-        figure.savefig(stream, format=kind, metadata={"Date": None} if kind == "svg" else None)
-    return stream.getvalue()
+
+    return draw(kind, (_WIDTH, room.height), paint, hint="pip install 'launchbay[plot]' (an .html file needs nothing)")
 
 
 # --- room -----------------------------------------------------------------------------------------
@@ -133,13 +108,13 @@ def _write_head(figure: Figure, curves: Curves, chart: Chart, room: _Room) -> No
     names = list(curves.runs)
     title = f"Learning curves of {_short(names[0]) if len(names) == 1 else f'{len(names)} runs'}"
     left = _EDGE / _WIDTH
-    figure.text(left, 1 - 0.38 / room.height, title, fontsize=14, fontweight="bold", color=_INK, va="center")
+    figure.text(left, 1 - 0.38 / room.height, title, fontsize=14, fontweight="bold", color=INK, va="center")
     drawn = {line.index: line for _, line in chart.visible}
     is_listing = 1 < len(names) <= _FEW
     for row, (index, text) in enumerate(_words(curves)):
         y = 1 - (0.72 + _ROW * row) / room.height
         x = left + (0.38 / _WIDTH if is_listing else 0.0)
-        figure.text(x, y, text, fontsize=10, color=_INK if is_listing else _SOFT, va="center")
+        figure.text(x, y, text, fontsize=10, color=INK if is_listing else SOFT, va="center")
         if index in drawn:
             look = {**_look(drawn[index]), "linewidth": 2.0, "alpha": None}
             figure.add_artist(Line2D([left, left + 0.28 / _WIDTH], [y, y], **look))
@@ -147,7 +122,7 @@ def _write_head(figure: Figure, curves: Curves, chart: Chart, room: _Room) -> No
         return
     handles = []
     for line, role in _roles(chart):
-        look = _look(line) if len(names) == 1 else {**_look(line), "color": _SOFT, "linestyle": "-"}
+        look = _look(line) if len(names) == 1 else {**_look(line), "color": SOFT, "linestyle": "-"}
         handles.append(Line2D([], [], label=role, **look))
     if handles:
         figure.legend(
@@ -159,7 +134,7 @@ def _write_head(figure: Figure, curves: Curves, chart: Chart, room: _Room) -> No
             borderpad=0,
             borderaxespad=0,
             frameon=False,
-            labelcolor=_INK,
+            labelcolor=INK,
         )
 
 
@@ -195,9 +170,9 @@ def _plot_lines(axes: Axes, chart: Chart) -> None:
     figure = axes.get_figure(root=True)
     assert figure is not None
     middle = (axes.get_position().y0 + axes.get_position().y1) / 2
-    figure.text(_EDGE / _WIDTH, middle, label, rotation=90, ha="center", va="center", color=_SOFT)
+    figure.text(_EDGE / _WIDTH, middle, label, rotation=90, ha="center", va="center", color=SOFT)
     if not any(line.finite for line in chart.lines):
-        axes.text(0.5, 0.5, "no finite value to draw", transform=axes.transAxes, ha="center", color=_SOFT)
+        axes.text(0.5, 0.5, "no finite value to draw", transform=axes.transAxes, ha="center", color=SOFT)
 
 
 def _look(line: Line) -> dict[str, Any]:
@@ -282,5 +257,5 @@ def _plot_legend(axes: Axes, curves: Curves, chart: Chart) -> None:
         fontsize=8.5,
         title_fontsize=8.5,
         frameon=False,
-        labelcolor=_INK,
+        labelcolor=INK,
     )

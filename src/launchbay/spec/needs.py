@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeAlias
 
 from launchbay.errors import UsageError
 from launchbay.spec.beside import read_disk_size
 from launchbay.spec.document import Document
 from launchbay.spec.quantity import read_amount, read_count, read_size
 
-__all__ = ["ARCHITECTURES", "NEEDS_FIELDS", "Needs", "read_needs"]
+__all__ = ["ARCHITECTURES", "NEEDS_FIELDS", "Measure", "Measured", "Needs", "read_needs"]
 
 ARCHITECTURES = ("x86_64", "arm64")
 
@@ -26,7 +28,8 @@ NEEDS_FIELDS: dict[str, str] = {
     "disk": "the size of its instance's gp3 disk in a plan that `--optimize` finds (default: that of the instance today)",
     "public_address": "whether its instance in such a plan has a public IPv4 address (default: as today, else false)",
     "burstable": "whether a type that is slowed down under lasting load will do (default: false)",
-    "like": "a run whose measured needs these are, in the place of vcpus, memory and GPUs",
+    "like": "a run of `bay train` whose measured needs these are, in the place of vcpus, memory and GPUs; a job that does not "
+    "say its hours takes as long as that run did",
 }
 """Every field of `needs`, with its meaning."""
 
@@ -34,10 +37,28 @@ _MEASURED = ("vcpus", "memory", "gpus", "gpu", "gpu_memory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a run took, as needs: memory in MiB, that of each GPU too. `said` are sentences on what was measured and assumed."""
+
+    run: str
+    seconds: Decimal
+    vcpus: Decimal
+    memory_mib: int
+    gpus: int = 0
+    gpu_memory_mib: int | None = None
+    said: tuple[str, ...] = ()
+
+
+Measure: TypeAlias = Callable[[str, str], Measured | None]
+"""Looks up what a run took, by its name and the place that names it. None for one that is not here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
     """The least that will do; None and empty where nothing was said. Memory in MiB, local disk in GB (10^9 bytes).
 
-    `disk_gib` and `public_address` are what its instance gets beside itself, whatever its type.
+    `disk_gib` and `public_address` are what its instance gets beside itself, whatever its type. `measured` is the run that it
+    is `like`, None where that run is not here.
     """
 
     vcpus: Decimal | None = None
@@ -52,9 +73,10 @@ class Needs:
     public_address: bool | None = None
     burstable: bool = False
     like: str = ""
+    measured: Measured | None = None
 
 
-def read_needs(document: Document | None) -> Needs:
+def read_needs(document: Document | None, measure: Measure | None = None) -> Needs:
     """Read `needs`; nothing is needed where it is not there. Raises UsageError where they contradict each other."""
     if document is None:
         return Needs()
@@ -63,12 +85,13 @@ def read_needs(document: Document | None) -> Needs:
     if like and said:
         what = f"needs are either like a run or said, got like and {said[0]}"
         raise UsageError(what, where=document.where(said[0]), hint=f"needs: {{like: {like}}}")
+    measured = measure(like, document.where("like")) if like and measure else None
     needs = Needs(
-        vcpus=_read_vcpus(document),
-        memory_mib=read_size(document, "memory", unit=1 << 20),
-        gpus=_read_gpus(document),
+        vcpus=measured.vcpus if measured else _read_vcpus(document),
+        memory_mib=measured.memory_mib if measured else read_size(document, "memory", unit=1 << 20),
+        gpus=measured.gpus if measured else _read_gpus(document),
         gpu=document.text("gpu"),
-        gpu_memory_mib=read_size(document, "gpu_memory", unit=1 << 20),
+        gpu_memory_mib=measured.gpu_memory_mib if measured else read_size(document, "gpu_memory", unit=1 << 20),
         architecture=_read_architecture(document),
         image=document.text("image"),
         local_disk_gb=read_size(document, "local_disk", unit=10**9),
@@ -76,6 +99,7 @@ def read_needs(document: Document | None) -> Needs:
         public_address=document.flag("public_address", default=False) if document.has("public_address") else None,
         burstable=document.flag("burstable", default=False),
         like=like,
+        measured=measured,
     )
     document.finish()
     return needs

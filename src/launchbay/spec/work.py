@@ -8,7 +8,7 @@ from decimal import Decimal
 from launchbay.errors import UsageError
 from launchbay.spec.document import Document
 from launchbay.spec.names import read_name
-from launchbay.spec.needs import Needs, read_needs
+from launchbay.spec.needs import Measure, Needs, read_needs
 from launchbay.spec.quantity import read_count, read_seconds
 from launchbay.spec.schedule import ALWAYS, Hours, Runs, read_hours, read_runs
 from launchbay.units import format_duration
@@ -19,7 +19,7 @@ WORK_FIELDS: dict[str, str] = {
     "jobs": "what runs and ends, a list",
     "jobs.name": "what it is called; `runs` of an instance says it",
     "jobs.needs": "what it needs of a machine",
-    "jobs.hours": "how long one run takes, such as 12 or 90m",
+    "jobs.hours": "how long one run takes, such as 12 or 90m (default: as long as the run that it is `like`)",
     "jobs.runs": "how often it runs, `4 a week`",
     "jobs.cron": "how often it runs, as a line of cron; counted as its average over the calendar's 400 years",
     "jobs.timezone": "the timezone of the cron line; it changes no count",
@@ -68,27 +68,28 @@ class Endpoint:
     where: str = field(default="", compare=False)
 
 
-def read_jobs(document: Document) -> tuple[Job, ...]:
+def read_jobs(document: Document, measure: Measure | None = None) -> tuple[Job, ...]:
     """Read `jobs`. Raises UsageError naming file, line and field."""
     jobs = []
     for entry in document.documents("jobs"):
-        jobs.append(_read_job(entry))
+        jobs.append(_read_job(entry, measure))
         entry.finish()
     return tuple(jobs)
 
 
-def _read_job(entry: Document) -> Job:
+def _read_job(entry: Document, measure: Measure) -> Job:
+    needs = read_needs(entry.document("needs"), measure)
     interruptible = entry.flag("interruptible", default=False)
     job = Job(
         name=read_name(entry, "job"),
         runs=read_runs(entry),
-        needs=read_needs(entry.document("needs")),
+        needs=needs,
         instances=read_count(entry, "instances", 1),
         interruptible=interruptible,
         checkpoint_seconds=read_seconds(entry, "checkpoint"),
         restart_seconds=read_seconds(entry, "restart"),
         deadline_seconds=read_seconds(entry, "deadline"),
-        run_seconds=_read_run_seconds(entry),  # last: a field that was mistyped may be why it is not there
+        run_seconds=_read_run_seconds(entry, needs),  # last: a field that was mistyped may be why it is not there
         where=entry.where("name"),
     )
     for name in ("checkpoint", "restart"):
@@ -102,26 +103,31 @@ def _read_job(entry: Document) -> Job:
     return job
 
 
-def _read_run_seconds(entry: Document) -> Decimal:
-    """Read how long a run takes; a number without a unit is hours, as the field's name says."""
+def _read_run_seconds(entry: Document, needs: Needs) -> Decimal:
+    """Read how long a run takes, or took; a number without a unit is hours, as the field's name says."""
     text = entry.typed("hours")
+    if not text and needs.measured is not None:
+        return needs.measured.seconds
     if not text:
         entry.finish()
-        raise UsageError("a job must say how long a run takes", where=entry.where("name"), hint="hours: 12")
+        what = "a job must say how long a run takes"
+        if needs.like:
+            what += f": the run that it is like, {needs.like}, is not here"
+        raise UsageError(what, where=entry.where("name"), hint="hours: 12")
     seconds = read_seconds(entry, "hours", plain_unit="h")
     if not seconds:
         raise UsageError(f"hours must be above 0, got {text!r}", where=entry.where("hours"), hint="hours: 12")
     return seconds
 
 
-def read_endpoints(document: Document, month_hours: Decimal) -> tuple[Endpoint, ...]:
+def read_endpoints(document: Document, month_hours: Decimal, measure: Measure | None = None) -> tuple[Endpoint, ...]:
     """Read `endpoints`. Raises UsageError naming file, line and field."""
     endpoints = []
     for entry in document.documents("endpoints"):
         endpoints.append(
             Endpoint(
                 name=read_name(entry, "endpoint"),
-                needs=read_needs(entry.document("needs")),
+                needs=read_needs(entry.document("needs"), measure),
                 replicas=read_count(entry, "replicas", 1),
                 hours=read_hours(entry, month_hours),
                 where=entry.where("name"),

@@ -16,7 +16,7 @@ from launchbay.spec.assignment import (
 )
 from launchbay.spec.beside import BESIDE_FIELDS, Beside, read_beside
 from launchbay.spec.document import Document, read_document
-from launchbay.spec.needs import NEEDS_FIELDS
+from launchbay.spec.needs import NEEDS_FIELDS, Measure
 from launchbay.spec.quantity import read_percentage, read_seconds
 from launchbay.spec.region import read_regions
 from launchbay.spec.schedule import read_month
@@ -71,8 +71,8 @@ class Workload:
         return (*self.jobs, *self.endpoints)
 
 
-def read_workload(path: Path) -> Workload:
-    """Read a workload.yaml. Raises UsageError naming file, line and field."""
+def read_workload(path: Path, measure: Measure | None = None) -> Workload:
+    """Read a workload.yaml; `measure` knows the runs that needs may be like. Raises UsageError naming file, line and field."""
     document = read_document(path)
     regions, month_hours, market = read_regions(document), read_month(document), _read_market(document)
     workload = Workload(
@@ -82,8 +82,8 @@ def read_workload(path: Path) -> Workload:
         month_hours=month_hours,
         market=market,
         spot=_read_spot(document.document("spot")),
-        jobs=read_jobs(document),
-        endpoints=read_endpoints(document, month_hours),
+        jobs=read_jobs(document, measure),
+        endpoints=read_endpoints(document, month_hours, measure),
         instances=read_assignments(document, regions=regions, month_hours=month_hours, market=market),
         beside=read_beside(document, regions=regions, month_hours=month_hours),
     )

@@ -99,6 +99,7 @@ class Run:
     peak_memory_bytes: int | None = None
     supervisor_cpu_seconds: float | None = None
     gpu: Mapping[str, Any] | None = None
+    machine: Mapping[str, Any] | None = None
     timed_out: bool = False
     artifacts: Sequence[Artifact] = ()
     logdirs: Sequence[Path] = ()
@@ -189,6 +190,7 @@ _OUTCOME = {
     "peak_memory_bytes": optional(INTEGER),
     "supervisor_cpu_seconds": optional(NUMBER),
     "gpu": optional(MAPPING),
+    "machine": optional(MAPPING),
 }
 _ARTIFACT = {"path": TEXT, "format": TEXT, "sha256": optional(TEXT), "bytes": INTEGER}
 _RESULT = {

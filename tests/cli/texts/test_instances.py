@@ -14,7 +14,18 @@ from launchbay.lifecycle.identity import Difference
 from launchbay.lifecycle.launch import Launch
 from launchbay.lifecycle.personal import Replayed
 from launchbay.lifecycle.update import Update
+from launchbay.store.spent import Elsewhere, Spent
 from tests.cli.texts.values import DIGEST, IMAGE, PROOF, instance
+
+SPENT = Spent(
+    id="i-1",
+    name="a",
+    up_s=3600.0,
+    usd_per_hour="1.20",
+    elsewhere=Elsewhere(
+        type="m5.xlarge", region="us-east-1", usd_per_hour="0.192", as_of="2025-03-02", source="somebody"
+    ),
+)
 
 
 def test_where_a_launchs_time_went() -> None:
@@ -65,10 +76,40 @@ def test_a_list_of_instances_says_which_cost_is_unknown() -> None:
         running=(),
     )
     free = replace(row, usd_per_hour="0.00", cost_so_far="0.00", running=("r-1", "r-2"))
-    _, unknown, known = ps_text([row, free]).splitlines()
+    _, unknown, known, _, cost = ps_text([row, free]).splitlines()
     assert unknown.split() == ["exp-1", "exp", "running", "jax", "local", "unknown", "unknown", "1h", "02m", "-"]
     assert known.split() == ["exp-1", "exp", "running", "jax", "local", "0.00", "0.00", "1h", "02m", "r-1", "r-2"]
+    assert cost == "cost      unknown an hour, unknown since launch"
     assert ps_text([]).startswith("No instances.")
+
+
+def test_a_list_of_instances_says_what_the_same_would_cost() -> None:
+    there = Elsewhere(type="m5.xlarge", region="us-east-1", usd_per_hour="0.192", as_of="2025-03-02", source="s")
+    row = Row(
+        name="exp-1",
+        fleet="exp",
+        state="running",
+        image="jax",
+        provider="local",
+        usd_per_hour="0.00",
+        cost_so_far="0.00",
+        age_s=3725.0,
+        id="i-1",
+        digest=DIGEST,
+        running=(),
+        elsewhere=there,
+        elsewhere_so_far="0.20",
+        fleet_so_far="0.00",
+        fleet_elsewhere_so_far="0.40",
+    )
+    same = replace(row, name="exp-2")
+    assert ps_text([row, same]).splitlines()[-2:] == [
+        "cost      $0.00 an hour, $0.00 since launch",
+        "on EC2    $0.384 an hour, $0.40 since launch: 2 × m5.xlarge in us-east-1, price of 2025-03-02",
+    ]
+    other = replace(row, fleet="old", elsewhere=None, elsewhere_so_far=None, fleet_elsewhere_so_far=None)
+    last = ps_text([row, other]).splitlines()[-1]
+    assert last.startswith("on EC2    $0.192 an hour, $0.40 since launch for 1 of 2 instances: 1 × m5.xlarge")
 
 
 def test_a_proof() -> None:
@@ -108,6 +149,14 @@ def test_a_gpu_that_nobody_can_use_does_not_set_instances_apart() -> None:
             (
                 "a-1 to a-3 (3) terminated, 4 processes ended; runs, logs and models stay (`bay runs`)."
                 " What still costs: $0.00 a day."
+            ),
+        ),
+        (
+            Ended(verb="terminate", names=("a",), spent=[SPENT, replace(SPENT, elsewhere=None)]),
+            (
+                "a terminated; runs, logs and models stay (`bay runs`). What still costs: $0.00 a day.\n"
+                "cost      $2.40 since launch\n"
+                "on EC2    $0.19 for the same for 1 of 2 instances: 1 × m5.xlarge in us-east-1, price of 2025-03-02"
             ),
         ),
         (Ended(verb="reboot", names=("a",), usd_per_day="1.20"), "a restarted. What still costs: $1.20 a day."),

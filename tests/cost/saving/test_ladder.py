@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 from launchbay.catalog.snapshot import load_snapshot
 from launchbay.cost.saving.asked import Asked
 from launchbay.cost.saving.cheapest import Cheapest, find_alternatives
+from launchbay.cost.saving.ladder import MEASURED
 from launchbay.errors import UsageError, UserError
-from launchbay.spec.needs import Needs
+from launchbay.spec.needs import Measured
 from launchbay.spec.workload import read_workload
 from tests.cost.optimum.workloads import no_clock
-from tests.cost.saving.world import API, HOURLY, SPOT, TRAINING, alternatives, catalogue, needed, rung, used
+from tests.cost.saving.world import API, HOURLY, SPOT, TRAINING, alternatives, catalogue, needed, rung, used, workload
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "small-team"
 ASSUMED = {"below_on_demand": "60%", "interrupted_every": "6h"}
@@ -148,15 +150,26 @@ def test_needs_that_are_missing_are_named_and_not_guessed(tmp_path: Path) -> Non
 
 def test_measured_needs_stand_in_the_place_of_stated_ones(tmp_path: Path) -> None:
     jobs = [{**TRAINING, "needs": {"like": "run-1", "architecture": "x86_64"}}]
-    assert needed(tmp_path, jobs=jobs).missing == (
-        "training needs what run-1 did, and what that was is not known here",
+    assert rung(MEASURED, tmp_path, jobs=jobs).missing == (
+        "training needs what the run run-1 did, and there is no such run here (`bay runs`)",
     )
-    measured = Needs(vcpus=Decimal(2), memory_mib=6000)
-    found = needed(tmp_path, jobs=jobs, how={"measured": {"run-1": measured}})
+    took = Measured(run="run-1", seconds=Decimal(7200), vcpus=Decimal(2), memory_mib=6000, said=("it took 2 h",))
+    found = rung(MEASURED, tmp_path, jobs=jobs, measure=lambda *_: took)
     assert used(found) == [("old.small", "on-demand", ("training",))]
-    tight = Needs(vcpus=Decimal(2), memory_mib=6000, gpus=1, gpu_memory_mib=23000)  # measured: no name on a box
+    assert "training: it took 2 h" in found.assumptions
+    tight = replace(took, gpus=1, gpu_memory_mib=23000)  # measured: no name on a box
     with pytest.raises(UserError, match=r"a10g.small in us-west-2, has 22.3516 GiB a GPU, 22.4609 needed"):
-        needed(tmp_path, jobs=jobs, how={"measured": {"run-1": tight}})
+        rung(MEASURED, tmp_path, jobs=jobs, measure=lambda *_: tight)
+
+
+def test_a_job_takes_as_long_as_the_run_that_it_is_like_where_it_says_no_hours(tmp_path: Path) -> None:
+    jobs = [{"name": "training", "runs": "2 a month", "needs": {"like": "run-1"}}]
+    took = Measured(run="run-1", seconds=Decimal(7200), vcpus=Decimal(2), memory_mib=6000)
+    found = rung(MEASURED, tmp_path, jobs=jobs, measure=lambda *_: took)
+    assert [item.hours for item in found.instances] == [4]
+    assert "training takes 2h 00m a run, as run-1 did" in found.assumptions
+    with pytest.raises(UsageError, match=r"how long a run takes: the run that it is like, run-1, is not here"):
+        workload(tmp_path, jobs=jobs)
 
 
 def test_an_instance_that_runs_nothing_named_stays_and_is_counted(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from launchbay.cost.saving.asked import Asked
 from launchbay.cost.saving.cheapest import Cheapest, find_alternatives
 from launchbay.cost.saving.rung import Rung
 from launchbay.cost.saving.waterfall import Waterfall
+from launchbay.spec.needs import Measure
 from launchbay.spec.workload import Workload, read_workload
 from tests.cost.optimum.workloads import no_clock
 from tests.cost.prices import SIDE, make_catalogue, make_type
@@ -85,11 +86,11 @@ def catalogue(hourly: Mapping[str, str] = HOURLY, side: Mapping[str, str] = SIDE
     return replace(known, types=TYPES)
 
 
-def workload(folder: Path, **fields: Any) -> Workload:
+def workload(folder: Path, *, measure: Measure | None = None, **fields: Any) -> Workload:
     """Return a workload in us-west-2 with a month of 720 hours, read from a file."""
     path = folder / "workload.yaml"
     path.write_text(yaml.safe_dump({"region": HERE, "month": "720h", **fields}, sort_keys=False), encoding="utf-8")
-    return read_workload(path)
+    return read_workload(path, measure)
 
 
 def alternatives(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from launchbay.cli.table import table
 from launchbay.cli.texts.lists import few, span
 from launchbay.cli.texts.services import service_cell
-from launchbay.units import count_of, format_duration
+from launchbay.store.spent import add_up
+from launchbay.units import count_of, format_amount, format_duration
 
 if TYPE_CHECKING:
     from launchbay.api.listing import Row
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from launchbay.lifecycle.launch import Launch
     from launchbay.lifecycle.update import Update
     from launchbay.lifecycle.verify import Verification
+    from launchbay.store.spent import Elsewhere, Spent
 
 __all__ = ["clock_text", "ended_text", "launch_text", "ps_text", "update_text", "verification_text"]
 
@@ -57,10 +60,17 @@ def launch_text(launch: Launch, *, has_project: bool = False) -> str:
             f"  proof   {count_of(len(names), 'fingerprint')}, {proof}",
             f"  clock   {clock_text(launch.clock)}",
             *(f"  share   {line}" for line in launch.parts),
-            "  cost    $0.00 an hour: they are on this machine. A layer keeps packages and files apart, not hostile users.",
+            f"  cost    $0.00 an hour: they are on this machine{_there(launch.elsewhere)}.",
+            "          A layer keeps packages and files apart, not hostile users.",
             f"  next    {train}    bay shell {names[0]}    bay terminate {launch.fleet}",
         ]
     )
+
+
+def _there(elsewhere: Sequence[Elsewhere]) -> str:
+    if not elsewhere:
+        return ""
+    return f" (on EC2 {_sum(item.usd_per_hour for item in elsewhere)}: {_types_of(elsewhere)})"
 
 
 def update_text(updated: Update) -> str:
@@ -105,7 +115,7 @@ def ps_text(rows: Sequence[Row], width: int | None = None) -> str:
     if not rows:
         return "No instances. `bay launch tensorflow -n 3` makes some."
     has_people = any(row.person for row in rows)
-    return table(
+    shown = table(
         ("NAME", *(["PERSON"] if has_people else []), "FLEET", "STATE", "IMAGE", "PROVIDER", *_COST, "AGE", "RUNNING"),
         [
             (
@@ -125,6 +135,40 @@ def ps_text(rows: Sequence[Row], width: int | None = None) -> str:
         right=[column + has_people for column in (5, 6, 7)],
         width=width,
         least=("FLEET", "PROVIDER", "SO FAR", "USD/H", "AGE"),
+    )
+    return "\n".join([shown, "", *_cost_lines(rows)])
+
+
+def _cost_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """Say what all of it costs an hour and has cost, and what the same would on EC2."""
+    fleets = {row.fleet: row for row in rows}.values()
+    an_hour, so_far = _sum(row.usd_per_hour for row in rows), _sum(row.fleet_so_far for row in fleets)
+    yield f"cost      {an_hour} an hour, {so_far} since launch"
+    known = [row.elsewhere for row in rows if row.elsewhere is not None]
+    if known:
+        an_hour = _sum(item.usd_per_hour for item in known)
+        so_far = _sum(row.fleet_elsewhere_so_far for row in fleets if row.fleet_elsewhere_so_far is not None)
+        for_some = f" for {len(known)} of {len(rows)} instances" if len(known) < len(rows) else ""
+        yield f"on EC2    {an_hour} an hour, {so_far} since launch{for_some}: {_types_of(known)}"
+
+
+def _sum(amounts: Iterable[str | None]) -> str:
+    """Add up amounts in US dollars; what is unknown makes the sum so."""
+    found = list(amounts)
+    if None in found:
+        return "unknown"
+    usd = sum((Decimal(amount) for amount in found if amount is not None), Decimal(0))
+    return f"${format_amount(usd, most=4, least=2)}"
+
+
+def _types_of(known: Sequence[Elsewhere]) -> str:
+    """Say which types the same would be, and since when their prices are known."""
+    counts: dict[tuple[str, str, str], int] = {}
+    for item in known:
+        key = (item.type, item.region, item.as_of)
+        counts[key] = counts.get(key, 0) + 1
+    return ", ".join(
+        f"{count} × {kind} in {region}, price of {as_of}" for (kind, region, as_of), count in counts.items()
     )
 
 
@@ -173,4 +217,17 @@ def ended_text(ended: Ended) -> str:
     left = "; runs, logs and models stay (`bay runs`)" if ended.verb == "terminate" else ""
     is_of_interest = ended.verb == "terminate" or ended.usd_per_day != "0.00"
     cost = f" What still costs: ${ended.usd_per_day} a day." if is_of_interest else ""
-    return f"{names} {done}{ended_words}{left}.{cost}"
+    return "\n".join([f"{names} {done}{ended_words}{left}.{cost}", *_spent_lines(ended.spent)])
+
+
+def _spent_lines(spent: Sequence[Spent]) -> Iterator[str]:
+    """Say what a fleet cost in all, and what the same would have on EC2."""
+    if not spent:
+        return
+    total = add_up(item.usd for item in spent)
+    yield f"cost      {'unknown' if total is None else f'${total}'} since launch"
+    known = [item.elsewhere for item in spent if item.elsewhere is not None]
+    there = add_up(item.usd_elsewhere for item in spent if item.elsewhere is not None)
+    if there is not None:
+        for_some = f" for {len(known)} of {len(spent)} instances" if len(known) < len(spent) else ""
+        yield f"on EC2    ${there} for the same{for_some}: {_types_of(known)}"

@@ -17,7 +17,7 @@ def _cost(context: Context) -> int:
     given = context.arguments
     if given.optimize:
         return _optimize(context)
-    for option in ("current", "seconds", "output"):
+    for option in ("current", "seconds"):
         if getattr(given, option) not in (None, False):
             raise UsageError(
                 f"--{option} says something about --optimize, which is not there",
@@ -31,10 +31,12 @@ def _cost(context: Context) -> int:
             compute_only=given.compute_only,
             against=given.against,
             report=given.reconcile,
+            output=given.output,
         )
 
     def text() -> str:
-        return cost_text(cost, now=context.bay.clock.now(), width=list_width(), block=_block())
+        shown = cost_text(cost, now=context.bay.clock.now(), width=list_width(), block=_block())
+        return f"{shown}\n\nwritten   {given.output}" if given.output else shown
 
     context.show(cost, text)
     return 0

@@ -14,7 +14,6 @@ from launchbay.cost.saving.choice import Choice, check_fit, list_choice
 from launchbay.cost.saving.load import Load, Outfit
 from launchbay.cost.saving.placed import place
 from launchbay.cost.saving.room import Runtime
-from launchbay.spec.needs import Needs
 from launchbay.spec.workload import Workload
 
 __all__ = ["Answer", "Asked", "bill_of", "choice_of", "solve"]
@@ -27,19 +26,19 @@ _NOISE = Decimal("0.001")
 class Asked:
     """A workload, the prices, and how to look for something cheaper.
 
-    `measured` are needs by run, `images` what images run on, by the name that the workload gives them. With `compute_only`
-    instances alone are counted, with `current_only` types of previous generations are left out. `savings_rates` are US dollars
-    an hour under a Savings Plan, by type and region, as far as they are known. `clock` tells seconds, of which one search uses
-    at most so many.
+    `images` is what images run on, by the name that the workload gives them. With `compute_only` instances alone are counted,
+    with `current_only` types of previous generations are left out. `savings_rates` are US dollars an hour under a Savings Plan,
+    by type and region, as far as they are known, and `savings_plan` says which plan that is. `clock` tells seconds, of which
+    one search uses at most so many.
     """
 
     workload: Workload
     catalogue: Catalogue
     clock: Callable[[], float]
     seconds: float = 60.0
-    measured: Mapping[str, Needs] = field(default_factory=dict)
     images: Mapping[str, Runtime] = field(default_factory=dict)
     savings_rates: Mapping[tuple[str, str], Decimal] = field(default_factory=dict)
+    savings_plan: str = ""
     compute_only: bool = False
     current_only: bool = False
 

@@ -22,7 +22,9 @@ from launchbay.units import format_usd
 __all__ = ["RUNGS", "Need", "need_of", "same_capability", "same_types", "stated_need"]
 
 RUNGS = ("same types", "same capability", "stated need")
-"""The names of the rungs, each of which leaves more open than the one before."""
+"""The names of the rungs, each of which leaves more open than the one before. The last is called `MEASURED` where needs are."""
+
+MEASURED = "measured need"
 
 _NO_INSTANCES = "what runs today is not said (instances)"
 
@@ -39,7 +41,7 @@ class Need:
 
 def need_of(asked: Asked) -> Need:
     """Return the stated or measured needs. Raises NotFound for a GPU that no type has."""
-    needs, missing = find_needs(asked.workload, asked.measured)
+    needs, missing = find_needs(asked.workload)
     if missing:
         return Need(load=None, missing=missing)
     rooms: dict[str, Room] = {}
@@ -71,11 +73,12 @@ def need_of(asked: Asked) -> Need:
 
 def stated_need(asked: Asked, need: Need) -> tuple[Rung, Answer | None, Choice | None]:
     """Return the cheapest way to meet the needs on whatever is offered. Raises UserError where nothing meets one of them."""
+    name = MEASURED if any(item.needs.like for item in asked.workload.work) else RUNGS[2]
     if need.load is None:
-        return Rung(name=RUNGS[2], missing=need.missing), None, None
+        return Rung(name=name, missing=need.missing), None, None
     choice = choice_of(asked, need.load)
     answer = solve(asked, choice)
-    return _rung(RUNGS[2], asked, need.texts, choice, answer, notes=(*choice.notes, *need.notes)), answer, choice
+    return _rung(name, asked, need.texts, choice, answer, notes=(*choice.notes, *need.notes)), answer, choice
 
 
 def same_types(asked: Asked, need: Need) -> Rung:
@@ -175,6 +178,9 @@ def _rung(
 
 def _assumptions(asked: Asked, answer: Answer) -> Iterator[str]:
     """Yield what the plan rests on; of spot only where something of it is on spot."""
+    for work in asked.workload.work:
+        if work.needs.measured is not None:
+            yield from (f"{work.name}: {line}" for line in work.needs.measured.said)
     every = asked.workload.spot.interrupted_every_seconds
     is_spot = any(item.market == "spot" for item in answer.workload.instances)
     for said in answer.plan.assumptions:

@@ -6,7 +6,7 @@ written so that they read well behind "is not", which is how the optimiser says 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -46,27 +46,16 @@ class Runtime:
     capability: Capability | None = None
 
 
-def find_needs(workload: Workload, measured: Mapping[str, Needs]) -> tuple[dict[str, Needs], tuple[str, ...]]:
-    """Return what each job and endpoint needs, by name, and say in sentences what is missing.
-
-    `measured` are needs by run, for those that are like one: they stand in the place of vCPUs, memory and GPUs.
-    """
+def find_needs(workload: Workload) -> tuple[dict[str, Needs], tuple[str, ...]]:
+    """Return what each job and endpoint needs, by name, and say in sentences what is missing."""
     found, missing = {}, []
     for item in workload.work:
         needs = item.needs
-        if needs.like:
-            if needs.like not in measured:
-                missing.append(f"{item.name} needs what {needs.like} did, and what that was is not known here")
-                continue
-            run = measured[needs.like]
-            needs = replace(
-                needs,
-                vcpus=run.vcpus,
-                memory_mib=run.memory_mib,
-                gpus=run.gpus,
-                gpu=run.gpu,
-                gpu_memory_mib=run.gpu_memory_mib,
+        if needs.like and needs.measured is None:
+            missing.append(
+                f"{item.name} needs what the run {needs.like} did, and there is no such run here (`bay runs`)"
             )
+            continue
         unsaid = [name for name, said in (("vcpus", needs.vcpus), ("memory", needs.memory_mib)) if said is None]
         if unsaid:
             missing.append(f"{item.name} does not say its {' and '.join(unsaid)}")

@@ -14,6 +14,7 @@ from launchbay.cost.optimum.machine import Machine, why_not
 from launchbay.cost.optimum.needs import Needs as Room
 from launchbay.cost.saving.asked import Asked, bill_of
 from launchbay.cost.saving.choice import Choice
+from launchbay.cost.saving.load import hosts_of
 from launchbay.cost.saving.variant import type_of
 from launchbay.spec.assignment import Assignment
 from launchbay.spec.schedule import Hours
@@ -21,7 +22,7 @@ from launchbay.spec.work import Job
 from launchbay.spec.workload import Workload
 from launchbay.units import format_amount
 
-__all__ = ["clean_up", "right_size", "schedule"]
+__all__ = ["clean_up", "keep_disks", "right_size", "schedule"]
 
 
 def right_size(asked: Asked, choice: Choice) -> tuple[Workload, str]:
@@ -121,6 +122,16 @@ def _needed_hours(item: Assignment, workload: Workload) -> Decimal | None:
 
 def _work_hours(job: Job, month_hours: Decimal) -> Decimal:
     return job.runs.in_month(month_hours) * job.instances * max(job.run_seconds, LEAST_SECONDS) / 3600
+
+
+def keep_disks(workload: Workload, today: Workload) -> Workload:
+    """Let the disk of each instance stay while it is off, where that of what runs there stays today."""
+    found = []
+    for item in workload.instances:
+        before = [host for name in item.runs for host in hosts_of(name, today)]
+        stays = any(host.disk_kept and host.disk_gib for host in before)
+        found.append(replace(item, disk_kept=True) if stays else item)
+    return replace(workload, instances=tuple(found))
 
 
 def clean_up(workload: Workload) -> tuple[Workload, str]:

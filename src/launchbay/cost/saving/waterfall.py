@@ -1,7 +1,7 @@
 """From what runs today to the cheapest plan, step by step, each with its dollars and the risk that it adds. Pure.
 
 Each step is the difference of two bills, of the workload before and after it. So the steps add up to the whole, whatever their
-order; it is the order in which a person would take them. What is not known is never a saving.
+order; it is the order in which a person would take them, what cannot be undone last. What is not known is never a saving.
 """
 
 from __future__ import annotations
@@ -16,27 +16,34 @@ from launchbay.cost.optimum.savings_plan import Segment, Usage, choose_commitmen
 from launchbay.cost.saving.asked import Answer, Asked, bill_of, solve
 from launchbay.cost.saving.choice import Choice
 from launchbay.cost.saving.load import Load, hosts_of
-from launchbay.cost.saving.trim import clean_up, right_size, schedule
+from launchbay.cost.saving.trim import clean_up, keep_disks, right_size, schedule
 from launchbay.cost.saving.variant import type_of
 from launchbay.spec.schedule import ALWAYS
 from launchbay.spec.workload import Workload
 from launchbay.units import format_amount, format_usd
 
-__all__ = ["STEPS", "Step", "Waterfall", "find_waterfall"]
+__all__ = ["BEFORE_SPOT", "STEPS", "Step", "Waterfall", "find_waterfall"]
 
-STEPS = ("right-size", "schedule", "clean-up", "split or share", "spot", "Savings Plan")
-"""In the order in which they are taken: first what is there, then where things run, then how it is paid."""
+STEPS = ("right-size", "schedule", "split or share", "spot", "Savings Plan", "clean-up")
+"""In the order in which they are taken: first what is there, then where things run, then how it is paid, then what is left."""
+
+BEFORE_SPOT = STEPS[2]
+"""The step after which everything is where it will be, and nothing new is on spot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What a step saves a month, in US dollars, exactly; below 0 where it costs. `what` says what it does, or why nothing."""
+    """What a step saves a month, in US dollars, exactly; below 0 where it costs. `what` says what it does, or why nothing.
+
+    `workload` is what it leads to; None for one that changes nothing but how it is paid.
+    """
 
     name: str
     saves_usd: Decimal
     left_usd: Decimal
     what: str
     risk: str = ""
+    workload: Workload | None = None
 
     def as_json(self) -> Mapping[str, Any]:
         """Return the fields that `--json` shows."""
@@ -77,7 +84,7 @@ def find_waterfall(asked: Asked, choice: Choice, answer: Answer) -> Waterfall:
         return Waterfall(missing=f"{which} holds amounts that are not known, and what is not known is no saving")
     sized, resized = right_size(asked, choice)
     scheduled, rested = schedule(sized)
-    cleaned, freed = clean_up(scheduled)
+    kept = keep_disks(answer.workload, today)
     before = _without_new_spot(asked, choice.load, answer)
     moved = answer if before is choice.load else solve(asked, replace(choice, load=before))
     stages = (
@@ -88,17 +95,14 @@ def find_waterfall(asked: Asked, choice: Choice, answer: Answer) -> Waterfall:
             _SIZED if resized else "",
         ),
         (STEPS[1], scheduled, rested or "every instance runs as long as what it runs", _RESTED if rested else ""),
-        (STEPS[2], cleaned, freed or "no disk stays while its instance is off", _FREED if freed else ""),
-        (STEPS[3], moved.workload, _moved(moved), _MOVED),
-        (
-            STEPS[4],
-            answer.workload,
-            *(_no_spot(choice, answer) if moved is answer else (_cut(answer), _cut_risk(asked))),
-        ),
+        (STEPS[2], keep_disks(moved.workload, today), _moved(moved), _MOVED),
+        (STEPS[3], kept, *(_no_spot(choice, answer) if moved is answer else (_cut(answer), _cut_risk(asked)))),
     )
     begin = first.usd or Decimal(0)
-    steps = (*_steps(asked, begin, stages), _commit(asked, answer))
-    return Waterfall(begin_usd=begin, end_usd=steps[-1].left_usd, steps=steps)
+    steps = [*_steps(asked, begin, stages)]
+    steps.append(_commit(asked, answer, steps[-1].left_usd))
+    steps.append(_free(asked, kept, answer, steps[-1].left_usd))
+    return Waterfall(begin_usd=begin, end_usd=steps[-1].left_usd, steps=tuple(steps))
 
 
 _SIZED = "less room for peaks than today"
@@ -116,7 +120,7 @@ def _steps(asked: Asked, begin: Decimal, stages: Sequence[tuple[str, Workload, s
         after = bill_of(asked, workload).usd or Decimal(0)
         saves = before - after
         dearer = f"; {_DEARER}" if saves < 0 else ""
-        yield Step(name=name, saves_usd=saves, left_usd=after, what=f"{what}{dearer}", risk=risk)
+        yield Step(name=name, saves_usd=saves, left_usd=after, what=f"{what}{dearer}", risk=risk, workload=workload)
         before = after
 
 
@@ -149,31 +153,63 @@ def _moved(answer: Answer) -> str:
     return "; ".join(said)
 
 
-def _commit(asked: Asked, answer: Answer) -> Step:
-    """Return the step to a Savings Plan for what always runs in the plan as it is, on demand; for hours alone none pays."""
-    rates = asked.savings_rates
-    segment = Segment(
-        hours=asked.workload.month_hours,
-        usages=tuple(
-            Usage(name=item.name, on_demand_usd=price.usd_per_hour, plan_usd=rates.get((item.type, item.region)))
-            for item in answer.workload.instances
-            if item.hours == ALWAYS and item.market == "on-demand"
-            for price in [asked.catalogue.price(item.type, item.region)]
-            if price is not None
-            for _ in range(item.count)
-        ),
-    )
-    found = choose_commitment([segment])
-    if found.saved_usd:
-        what, risk = f"commit to ${format_amount(found.usd_per_hour, most=4)} an hour for what always runs", _COMMITTED
-    elif any(usage.plan_usd is not None for usage in segment.usages):
-        what, risk = "its rates are not below those on demand", ""
-    elif segment.usages:
+def _commit(asked: Asked, answer: Answer, before: Decimal) -> Step:
+    """Return the step to a Savings Plan for what runs on demand in the plan as it is."""
+    segments = list(_duration_curve(asked, answer.workload))
+    usages = [usage for segment in segments for usage in segment.usages]
+    found = choose_commitment(segments)
+    saves = found.saved_usd
+    if saves:
+        what, risk = f"commit to ${format_amount(found.usd_per_hour, most=4)} an hour{_of_plan(asked)}", _COMMITTED
+    elif any(usage.plan_usd is not None for usage in usages):
+        what, risk = "nothing runs for so many hours that a commitment pays", ""
+    elif usages:
         what, risk = "its rates are not known, and what is not known is no saving", ""
     else:
-        what, risk = "nothing of the plan always runs on demand", ""
-    saves = found.saved_usd
-    return Step(name=STEPS[5], saves_usd=saves, left_usd=answer.usd - saves, what=what, risk=risk)
+        what, risk = "nothing of the plan runs on demand", ""
+    return Step(name=STEPS[4], saves_usd=saves, left_usd=before - saves, what=what, risk=risk)
+
+
+def _of_plan(asked: Asked) -> str:
+    return f" ({asked.savings_plan})" if asked.savings_plan else ""
+
+
+def _duration_curve(asked: Asked, workload: Workload) -> Iterator[Segment]:
+    """Yield the month as a load-duration curve: hours in which the same instances run on demand, the most of them first.
+
+    When in a month an instance runs is not said. So those that run longer run whenever a shorter one does, which is the worst
+    for a commitment: of all ways to lay the same hours, it has the most of them above any level. What is saved is a least.
+    """
+    month = workload.month_hours
+    running: list[tuple[Decimal, Usage]] = []
+    for item in workload.instances:
+        price = asked.catalogue.price(item.type, item.region)
+        if item.market == "on-demand" and price is not None:
+            each = min(hours_of(item, workload) / item.count, month)
+            plan = asked.savings_rates.get((item.type, item.region))
+            usage = Usage(name=item.name, on_demand_usd=price.usd_per_hour, plan_usd=plan)
+            running += [(each, usage)] * item.count
+    before = Decimal(0)
+    for end in sorted({*(hours for hours, _ in running), month}):
+        if end > before:
+            usages = tuple(usage for hours, usage in running if hours >= end)
+            yield Segment(hours=end - before, usages=usages)
+        before = end
+
+
+def _free(asked: Asked, kept: Workload, answer: Answer, before: Decimal) -> Step:
+    """Return the step from disks that stay while their instance is off, as today, to those that go with it."""
+    _, freed = clean_up(kept)
+    saves = (bill_of(asked, kept).usd or Decimal(0)) - answer.usd
+    what, risk = freed or "no disk stays while its instance is off", _FREED if freed else ""
+    return Step(
+        name=STEPS[5],
+        saves_usd=saves,
+        left_usd=before - saves,
+        what=what,
+        risk=risk,
+        workload=answer.workload,
+    )
 
 
 def _cut(answer: Answer) -> str:

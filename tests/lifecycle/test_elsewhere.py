@@ -1,0 +1,106 @@
+"""What an instance would be on EC2: the cheapest type that has what it may use, and nothing where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from launchbay.api.fleet import launch
+from launchbay.api.listing import ps
+from launchbay.catalog.known import load_catalogue
+from launchbay.errors import NotFound
+from launchbay.files import write_json
+from launchbay.images.image import Image
+from launchbay.lifecycle import elsewhere
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.elsewhere import Size, find_type, note_elsewhere
+from launchbay.store.spent import find_elsewhere
+from tests.providers.specs import make_instances
+
+SMALL = Size(processors=2, memory_mib=8192, architecture="x86_64")
+
+
+def test_nothing_that_has_as_much_is_cheaper(bay: Bay) -> None:
+    found = find_type(bay, SMALL, "us-west-2")
+    assert found is not None
+    catalogue = load_catalogue(bay.home.catalog, print, regions=["us-west-2"])
+    chosen = catalogue.types[found.type]
+    assert (chosen.vcpus >= 2, chosen.memory_mib >= 8192, chosen.is_current) == (True, True, True)
+    for kind in catalogue.types.values():
+        price = catalogue.price(kind.name, "us-west-2")
+        if price is None or not kind.is_current or kind.is_burstable or kind.is_bare_metal:
+            continue
+        if kind.vcpus >= 2 and kind.memory_mib >= 8192 and "x86_64" in kind.architectures:
+            assert price.usd_per_hour >= Decimal(found.usd_per_hour)
+
+
+@pytest.mark.parametrize(
+    ("model", "count", "kind"),
+    [
+        ("Tesla T4", 1, "g4dn.xlarge"),
+        ("NVIDIA A10G", 4, "g5.12xlarge"),
+        ("NVIDIA A100-SXM4-40GB", 8, "p4d.24xlarge"),
+        ("NVIDIA A100-SXM4-80GB", 8, "p4de.24xlarge"),
+        ("NVIDIA L4", 1, "g6.xlarge"),
+        ("NVIDIA L40S", 1, "g6e.xlarge"),
+        ("NVIDIA GeForce RTX 4090", 1, None),
+        ("", 1, None),
+    ],
+)
+def test_a_gpu_is_the_same_model(bay: Bay, model: str, count: int, kind: str | None) -> None:
+    found = find_type(bay, replace(SMALL, gpus=(model,) * count), "us-east-1")
+    assert (found and found.type) == kind
+
+
+def test_what_nobody_has_is_nothing_and_an_unknown_region_an_error(bay: Bay) -> None:
+    assert find_type(bay, replace(SMALL, processors=10_000), "us-east-1") is None
+    with pytest.raises(NotFound):
+        find_type(bay, SMALL, "us-esat-1")
+
+
+def test_it_is_written_once_and_stays_what_it_was_at_the_launch(
+    bay: Bay, with_image: Callable[[str], Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = make_instances(bay, with_image("tiny"), 2)
+    (first, _) = note_elsewhere(bay, two, region="us-east-1")
+    assert first.region == "us-east-1"
+    monkeypatch.setattr(elsewhere, "find_type", lambda *_: pytest.fail("it is known"))
+    assert note_elsewhere(bay, two, region="eu-central-1") == [first, first]
+    (two[1].root / "elsewhere.json").unlink()
+    assert note_elsewhere(bay, two, region="us-east-1") == [first, first], "remembered, without reading the catalogue"
+
+
+def test_an_instance_with_a_part_of_the_machine_is_as_large_as_that(
+    bay: Bay, with_image: Callable[[str], Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elsewhere, "_whole_machine", lambda: replace(SMALL, processors=64, memory_mib=1 << 19))
+    one, two = make_instances(bay, with_image("tiny"), 2)
+    write_json(
+        one.root / "resources.json", {"cpus": 2, "processors": [0, 1], "memory": 4 << 30, "gpus": None, "group": None}
+    )
+    small, large = note_elsewhere(bay, [one, two], region="us-east-1")
+    types = load_catalogue(bay.home.catalog, print, regions=["us-east-1"]).types
+    assert (types[small.type].vcpus, types[large.type].vcpus >= 64) == (2, True)
+
+
+def test_no_launch_fails_for_a_region_that_is_nobodys_or_for_want_of_room(
+    bay: Bay, with_image: Callable[[str], Image]
+) -> None:
+    (one,) = make_instances(bay, with_image("tiny"), 1)
+    assert note_elsewhere(bay, [one], region="mars-west-1") == []
+    assert find_elsewhere(one.root) is None
+    bay.home.elsewhere.rename(bay.home.root / "gone")
+    bay.home.elsewhere.write_text("a file in the place of the folder", encoding="utf-8")
+    assert len(note_elsewhere(bay, [one], region="us-east-1")) == 1
+
+
+def test_a_list_says_what_each_costs_and_would(bay: Bay, with_image: Callable[[str], Image]) -> None:
+    with_image("tiny")
+    launched = launch(bay, "tiny", count=2, name="exp")
+    rows = ps(bay)
+    assert [row.elsewhere for row in rows] == launched.elsewhere
+    assert {row.fleet_so_far for row in rows} == {"0.00"}
+    assert all(row.elsewhere_so_far is not None for row in rows)
