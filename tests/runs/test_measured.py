@@ -62,7 +62,7 @@ def test_attempts_count_together() -> None:
 
 @pytest.mark.parametrize("state", ["failed", "stopped", "lost", "running", "starting"])
 def test_a_run_that_did_not_end_well_is_no_measure(state: str) -> None:
-    with pytest.raises(UsageError, match=rf"w.yaml:3.*r-1 is {state}"):
+    with pytest.raises(UsageError, match=rf"r-1 is {state}.*w.yaml:3"):
         measure_run(run(state=state), "w.yaml:3")
 
 

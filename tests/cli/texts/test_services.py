@@ -57,4 +57,4 @@ def test_ps_shows_ports_and_memory() -> None:
         running=["run-1"],
         services=[NOTEBOOK, replace(BOARD, memory_bytes=None)],
     )
-    assert ps_text([row]).endswith("run-1 notebook:8888 210.0 MB board:6006")
+    assert ps_text([row]).splitlines()[1].endswith("run-1 notebook:8888 210.0 MB board:6006")

@@ -87,7 +87,7 @@ def test_an_instance_that_stands_for_a_job_is_scheduled_and_then_its_disk_goes_t
     assert saved["schedule"] == f"{(720 - 48) * Decimal('0.5'):.2f}"
     assert saved["clean-up"] == f"{100 * Decimal('0.08') * (720 - 48) / 720:.2f}"
     assert texts(found)["schedule"] == "gpu: 48 hours instead of 720"
-    assert texts(found)["clean-up"] == "gpu: its disk of 100 GiB is there only while it runs"
+    assert texts(found)["clean-up"] == "training: its disk of 100 GiB is there only while it runs"
     assert risks(found)["clean-up"].startswith("what is on a disk is gone with its instance")
 
 
