@@ -34,12 +34,16 @@ print("ready", flush=True)
 time.sleep(600)
 """
 
-# a shell between two steps: it ignores SIGTERM, and notices only the second time that its terminal is gone
-DEAF_AT_FIRST = """
-import os, signal, time
+# as a shell it ignores SIGTERM; it notices that its terminal is gone when it has been told so often
+HANGS_UP = """
+import os, signal, sys, time
 heard = []
+def hear(number, frame):
+    heard.append(number)
+    if len(heard) == int(sys.argv[1]):
+        os._exit(7)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-signal.signal(signal.SIGHUP, lambda number, frame: os._exit(7) if heard else heard.append(number))
+signal.signal(signal.SIGHUP, hear)
 print("up>", flush=True)
 while True:
     time.sleep(600)
@@ -138,15 +142,18 @@ def start_on_terminal(*command: str) -> tuple[subprocess.Popen[bytes], int]:
 def test_a_shell_that_ignores_sigterm_goes_with_its_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_PATIENCE_S", 60.0)
     shell, controller = start_on_terminal("bash", "--norc", "-i")
+    began = time.monotonic()
     assert end_marked([MARK]) == 1
+    assert time.monotonic() - began < 5
     assert shell.wait(5) != -signal.SIGKILL
     os.close(controller)
 
 
-def test_a_shell_that_missed_it_is_hung_up_on_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_PATIENCE_S", 60.0)
-    monkeypatch.setattr(processes, "_HANG_UP_EVERY_S", 0.1)
-    shell, controller = start_on_terminal(sys.executable, "-c", DEAF_AT_FIRST)
+@pytest.mark.parametrize(("times", "every_s"), [("1", 60.0), ("2", 0.1)], ids=["at once", "again"])
+def test_who_leads_a_terminal_is_hung_up_on(times: str, every_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_PATIENCE_S", 3.0)
+    monkeypatch.setattr(processes, "_HANG_UP_EVERY_S", every_s)
+    shell, controller = start_on_terminal(sys.executable, "-c", HANGS_UP, times)
     assert end_marked([MARK]) == 1
     assert shell.wait(5) == 7
     os.close(controller)
