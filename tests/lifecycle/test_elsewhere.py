@@ -41,7 +41,7 @@ def test_nothing_that_has_as_much_is_cheaper(bay: Bay) -> None:
     ("model", "count", "kind"),
     [
         ("Tesla T4", 1, "g4dn.xlarge"),
-        ("NVIDIA A10G", 1, "g5.xlarge"),
+        ("NVIDIA A10G", 4, "g5.12xlarge"),
         ("NVIDIA A100-SXM4-40GB", 8, "p4d.24xlarge"),
         ("NVIDIA A100-SXM4-80GB", 8, "p4de.24xlarge"),
         ("NVIDIA L4", 1, "g6.xlarge"),

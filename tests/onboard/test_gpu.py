@@ -5,11 +5,13 @@ Checked against the real one by hand: a script of large products, one of small o
 
 from __future__ import annotations
 
+import ctypes
+import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from launchbay.onboard import gpu
 from launchbay.onboard.gpu import GpuWatch
 
 ALL, BARE = 150_754_820_096, 644_939_776
@@ -22,18 +24,18 @@ class Library:
         self.uses, self.memory, self.count, self.failing = uses, memory, count, failing
 
     def __getattr__(self, name: str) -> Any:
-        answer = {
+        answers: dict[str, Callable[..., None]] = {
             "nvmlInit_v2": lambda: None,
             "nvmlDeviceGetCount_v2": lambda count: setattr(_behind(count), "value", self.count),
             "nvmlDeviceGetHandleByIndex_v2": lambda *_: None,
             "nvmlDeviceGetUtilizationRates": lambda _, use: setattr(_behind(use), "gpu", self.uses.pop(0)),
             "nvmlDeviceGetMemoryInfo": lambda _, memory: self._tell(_behind(memory)),
-        }[name]
+        }
 
         def call(*arguments: Any) -> int:
             if name == self.failing:
                 return 999
-            answer(*arguments)
+            answers[name](*arguments)
             return 0
 
         return call
@@ -49,8 +51,8 @@ def _behind(reference: Any) -> Any:
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, library: Library, samples: int = 0) -> dict[str, Any] | None:
-    monkeypatch.setattr(gpu.os.path, "isdir", lambda _: True)
-    monkeypatch.setattr(gpu.ctypes, "CDLL", lambda _: library)
+    monkeypatch.setattr(os.path, "isdir", lambda _: True)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
     found = GpuWatch()
     for _ in range(samples):
         found.next_at = 0.0
@@ -97,5 +99,5 @@ def test_what_a_gpu_does_not_say_is_not_zero(monkeypatch: pytest.MonkeyPatch, fa
 
 
 def test_without_a_driver_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu.os.path, "isdir", lambda _: False)
+    monkeypatch.setattr(os.path, "isdir", lambda _: False)
     assert GpuWatch().result() is None

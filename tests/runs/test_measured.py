@@ -42,7 +42,7 @@ def words(taken: Measured) -> str:
 
 def test_processors_are_the_mean_rounded_up_and_memory_has_room() -> None:
     taken = measure_run(run(seconds=50.0, cpu_seconds=70.0, peak_memory_bytes=2 * GIB), "w.yaml:3")
-    assert (taken.vcpus, taken.memory_mib, taken.gpus, taken.seconds) == (2, 2560, 0, Decimal("50.0"))
+    assert (taken.vcpus, taken.memory_mib, taken.gpus, taken.seconds) == (Decimal(2), 2560, 0, Decimal(50))
     assert words(taken).startswith(
         "r-1 took 50.0 s on 2 × AMD EPYC 7R13: 1.4 processors on average, for which 2 are reckoned with, and 2.1 GB"
     )
@@ -57,7 +57,7 @@ def test_a_run_on_one_processor_needs_one(cpu_seconds: float, vcpus: int) -> Non
 def test_attempts_count_together() -> None:
     earlier = Attempt(instance="e", created_at=0.0, state="lost", seconds=30.0, cpu_seconds=20.0, peak_memory_bytes=GIB)
     taken = measure_run(run(seconds=10.0, cpu_seconds=10.0, earlier=(earlier,), peak_memory_bytes=1 << 20), "")
-    assert (taken.seconds, taken.vcpus, taken.memory_mib) == (Decimal("40.0"), 1, 1280)
+    assert (taken.seconds, taken.vcpus, taken.memory_mib) == (Decimal(40), Decimal(1), 1280)
 
 
 @pytest.mark.parametrize("state", ["failed", "stopped", "lost", "running", "starting"])

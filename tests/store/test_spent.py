@@ -124,7 +124,7 @@ def test_what_the_same_would_cost_is_kept_as_of_its_launch(home: Home, tmp_path:
     assert find_elsewhere(one.root) is None
     write_elsewhere(one.root, THERE)
     found = spent_now(one, 2 * HOUR)
-    assert (found.usd, found.usd_elsewhere) == (0, Decimal("0.384"))
+    assert (found.usd, found.usd_elsewhere) == (Decimal(0), Decimal("0.384"))
     note_spent(home, "exp", [one], staying=True, now=2 * HOUR)
     assert read_spent(home, "exp", []) == [replace(found, up_s=2 * HOUR)]
     os.truncate(one.root / "elsewhere.json", 5)

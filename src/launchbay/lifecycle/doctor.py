@@ -166,9 +166,15 @@ def _overlay(_: Bay) -> Iterator[Check]:
     with tempfile.TemporaryDirectory(prefix="launchbay-") as place:
         folder = Path(place)
         try_it = Instance(
-            **dict.fromkeys(("name", "fleet", "image", "digest", "token", "provider", "state"), ""),
             id=f"i-{folder.name}",
+            name="",
+            fleet="",
             count=1,
+            image="",
+            digest="",
+            token="",
+            provider="",
+            state="",
             layer="overlay",
             created_at=0.0,
             root=folder,

@@ -107,9 +107,10 @@ def _look_up(bay: Bay, size: Size, region: str) -> Elsewhere | None:
 
 
 def find_type(bay: Bay, size: Size, region: str) -> Elsewhere | None:
-    """Return the cheapest type of the current generation with at least this size; None where none has a known price.
+    """Return the cheapest type with at least this size; None where none has a known price.
 
-    GPUs must be of the same model, and one that EC2 does not have is found nowhere. Raises NotFound for an unknown region.
+    It is of the current generation, or with GPUs of the same model, of which one that EC2 does not have is found nowhere. Raises
+    NotFound for an unknown region.
     """
     from launchbay.catalog.known import load_catalogue  # who has asked before does not wait for it
     from launchbay.catalog.query import find_types
@@ -132,7 +133,7 @@ def find_type(bay: Bay, size: Size, region: str) -> Elsewhere | None:
         gpu=model,
         gpu_memory_gib=Range(low=least_mib / 1024) if least_mib else None,
         architectures=(size.architecture,),
-        is_current=True,
+        is_current=None if size.gpus else True,  # who has that GPU has no choice of generation
         is_burstable=False,
         is_bare_metal=False,
     )

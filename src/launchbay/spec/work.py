@@ -77,7 +77,7 @@ def read_jobs(document: Document, measure: Measure | None = None) -> tuple[Job, 
     return tuple(jobs)
 
 
-def _read_job(entry: Document, measure: Measure) -> Job:
+def _read_job(entry: Document, measure: Measure | None) -> Job:
     needs = read_needs(entry.document("needs"), measure)
     interruptible = entry.flag("interruptible", default=False)
     job = Job(
