@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from launchbay.errors import StateError
 
 __all__ = [
+    "AMOUNT",
     "FLAG",
     "INTEGER",
     "MAPPING",
@@ -25,6 +27,8 @@ __all__ = [
     "optional",
 ]
 
+_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?\Z")
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -35,6 +39,7 @@ class Kind:
     may_lack: bool = False
 
 
+AMOUNT = Kind("an amount of 0 or more, as a text", lambda value: isinstance(value, str) and bool(_AMOUNT.match(value)))
 TEXT = Kind("a text", lambda value: isinstance(value, str))
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 INTEGER = Kind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))

@@ -54,10 +54,38 @@ def test_a_run_on_one_processor_needs_one(cpu_seconds: float, vcpus: int) -> Non
     assert measure_run(run(seconds=50.0, cpu_seconds=cpu_seconds), "").vcpus == vcpus
 
 
+STOPPED = Attempt(
+    instance="e",
+    created_at=0.0,
+    state="stopped",
+    seconds=30.0,
+    cpu_seconds=20.0,
+    peak_memory_bytes=GIB,
+    machine={**HERE, "type": "g5.xlarge"},
+)
+
+
 def test_attempts_count_together() -> None:
-    earlier = Attempt(instance="e", created_at=0.0, state="lost", seconds=30.0, cpu_seconds=20.0, peak_memory_bytes=GIB)
-    taken = measure_run(run(seconds=10.0, cpu_seconds=10.0, earlier=(earlier,), peak_memory_bytes=1 << 20), "")
+    taken = measure_run(run(seconds=10.0, cpu_seconds=10.0, earlier=(STOPPED,), peak_memory_bytes=1 << 20), "")
     assert (taken.seconds, taken.vcpus, taken.memory_mib) == (Decimal(40), Decimal(1), 1280)
+    assert taken.said[-1] == "another machine is taken to be as fast as g5.xlarge and 2 × AMD EPYC 7R13"
+
+
+def test_an_attempt_that_was_lost_leaves_no_measure() -> None:
+    lost = Attempt(instance="e", created_at=0.0, state="lost")
+    with pytest.raises(UsageError, match=r"what attempt 1 of r-1 took was not written down \(lost\) \(w.yaml:3\)"):
+        measure_run(run(earlier=(lost,)), "w.yaml:3")
+    with pytest.raises(UsageError, match=r"what r-1 took was not written down \(done\)"):
+        measure_run(run(cpu_seconds=None), "w.yaml:3")
+
+
+def test_a_gpu_that_an_earlier_attempt_used_was_used() -> None:
+    busy = replace(STOPPED, gpu={"gpus": [gpu(90.0, 10 * GIB)], "every_s": 2.0})
+    taken = measure_run(run(gpu(0.0, BARE), earlier=(busy,)), "")
+    assert (taken.gpus, taken.gpu_memory_mib) == (1, 10240)
+    taken = measure_run(run(earlier=(busy,)), "")
+    assert taken.gpus == 1
+    assert measure_run(run(gpu(0.0, BARE), earlier=(STOPPED,)), "").gpus == 0
 
 
 @pytest.mark.parametrize("state", ["failed", "stopped", "lost", "running", "starting"])
@@ -80,7 +108,7 @@ def test_a_gpu_whose_memory_was_taken_was_used_although_no_kernel_was_seen() -> 
 
 def test_a_busy_gpu_needs_its_peak_and_nothing_is_said_of_it() -> None:
     taken = measure_run(run(gpu(61.0, 1_935_540_224)), "")
-    assert (taken.gpus, taken.gpu_memory_mib, len(taken.said)) == (1, 1846, 2)
+    assert (taken.gpus, taken.gpu_memory_mib, len(taken.said)) == (1, 1846, 3)
 
 
 def test_of_two_gpus_one_of_which_was_idle_one_is_needed() -> None:
@@ -93,6 +121,10 @@ def test_of_two_gpus_one_of_which_was_idle_one_is_needed() -> None:
 def test_a_gpu_of_which_nothing_was_seen_is_taken_to_be_needed(seen: dict[str, Any]) -> None:
     taken = measure_run(run(seen), "")
     assert taken.gpus == 1
+
+
+def test_of_a_gpu_whose_use_was_not_seen_all_memory_is_needed() -> None:
+    assert measure_run(run(gpu(None, None)), "").gpu_memory_mib == 102400
 
 
 def test_memory_that_a_framework_takes_at_once_is_said_to_be_more_than_was_needed() -> None:

@@ -53,6 +53,8 @@ BLOCK = "instances:\n  - name: gpu\n    type: p2.xlarge\n    runs: [api,\n      
     "text",
     [
         HEAD + BLOCK + TAIL,
+        HEAD + "instances:\n  - type: p2.xlarge\n    name: |-\n      gpu\n" + TAIL,
+        HEAD + TAIL + "instances:\n  - type: p2.xlarge\n    name: |-\n      gpu",
         HEAD + "instances: [{name: gpu, type: p2.xlarge,\n  runs: [api, 'on']}]\n" + TAIL,
         HEAD + "instances:\n" + TAIL,
         HEAD + TAIL,

@@ -149,7 +149,7 @@ def test_a_workload_says_all_it_can_say(tmp_path: Path) -> None:
 
 def test_a_workload_may_say_little(tmp_path: Path) -> None:
     workload = read_workload(write(tmp_path, "region: us-east-1\njobs: {name: a, hours: 2, runs: 3 a day}\n"))
-    assert (workload.name, workload.month_hours, workload.market) == ("workload", Decimal(730), "on-demand")
+    assert (workload.name, workload.month_hours, workload.market) == ("workload", Decimal(730), "any")
     assert workload.jobs[0].hours_in(Decimal(730)) == Decimal("182.5")
     assert workload.instances == ()
     disk = read_workload(write(tmp_path, "region: us-east-1\ndisks: [{size: 8GiB}, {size: 9GiB}]\n")).beside.disks
@@ -189,6 +189,7 @@ BOX = "instances: [{name: box, type: m6i.large"
         (HEAD + "month: 900h\n", r"month must be 672h to 744h \(28 to 31 days\), got 900h", 2),
         (HEAD + "month: 671.9h\n", "month must be 672h to 744h", 2),
         (HEAD + "month: 720\n", "month: a duration must look like 90s, 15m, 8h or 2d, got '720'", 2),
+        (HEAD + "spot: {interrupted_every: 0h}\n", "interrupted_every must be above 0, got 0h", 2),
         (HEAD + "market: cheap\n", "market must be on-demand, spot or any, got 'cheap'", 2),
         (HEAD + "spot: {below_on_demand: 0.6}\n", "below_on_demand must be above 0% and below 100%, got '0.6'", 2),
         (HEAD + "spot: {below_on_demand: 100%}\n", "must be above 0% and below 100%", 2),

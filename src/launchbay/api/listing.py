@@ -60,7 +60,7 @@ def ps(bay: Bay) -> Sequence[Row]:
             bay.reporter.note(f"A board of runs stands{memory}: {service.url}")
     spent = {fleet: _spent(bay, fleet, observed, now) for fleet in {item.fleet for item in observed}}
     sums = {
-        fleet: (add_up(one.usd for one in found), add_up(one.usd_elsewhere for one in found if one.elsewhere))
+        fleet: (add_up(one.usd for one in found), add_up(one.usd_elsewhere for one in found))
         for fleet, found in spent.items()
     }
     own = {item.id: [one for one in spent[item.fleet] if one.name == item.name] for item in observed}
@@ -80,7 +80,7 @@ def ps(bay: Bay) -> Sequence[Row]:
             person=owner.name if (owner := find_owner(item.root)) else None,
             services=[service for service in services if service.instance_id == item.id],
             elsewhere=next(one.elsewhere for one in own[item.id] if one.id == item.id),
-            elsewhere_so_far=add_up(one.usd_elsewhere for one in own[item.id] if one.elsewhere),
+            elsewhere_so_far=add_up(one.usd_elsewhere for one in own[item.id]),
             fleet_so_far=sums[item.fleet][0],
             fleet_elsewhere_so_far=sums[item.fleet][1],
         )

@@ -18,7 +18,7 @@ from launchbay.store.authorized import remove_entries
 from launchbay.store.journal import Journal, open_journal
 from launchbay.store.person import find_owner
 from launchbay.store.service import forget_services
-from launchbay.store.spent import Spent, add_up, note_spent
+from launchbay.store.spent import Spent, add_up, note_spent, spent_now
 
 __all__ = ["Ended", "change_power", "plan_end", "terminate"]
 
@@ -44,7 +44,7 @@ class Ended:
         """Return its fields, with what was spent added up; null is unknown."""
         sums = {
             "cost_so_far": add_up(item.usd for item in self.spent),
-            "cost_elsewhere": add_up(item.usd_elsewhere for item in self.spent if item.elsewhere),
+            "cost_elsewhere": add_up(item.usd_elsewhere for item in self.spent),
         }
         return {**fields_of(self), **sums}
 
@@ -127,8 +127,12 @@ def _note_spent(bay: Bay, ending: Sequence[Instance]) -> Iterator[Spent]:
     observed, now = bay.provider.observe(), bay.clock.now()
     for fleet in fleet_names(ending):
         members = [instance for instance in ending if instance.fleet == fleet]
-        staying = any(item.fleet == fleet and item.id not in ids for item in observed)
-        yield from note_spent(bay.home, fleet, members, staying=staying, now=now)
+        staying = [item for item in observed if item.fleet == fleet and item.id not in ids]
+        try:
+            yield from note_spent(bay.home, fleet, members, staying=staying, now=now)
+        except OSError as error:  # nobody is kept from ending what costs
+            bay.reporter.note(f"What it cost could not be written down: {(error.strerror or str(error)).lower()}.")
+            yield from (spent_now(item, now) for item in members)
 
 
 def _shut_out(instances: Sequence[Instance]) -> None:

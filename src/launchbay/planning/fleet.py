@@ -9,7 +9,10 @@ from pathlib import Path
 
 from launchbay.jsonable import fields_of
 
-__all__ = ["Action", "FleetWish", "Instance", "InstanceSpec", "Plan", "look", "made_from"]
+__all__ = ["LEAST_UP_S", "Action", "FleetWish", "Instance", "InstanceSpec", "Plan", "look", "made_from"]
+
+LEAST_UP_S = 60.0
+"""Seconds that every start is billed for at least, as EC2 does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,8 @@ class Instance:
     """An instance as observed. `count` is how many its fleet was meant to have; `token` says which launch made it.
 
     `previous` is the digest of the image that it stood on before an update which is not settled yet. `ran_s` is how long it
-    was up before it was started last, `up_since` when that was; None is not known, of an instance of before that was counted.
+    was up before it was started last, a minute a start at least, `up_since` when that was; None is not known, of an instance
+    of before that was counted.
     """
 
     id: str
@@ -64,10 +68,10 @@ class Instance:
     up_since: float | None = None
 
     def up_s(self, now: float) -> float | None:
-        """Return for how many seconds it was up until now, stops left out; None where that is not known."""
+        """Return the seconds that are billed until now, stops left out; None where that is not known."""
         if self.ran_s is None:
             return None
-        return self.ran_s + (max(now - self.up_since, 0.0) if self.up_since is not None else 0.0)
+        return self.ran_s + (max(now - self.up_since, LEAST_UP_S) if self.up_since is not None else 0.0)
 
 
 def made_from(

@@ -9,7 +9,7 @@ from typing import Any
 
 from launchbay.errors import UsageError
 from launchbay.spec.needs import Measured
-from launchbay.store.records import Run
+from launchbay.store.records import Attempt, Run
 from launchbay.units import format_bytes, format_duration
 
 __all__ = ["measure_run"]
@@ -30,37 +30,66 @@ _TAKES_ALL = 0.7
 
 def measure_run(run: Run, where: str) -> Measured:
     """Return what a run took, over all its attempts. Raises UsageError, with `where`, for a run that is no measure."""
-    if run.state != "done" or run.seconds is None or run.cpu_seconds is None or not run.peak_memory_bytes:
-        what = f"{run.id} is {run.state}, so what it took says nothing about what the job needs"
-        raise UsageError(what, where=where, hint="name a run that is done (`bay runs`)")
-    seconds = sum((item.seconds or 0.0 for item in run.earlier), run.seconds)
-    cpu_seconds = sum((item.cpu_seconds or 0.0 for item in run.earlier), run.cpu_seconds)
-    memory = max([run.peak_memory_bytes, *(item.peak_memory_bytes or 0 for item in run.earlier)])
-    mean = cpu_seconds / seconds if seconds else 1.0
+    attempts: Sequence[Attempt | Run] = (*run.earlier, run)
+    _check(run, attempts, where)
+    seconds = sum(item.seconds or 0.0 for item in attempts)
+    mean = sum(item.cpu_seconds or 0.0 for item in attempts) / seconds if seconds else 1.0
+    memory = max(item.peak_memory_bytes or 0 for item in attempts)
     vcpus = max(math.ceil(round(mean, 2)), 1)
     memory_mib = math.ceil(memory * _ROOM / _MIB)
-    gpus: Sequence[Mapping[str, Any]] = (run.gpu or {}).get("gpus", ())
+    machine = " and ".join(dict.fromkeys(_machine(item.machine) for item in attempts))
+    gpus = _join([(item.gpu or {}).get("gpus", ()) for item in attempts])
     used = [gpu for gpu in gpus if _is_used(gpu)]
-    peaks = [gpu["peak_memory_bytes"] for gpu in used if gpu.get("peak_memory_bytes")]
     took = (
-        f"{run.id} took {format_duration(seconds)} on {_machine(run.machine)}: {mean:.2g} processors on average, for which "
-        f"{vcpus} are reckoned with, and {format_bytes(memory)} at the peak of its largest process, for which "
+        f"{run.id} took {format_duration(seconds)} on {machine}: {mean:.1f} processors on average, for which {vcpus} are "
+        f"reckoned with, and {format_bytes(memory)} at the peak of its largest process, for which "
         f"{format_bytes(memory_mib * _MIB)} are"
     )
-    said = [
-        took,
-        *_said_of_gpus(gpus, used),
-        f"another machine is taken to be as fast as {_machine(run.machine)}",
-    ]
+    said = [took, *_said_of_gpus(gpus, used), f"another machine is taken to be as fast as {machine}"]
     return Measured(
         run=run.id,
         seconds=Decimal(str(round(seconds, 3))),
         vcpus=Decimal(vcpus),
         memory_mib=memory_mib,
         gpus=len(used),
-        gpu_memory_mib=math.ceil(max(peaks) / _MIB) if peaks else None,
+        gpu_memory_mib=max(filter(None, map(_memory_mib, used)), default=None),
         said=tuple(said),
     )
+
+
+def _check(run: Run, attempts: Sequence[Attempt | Run], where: str) -> None:
+    hint = "name another run that is done (`bay runs`), or say hours, vcpus and memory"
+    if run.state != "done":
+        what = f"{run.id} is {run.state}, so what it took says nothing about what the job needs"
+        raise UsageError(what, where=where, hint=hint)
+    for number, item in enumerate(attempts, start=1):
+        if item.seconds is None or item.cpu_seconds is None or not item.peak_memory_bytes:
+            which = f"attempt {number} of {run.id}" if run.earlier else run.id
+            raise UsageError(f"what {which} took was not written down ({item.state})", where=where, hint=hint)
+
+
+def _join(attempts: Sequence[Sequence[Mapping[str, Any]]]) -> Sequence[Mapping[str, Any]]:
+    """Return the GPUs of several attempts as those of one: each as busy, and as full, as it ever was."""
+    joined: list[Mapping[str, Any]] = []
+    for gpus in attempts:
+        for place, gpu in enumerate(gpus):
+            if place == len(joined):
+                joined.append(gpu)
+            else:
+                joined[place] = max(joined[place], gpu, key=_busyness)
+    return joined
+
+
+def _busyness(gpu: Mapping[str, Any]) -> tuple[bool, float, int]:
+    """Order GPUs by use: one of which nothing was seen stands for the most, for nobody knows."""
+    taken = (gpu.get("peak_memory_bytes") or 0) - (gpu.get("memory_before_bytes") or 0)
+    return gpu.get("max_percent") is None, gpu.get("mean_percent") or 0.0, taken
+
+
+def _memory_mib(gpu: Mapping[str, Any]) -> int | None:
+    """Return the memory of a GPU that is reckoned with: what was in use at the peak, else all that it has."""
+    seen = gpu.get("peak_memory_bytes") or gpu.get("memory_bytes")
+    return math.ceil(seen / _MIB) if seen else None
 
 
 def _machine(machine: Mapping[str, Any] | None) -> str:
@@ -85,6 +114,8 @@ def _is_used(gpu: Mapping[str, Any]) -> bool:
 
 
 def _said_of_gpus(gpus: Sequence[Mapping[str, Any]], used: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if gpus:
+        yield "what the driver says of a GPU counts all programs on it, of others too"
     if gpus and not used:
         yield "the GPU was idle, so none is reckoned with"
     elif len(used) < len(gpus):
@@ -92,7 +123,7 @@ def _said_of_gpus(gpus: Sequence[Mapping[str, Any]], used: Sequence[Mapping[str,
     for gpu in used:
         mean, peak = gpu.get("mean_percent"), gpu.get("peak_memory_bytes")
         if mean is None:
-            yield "the run was over before its use of the GPU could be seen, so the GPU is taken to be needed"
+            yield "the run was over before its use of the GPU could be seen, so all of that GPU is taken to be needed"
         elif mean < _HARDLY:
             yield (
                 f"the GPU was busy {mean:g} % of the time: a run without it (CUDA_VISIBLE_DEVICES= in its environment) would "

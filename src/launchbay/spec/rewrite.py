@@ -35,6 +35,8 @@ def _last_line(node: Any) -> int:
     """Return the line on which a value ends; a block's own mark lies behind the comments that follow it."""
     import yaml
 
+    if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
+        return int(node.end_mark.line) - (node.end_mark.column == 0)  # the mark of a block text lies behind its last line
     if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
         return int(node.end_mark.line)
     last = node.value[-1]

@@ -30,7 +30,8 @@ WORKLOAD_FIELDS: dict[str, str] = {
     "regions": "several regions, instead of `region`; the first counts where nothing else is said",
     "month": "how many hours the month has: `720h` is 30 days, `730.001h` the average month (default: 730h, as in AWS's "
     "calculator)",
-    "market": "`on-demand`, `spot` or `any` (default: on-demand)",
+    "market": "`on-demand`: nothing runs on spot; `spot`: instances are on spot that say nothing else; `any`: those are on "
+    "demand, and a plan of `--optimize` may use both (default: any)",
     "spot": "what is assumed of spot instances where no price is known",
     "spot.below_on_demand": "how far their price is below that on demand, such as 60%",
     "spot.interrupted_every": "how long one lives on average until it is interrupted, such as 12h",
@@ -58,7 +59,7 @@ class Workload:
     source: str
     regions: tuple[str, ...]
     month_hours: Decimal
-    market: str = "on-demand"
+    market: str = "any"
     spot: SpotAssumption = SpotAssumption()
     jobs: tuple[Job, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
@@ -97,7 +98,7 @@ def read_workload(path: Path, measure: Measure | None = None) -> Workload:
 
 
 def _read_market(document: Document) -> str:
-    market = document.text("market") or MARKETS[0]
+    market = document.text("market") or "any"
     if market not in (*MARKETS, "any"):
         raise UsageError(f"market must be on-demand, spot or any, got {market!r}", where=document.where("market"))
     return market
@@ -110,6 +111,9 @@ def _read_spot(entry: Document | None) -> SpotAssumption:
         below_on_demand=read_percentage(entry, "below_on_demand"),
         interrupted_every_seconds=read_seconds(entry, "interrupted_every"),
     )
+    if spot.interrupted_every_seconds == 0:
+        what = f"interrupted_every must be above 0, got {entry.typed('interrupted_every')}"
+        raise UsageError(what, where=entry.where("interrupted_every"), hint="interrupted_every: 12h")
     entry.finish()
     return spot
 

@@ -68,6 +68,8 @@ class Attempt:
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
     timed_out: bool = False
+    gpu: Mapping[str, Any] | None = None
+    machine: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +258,7 @@ def _last_attempt(folder: Path | str) -> int:
 def _read_attempt(place: Path, record: Mapping[str, Any]) -> Attempt:
     """Read an attempt that another one followed."""
     outcome = _read_if_there(place / "result.json", _RESULT) or {}
-    names = ("exit_code", "signal", "seconds", "cpu_seconds", "peak_memory_bytes")
+    names = ("exit_code", "signal", "seconds", "cpu_seconds", "peak_memory_bytes", "gpu", "machine")
     return Attempt(
         instance=record["instance"],
         created_at=record["created_at"],

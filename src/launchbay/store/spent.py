@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from launchbay.errors import StateError
-from launchbay.fields import FLAG, NUMBER, TEXT, check_fields, fields, optional
+from launchbay.fields import AMOUNT, NUMBER, TEXT, check_fields, fields, list_of, optional
 from launchbay.files import read_json, write_atomic, write_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
@@ -25,8 +25,6 @@ from launchbay.units import format_usd
 __all__ = ["Elsewhere", "Spent", "add_up", "find_elsewhere", "note_spent", "read_spent", "spent_now", "write_elsewhere"]
 
 _NAME = "elsewhere.json"
-_LEAST_SECONDS = 60.0
-"""What a start of an EC2 instance costs at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +40,7 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What an instance cost, at the price of its launch, and would have cost elsewhere; None is unknown. `up_s` in seconds."""
+    """What an instance cost, at the price of its launch, and would have cost elsewhere; None is unknown. `up_s` are seconds that are billed."""
 
     id: str
     name: str
@@ -67,8 +65,7 @@ class Spent:
             return Decimal(0)  # however long it was up
         if self.up_s is None:
             return None
-        seconds = Decimal(str(round(max(self.up_s, _LEAST_SECONDS), 3)))
-        return Decimal(usd_per_hour) * seconds / 3600
+        return Decimal(usd_per_hour) * Decimal(str(round(self.up_s, 3))) / 3600
 
 
 def add_up(amounts: Iterable[Decimal | None]) -> str | None:
@@ -80,7 +77,7 @@ def add_up(amounts: Iterable[Decimal | None]) -> str | None:
 
 # --- what the same would cost -----------------------------------------------------------------------------------------
 
-_ELSEWHERE = dict.fromkeys(("type", "region", "usd_per_hour", "as_of", "source"), TEXT)
+_ELSEWHERE = {**dict.fromkeys(("type", "region", "as_of", "source"), TEXT), "usd_per_hour": AMOUNT}
 
 
 def write_elsewhere(root: Path, elsewhere: Elsewhere) -> None:
@@ -99,8 +96,10 @@ def find_elsewhere(root: Path) -> Elsewhere | None:
 
 # --- what is gone -----------------------------------------------------------------------------------------------------
 
-_LINE = {"id": TEXT, "name": TEXT, "up_s": optional(NUMBER), "usd_per_hour": optional(TEXT), "last": FLAG}
-_LINE |= {"elsewhere": optional(fields(_ELSEWHERE))}
+_LINE = {"id": TEXT, "name": TEXT, "up_s": optional(NUMBER), "usd_per_hour": optional(AMOUNT)}
+_LINE |= {"elsewhere": optional(fields(_ELSEWHERE)), "ends": list_of(TEXT)}
+_UNKNOWN = Spent(id="", name="", up_s=None, usd_per_hour=None, elsewhere=None)
+"""What a line that is damaged says: that there was something, and not what it cost."""
 
 
 def spent_now(instance: Instance, now: float) -> Spent:
@@ -114,60 +113,76 @@ def spent_now(instance: Instance, now: float) -> Spent:
     )
 
 
-def note_spent(home: Home, fleet: str, ending: Sequence[Instance], *, staying: bool, now: float) -> Sequence[Spent]:
+def note_spent(
+    home: Home, fleet: str, ending: Sequence[Instance], *, staying: Sequence[Instance], now: float
+) -> Sequence[Spent]:
     """Write down what instances of a fleet cost that are about to end; return all that was spent, that of earlier ones too.
 
-    `staying` says whether anything else of the fleet stands. Called again after a kill, it writes the same once more. Where
-    there is no room to write, nothing is written: nobody is kept from ending what costs.
+    `staying` are those of the fleet that stand and are not to end. Called again after a kill, it writes the same once more, and
+    those that went before the kill still count. Raises OSError where it cannot be written; nothing was, then.
     """
     found = [spent_now(instance, now) for instance in ending]
-    ids = {item.id for item in found}
-    before = [line for line in _lines(home, fleet) if line["id"] not in ids]
-    kept = _of_this_life(before)
-    lines = [*kept, *({**fields_of(item), "last": not staying} for item in found)]
-    text = "".join(json.dumps(line, default=fields_of) + "\n" for line in lines)
-    with contextlib.suppress(OSError):
-        write_atomic(_path(home, fleet), text.encode())
-    return [*map(_spent, kept), *found]
+    kept = _of_this_life(home, fleet, {item.id for item in (*ending, *staying)})
+    together = [] if staying else [item.id for item in found]
+    lines = [
+        *(text if line is None else json.dumps({**line, "ends": []}) for text, line in kept),
+        *(json.dumps({**fields_of(item), "ends": together}, default=fields_of) for item in found),
+    ]
+    write_atomic(_path(home, fleet), "".join(f"{line}\n" for line in lines).encode())
+    return [*(_spent(line) for _, line in kept), *found]
 
 
 def read_spent(home: Home, fleet: str, standing: Sequence[Instance]) -> Sequence[Spent]:
     """Return what instances cost that are gone, of the life that a fleet has now. `standing` are those that are there."""
-    ids = {instance.id for instance in standing}
-    return [_spent(line) for line in _of_this_life([line for line in _lines(home, fleet) if line["id"] not in ids])]
+    return [_spent(line) for _, line in _of_this_life(home, fleet, {instance.id for instance in standing})]
 
 
-def _of_this_life(lines: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Leave out everything up to the last that was terminated with nothing of its fleet left."""
-    ends = [place for place, line in enumerate(lines) if line["last"]]
-    return lines[ends[-1] + 1 :] if ends else lines
+def _of_this_life(home: Home, fleet: str, standing: Collection[str]) -> Sequence[tuple[str, Mapping[str, Any] | None]]:
+    """Return the lines of what is gone, as texts and values, from the last time on that nothing of the fleet was left.
+
+    A line `ends` a life together with others: it did so if none of them stands, for a kill may have come between. A line of
+    something that stands is none. A value of None is a line that is damaged.
+    """
+    found = [(text, line) for text, line in _lines(home, fleet) if line is None or line["id"] not in standing]
+    begin = 0
+    for place, (_, line) in enumerate(found):
+        if line is not None and line["ends"] and not any(name in standing for name in line["ends"]):
+            begin = place + 1
+    return found[begin:]
 
 
 def _path(home: Home, fleet: str) -> Path:
     return home.spent / f"{fleet}.jsonl"
 
 
-def _lines(home: Home, fleet: str) -> list[dict[str, Any]]:
-    """Read the file of a fleet; a line that is damaged is left out, because nothing but what is shown depends on it."""
-    path, found = _path(home, fleet), []
+def _lines(home: Home, fleet: str) -> list[tuple[str, dict[str, Any] | None]]:
+    path = _path(home, fleet)
     try:
-        texts = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
         return []
-    for text in texts:
-        with contextlib.suppress(ValueError, StateError):
-            line = json.loads(text)
+    except OSError:
+        return [("", None)]
+    return [(text, _read_line(text, path)) for text in texts if text]
+
+
+def _read_line(text: str, path: Path) -> dict[str, Any] | None:
+    with contextlib.suppress(ValueError, StateError):
+        line = json.loads(text)
+        if isinstance(line, dict):
             check_fields(line, _LINE, where=path)
-            found.append(line)
-    return found
+            return line
+    return None
 
 
-def _spent(line: Mapping[str, Any]) -> Spent:
-    elsewhere = line["elsewhere"]
+def _spent(line: Mapping[str, Any] | None) -> Spent:
+    if line is None:
+        return _UNKNOWN
+    elsewhere = line.get("elsewhere")
     return Spent(
         id=line["id"],
         name=line["name"],
-        up_s=line["up_s"],
-        usd_per_hour=line["usd_per_hour"],
+        up_s=line.get("up_s"),
+        usd_per_hour=line.get("usd_per_hour"),
         elsewhere=None if elsewhere is None else Elsewhere(**{name: elsewhere[name] for name in _ELSEWHERE}),
     )

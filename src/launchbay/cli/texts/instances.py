@@ -146,10 +146,9 @@ def _cost_lines(rows: Sequence[Row]) -> Iterator[str]:
     yield f"cost      {an_hour} an hour, {so_far} since launch"
     known = [row.elsewhere for row in rows if row.elsewhere is not None]
     if known:
-        an_hour = _sum(item.usd_per_hour for item in known)
-        so_far = _sum(row.fleet_elsewhere_so_far for row in fleets if row.fleet_elsewhere_so_far is not None)
-        for_some = f" for {len(known)} of {len(rows)} instances" if len(known) < len(rows) else ""
-        yield f"on EC2    {an_hour} an hour, {so_far} since launch{for_some}: {_types_of(known)}"
+        an_hour = _sum(row.elsewhere.usd_per_hour if row.elsewhere else None for row in rows)
+        so_far = _sum(row.fleet_elsewhere_so_far for row in fleets)
+        yield f"on EC2    {an_hour} an hour, {so_far} since launch: {_types_of(known)}{_of_all(known, rows)}"
 
 
 def _sum(amounts: Iterable[str | None]) -> str:
@@ -227,7 +226,13 @@ def _spent_lines(spent: Sequence[Spent]) -> Iterator[str]:
     total = add_up(item.usd for item in spent)
     yield f"cost      {'unknown' if total is None else f'${total}'} since launch"
     known = [item.elsewhere for item in spent if item.elsewhere is not None]
-    there = add_up(item.usd_elsewhere for item in spent if item.elsewhere is not None)
-    if there is not None:
-        for_some = f" for {len(known)} of {len(spent)} instances" if len(known) < len(spent) else ""
-        yield f"on EC2    ${there} for the same{for_some}: {_types_of(known)}"
+    there = add_up(item.usd_elsewhere for item in spent)
+    if known:
+        amount = "unknown" if there is None else f"${there}"
+        yield f"on EC2    {amount} for the same: {_types_of(known)}{_of_all(known, spent)}"
+
+
+def _of_all(known: Sequence[Elsewhere], every: Sequence[object]) -> str:
+    """Say of how many it is not known what the same would be."""
+    lacking = len(every) - len(known)
+    return f", and {lacking} of which that is not known" if lacking else ""

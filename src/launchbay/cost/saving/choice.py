@@ -139,7 +139,9 @@ def _notes(
     if types is None:
         yield "bare metal was not looked at" + (", nor were types of previous generations" if current_only else "")
     if any(job.interruptible for job in workload.jobs):
-        if mean is None:
+        if workload.market == "on-demand":
+            yield "spot was not looked at: the workload says market: on-demand"
+        elif mean is None:
             yield "spot was not looked at: how often an instance is interrupted is not known (spot: {interrupted_every: 12h})"
         elif not any(item.spot_usd is not None for item in machines):
             yield "spot was not looked at: no price of it is known, and none assumed (spot: {below_on_demand: 60%})"

@@ -111,13 +111,14 @@ def join_outfits(outfits: Iterable[Outfit]) -> Outfit:
 def load_work(workload: Workload, needs: Mapping[str, Needs]) -> Load:
     """Return the jobs and endpoints of a workload, each to be placed by itself."""
     month = workload.month_hours
+    may_spot = workload.market != "on-demand"
     services = [
         Service(name=item.name, needs=needs[item.name], replicas=item.replicas)
         for item in workload.endpoints
         if _is_always(item, month)
     ]
     standing = [item for item in workload.endpoints if not _is_always(item, month)]
-    made = [_job(item, needs[item.name], month) for item in workload.jobs]
+    made = [_job(item, needs[item.name], month, may_spot=may_spot) for item in workload.jobs]
     return Load(
         services=tuple(services),
         jobs=(*(job for job, _ in made), *(_as_job(item, needs[item.name], month) for item in standing)),
@@ -184,7 +185,7 @@ def _kept_notes(workload: Workload) -> Sequence[str]:
     return [f"{item.name} runs nothing that is named, so it stays as it is" for item in _idle(workload)]
 
 
-def _job(item: Runs, needs: Needs, month_hours: Decimal) -> tuple[Job, str]:
+def _job(item: Runs, needs: Needs, month_hours: Decimal, *, may_spot: bool) -> tuple[Job, str]:
     """Return a job, and why it is not taken for one that can be interrupted although it says so."""
     unsaid = [
         name
@@ -197,7 +198,7 @@ def _job(item: Runs, needs: Needs, month_hours: Decimal) -> tuple[Job, str]:
         hours_per_run=_hours(max(item.run_seconds, LEAST_SECONDS)),
         runs_per_month=float(item.runs.in_month(month_hours)),
         deadline_hours=None if item.deadline_seconds is None else _hours(max(item.deadline_seconds, LEAST_SECONDS)),
-        can_be_interrupted=item.interruptible and not unsaid,
+        can_be_interrupted=item.interruptible and not unsaid and may_spot,
         checkpoint_hours=_hours(item.checkpoint_seconds or Decimal(0)),
         restart_hours=_hours(item.restart_seconds or Decimal(0)),
         instances=item.instances,
