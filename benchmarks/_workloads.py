@@ -100,7 +100,6 @@ def _machine(name: str, region: str, size: tuple[float, float], traits: set[str]
         hourly_usd=bare + BESIDE if is_steady else None,
         spot_usd=Decimal(f"{usd * 0.4:.4f}") + BESIDE if is_steady else None,
         spot_mean_hours=12.0,
-        compute_usd=bare,
     )
 
 

@@ -195,30 +195,6 @@ def test_a_plan_for_nothing_costs_nothing() -> None:
     assert (plan.usd, plan.bound_usd, plan.gap) == (Decimal(0), Decimal(0), Decimal(0))
 
 
-SAVED = replace(LARGE, compute_usd=Decimal("0.096"), plan_usd=Decimal("0.060"))
-
-
-def test_a_savings_plan_pays_for_what_always_runs() -> None:
-    plan = cheapest([service("web", 2, 8)], [], [SAVED], with_plan=True)
-    assert plan.usd == Decimal("43.20")
-    assert plan.commitment is not None
-    assert (plan.commitment.usd_per_hour, plan.commitment.saved_usd) == (Decimal("0.06"), Decimal("25.92"))
-
-
-def test_a_savings_plan_can_decide_which_type_is_cheapest() -> None:
-    other = machine("m5.large", 2, 8, "0.09")
-    for with_plan, name in ((False, "m5.large"), (True, "m6i.large")):
-        assert used(cheapest([service("web", 2, 8)], [], [SAVED, other], with_plan=with_plan)) == [name]
-
-
-def test_a_rate_that_is_unknown_is_no_saving() -> None:
-    unknown = replace(SAVED, plan_usd=None)
-    plan = cheapest([service("web", 2, 8)], [], [unknown], with_plan=True)
-    assert plan.usd == Decimal("69.12")
-    assert plan.commitment is not None
-    assert (plan.commitment.usd_per_hour, plan.commitment.saved_usd) == (Decimal(0), Decimal(0))
-
-
 def test_everything_that_lost_says_why() -> None:
     machines = [
         LARGE,

@@ -83,7 +83,6 @@ GOOD = machine("c5.large", 2, 4, "0.085")
         replace(GOOD, hourly_usd=Decimal(-1)),
         replace(GOOD, spot_usd=Decimal("nan")),
         replace(GOOD, spot_mean_hours=0.0),
-        replace(GOOD, plan_usd=Decimal(0)),
     ],
 )
 def test_nothing_is_for_free(bad: Machine) -> None:

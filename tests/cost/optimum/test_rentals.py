@@ -84,7 +84,6 @@ def test_an_hour_holds_its_share_of_the_disk_and_the_address() -> None:
     found = only(catalogue(kind("p2.xlarge", gpu=gpu())), disk_gib=90, with_address=True)
     assert found.hourly_usd == Decimal("0.90") + Decimal("0.01") + Decimal("0.005")
     assert found.always_on_usd == Decimal("658.80")
-    assert found.compute_usd == Decimal("0.90")
     assert (found.vcpus, found.memory_gib, found.gpus, found.gpu_memory_gib) == (4, 15.25, 1, 12.0)
     assert found.traits == {"x86_64", "steady", "current", "K80", "cuda"}
     assert only(catalogue(kind("p2.xlarge"))).always_on_usd == Decimal(648)
@@ -101,7 +100,7 @@ def test_what_is_unknown_beside_an_instance_makes_its_price_unknown() -> None:
 def test_a_type_without_a_price_has_none() -> None:
     known = catalogue(kind("p2.xlarge"))
     found = only(Catalogue(types=known.types, prices={}, side=known.side, regions=known.regions))
-    assert (found.hourly_usd, found.always_on_usd, found.compute_usd) == (None, None, None)
+    assert (found.hourly_usd, found.always_on_usd) == (None, None)
     assert list_machines(known, ["us-east-1"], month_hours=MONTH) == []
 
 

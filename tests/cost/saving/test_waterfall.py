@@ -110,7 +110,7 @@ def test_spot_comes_after_the_split_and_says_its_risk(tmp_path: Path) -> None:
     running[0]["market"] = "spot"
     found = falls(tmp_path, running, jobs=[{**TRAINING, **SPOT}], spot=spot)
     assert (steps(found)["spot"], texts(found)["spot"]) == ("0.00", "what can be interrupted is on spot already")
-    assert "the hours of interruptions count" in texts(found)["split or share"]  # which today's bill leaves out
+    assert "and on spot hours for interruptions" in texts(found)["split or share"]  # which today's bill leaves out
 
 
 def test_what_is_not_known_is_no_saving(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_plan_that_is_dearer_than_today_says_so_in_the_step_that_is(tmp_path: 
     running = [{"name": "one", "type": "c.small", "runs": ["api"], "disk": "10GiB"}]
     found = falls(tmp_path, running, endpoints=endpoints)
     assert steps(found)["split or share"] == "-72.00"
-    assert "dearer, for here needs are met as they are stated" in texts(found)["split or share"]
+    assert "dearer, for here everything gets what it needs as that is stated" in texts(found)["split or share"]
 
 
 def test_a_savings_plan_is_for_what_runs_long_at_rates_that_are_known(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from launchbay.cost.optimum.needs import Job, Service, check_load
 from launchbay.cost.optimum.packing import Packing
 from launchbay.cost.optimum.problem import Pattern, Problem, build_problem
 from launchbay.cost.optimum.rejected import Rejected, list_rejected
-from launchbay.cost.optimum.savings_plan import Commitment, Segment, Usage, choose_commitment
 from launchbay.cost.optimum.search import Found, search
 from launchbay.cost.optimum.solver import need_solver
 from launchbay.cost.optimum.spot import MISSED
@@ -47,9 +46,9 @@ class CheapestPlan:
 
     `gap` is what the plan is above the bound, as a fraction of its cost; it is 0 where the plan is proven to be the
     cheapest. `options` holds, for each job, the best ways to run it by itself, the best first, also where it is hosted.
-    `baselines` are the costs of plainer plans. `method` is ``all patterns`` (exact) or ``column generation``.
-    `commitment` is None where no Savings Plan was to be used. `is_cut_short` says that a step of the
-    search ended because its time was over; then, and only then, equal inputs may give another plan on another machine.
+    `baselines` are the costs of plainer plans. `method` is ``all patterns`` (exact) or ``column generation``. `is_cut_short`
+    says that a step of the search ended because its time was over; then, and only then, equal inputs may give another plan on
+    another machine.
     """
 
     instances: tuple[Placement, ...]
@@ -61,7 +60,6 @@ class CheapestPlan:
     baselines: Mapping[str, Decimal]
     options: Mapping[str, tuple[JobOption, ...]]
     rejected: tuple[Rejected, ...]
-    commitment: Commitment | None
     assumptions: tuple[str, ...]
 
     @property
@@ -80,14 +78,11 @@ def find_cheapest(
     seconds: float = 60.0,
     good_enough: float = 0.01,
     missed: float = MISSED,
-    with_plan: bool = False,
 ) -> CheapestPlan:
     """Find the cheapest plan for a month; for up to about 16 different services exactly, else until the gap is `good_enough`.
 
     `clock` tells seconds, of which at most so many are used. `missed` is the share of spot interruptions whose notice is of
-    no use. With `with_plan` what always runs is paid under a Savings Plan where its rate is known, and the machines of the
-    plan carry that price.
-    Raises UsageError for a need that cannot be, UserError where a service or job fits nowhere, or HiGHS is not installed.
+    no use. Raises UsageError for a need that cannot be, UserError where a service or job fits nowhere, or HiGHS is not installed.
     """
     check_load(tuple(services), tuple(jobs))
     check_machines(machines)
@@ -97,17 +92,15 @@ def find_cheapest(
         raise UsageError(f"good_enough and missed are fractions of 1, got {good_enough} and {missed}")
     budget = Budget.start(seconds, clock)
     options = {job.name: choose_option(job, machines, missed=missed) for job in jobs}
-    priced = [_with_plan(machine, month_hours) for machine in machines] if with_plan else list(machines)
-    _check_services(services, priced)
+    _check_services(services, machines)
     need_solver()
     alone = [(job, float(options[job.name][0].usd)) for job in jobs]
-    whole = build_problem(services, alone, priced, float(month_hours))
+    whole = build_problem(services, alone, machines, float(month_hours))
     kept, beaten = drop_dominated(whole.bins)
     problem = replace(whole, bins=tuple(kept))
     found = search(problem, budget, good_enough=good_enough)
-    rejected = list_rejected(priced, problem, beaten, found) if services else ()
-    commitment = _commit(found.packing, problem) if with_plan else None
-    return _report(found, problem, options, rejected, commitment)
+    rejected = list_rejected(machines, problem, beaten, found) if services else ()
+    return _report(found, problem, options, rejected)
 
 
 def _check_services(services: Sequence[Service], machines: Sequence[Machine]) -> None:
@@ -129,20 +122,11 @@ def _check_services(services: Sequence[Service], machines: Sequence[Machine]) ->
             )
 
 
-def _with_plan(machine: Machine, month_hours: Decimal) -> Machine:
-    """Return a machine at what it costs all month under a Savings Plan, where that is known and less."""
-    usd, compute, plan = machine.always_on_usd, machine.compute_usd, machine.plan_usd
-    if usd is None or compute is None or plan is None or plan >= compute:
-        return machine
-    return replace(machine, always_on_usd=usd - (compute - plan) * month_hours)
-
-
 def _report(
     found: Found,
     problem: Problem,
     options: Mapping[str, Sequence[JobOption]],
     rejected: tuple[Rejected, ...],
-    commitment: Commitment | None,
 ) -> CheapestPlan:
     """Turn what was found into names and exact amounts."""
     instances = _place(found.packing, problem)
@@ -163,7 +147,6 @@ def _report(
         baselines={name: _exact_usd(packing, problem, options) for name, packing in found.baselines.items()},
         options={name: tuple(ways[:_BEST_OPTIONS]) for name, ways in options.items()},
         rejected=rejected,
-        commitment=commitment,
         assumptions=_assumptions(instances, problem, options),
     )
 
@@ -197,17 +180,6 @@ def _place(packing: Packing, problem: Problem) -> tuple[Placement, ...]:
             )
         )
     return tuple(placements)
-
-
-def _commit(packing: Packing, problem: Problem) -> Commitment:
-    """Return the commitment for what always runs: the bare instances, without their disks and addresses."""
-    machines = [problem.bins[pattern.bin].machine for pattern in packing]
-    usages = tuple(
-        Usage(name=machine.name, on_demand_usd=machine.compute_usd, plan_usd=machine.plan_usd)
-        for machine in machines
-        if machine.compute_usd is not None
-    )
-    return choose_commitment([Segment(hours=Decimal(repr(problem.month_hours)), usages=usages)])
 
 
 def _assumptions(

@@ -19,8 +19,7 @@ class Machine:
 
     `always_on_usd` is a month, day and night; `hourly_usd` an hour on demand; `spot_usd` an hour on the spot market, where
     an instance runs `spot_mean_hours` on average before it is taken back. `surplus_usd` is what an hour at full processor
-    costs on top, on a burstable type. `compute_usd` and `plan_usd` are an hour of the bare instance, on demand and under a
-    Savings Plan. What is None is unknown, and then the machine is not used in that way.
+    costs on top, on a burstable type. What is None is unknown, and then the machine is not used in that way.
     """
 
     type: str
@@ -35,8 +34,6 @@ class Machine:
     spot_usd: Decimal | None = None
     spot_mean_hours: float | None = None
     surplus_usd: Decimal = Decimal(0)
-    compute_usd: Decimal | None = None
-    plan_usd: Decimal | None = None
 
     @property
     def name(self) -> str:
@@ -61,8 +58,6 @@ def check_machines(machines: Sequence[Machine]) -> None:
             ("hourly_usd", machine.hourly_usd),
             ("spot_usd", machine.spot_usd),
             ("spot_mean_hours", machine.spot_mean_hours),
-            ("compute_usd", machine.compute_usd),
-            ("plan_usd", machine.plan_usd),
         ):
             if amount is not None and not 0 < float(amount) < math.inf:
                 raise UsageError(

@@ -91,7 +91,6 @@ def _machine(
         hourly_usd=hourly,
         spot_usd=spot.usd_per_hour + beside if spot and beside is not None else None,
         surplus_usd=(surplus or Decimal(0)) * kind.vcpus if kind.is_burstable else Decimal(0),
-        compute_usd=on_demand.usd_per_hour if on_demand else None,
     )
 
 

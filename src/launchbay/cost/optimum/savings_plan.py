@@ -2,7 +2,7 @@
 
 A commitment of q dollars an hour is paid every hour. In each hour it pays for usage at the plan's rates, the usage with the
 highest saving first, as AWS applies it; what it does not reach is paid on demand. The cost over a month is convex in q and
-made of straight pieces, which meet where q pays for a whole number of usages in some hour: the best q is one of those.
+made of straight pieces, which meet where q pays for whole usages in some hour: the best q is one of those.
 Nothing is approximated. A rate that is unknown is paid on demand, whatever the commitment.
 """
 
@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from launchbay.errors import UsageError
-
-__all__ = ["Commitment", "Segment", "Usage", "choose_commitment", "cost_with", "stack_jobs"]
+__all__ = ["Commitment", "Segment", "Usage", "choose_commitment"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Something that runs, in US dollars an hour: on demand, and at the plan's rate, None where that is unknown."""
+    """So many of something that run, each in US dollars an hour: on demand, and at the plan's rate, None where that is unknown."""
 
     name: str
     on_demand_usd: Decimal
     plan_usd: Decimal | None
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,18 +48,6 @@ class Commitment:
         return self.without_usd - self.usd
 
 
-def stack_jobs(always: Sequence[Usage], jobs: Sequence[tuple[Usage, Decimal]], month_hours: Decimal) -> list[Segment]:
-    """Return the month of what always runs and of jobs that run one after another, each for so many hours.
-
-    Raises UsageError where the jobs do not fit into the month one after another.
-    """
-    busy = sum((hours for _, hours in jobs), Decimal(0))
-    if busy > month_hours:
-        raise UsageError(f"jobs of {busy} hours do not fit one after another into a month of {month_hours} hours")
-    rest = [Segment(hours=month_hours - busy, usages=tuple(always))] if busy < month_hours else []
-    return [*rest, *(Segment(hours=hours, usages=(*always, usage)) for usage, hours in jobs)]
-
-
 def choose_commitment(segments: Sequence[Segment]) -> Commitment:
     """Return the commitment at which the month is cheapest, the least one of several that are equal; 0 where none pays."""
     levels = {Fraction(0)}
@@ -74,15 +61,10 @@ def choose_commitment(segments: Sequence[Segment]) -> Commitment:
     return Commitment(usd_per_hour=_decimal(level), usd=_decimal(usd), without_usd=_decimal(costs[0][0]))
 
 
-def cost_with(segments: Sequence[Segment], usd_per_hour: Decimal) -> Decimal:
-    """Return what a month costs with a commitment of so much an hour."""
-    return _decimal(_cost(segments, Fraction(usd_per_hour)))
-
-
 def _covered(segment: Segment) -> list[tuple[Fraction, Fraction]]:
     """Return the on-demand and plan rates of usages that a plan makes cheaper, the highest saving first."""
     pairs = [
-        (Fraction(usage.on_demand_usd), Fraction(usage.plan_usd))
+        (Fraction(usage.on_demand_usd) * usage.count, Fraction(usage.plan_usd) * usage.count)
         for usage in segment.usages
         if usage.plan_usd is not None and usage.plan_usd < usage.on_demand_usd
     ]
@@ -92,7 +74,7 @@ def _covered(segment: Segment) -> list[tuple[Fraction, Fraction]]:
 def _cost(segments: Sequence[Segment], level: Fraction) -> Fraction:
     total = Fraction(0)
     for segment in segments:
-        an_hour = level + sum((Fraction(usage.on_demand_usd) for usage in segment.usages), Fraction(0))
+        an_hour = level + sum((Fraction(usage.on_demand_usd) * usage.count for usage in segment.usages), Fraction(0))
         left = level
         for on_demand, plan in _covered(segment):
             share = min(left / plan, Fraction(1)) if plan else Fraction(1)

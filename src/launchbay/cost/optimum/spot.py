@@ -29,7 +29,6 @@ __all__ = [
     "best_interval",
     "expect",
     "use_notice",
-    "young_interval",
 ]
 
 NOTICE_HOURS = 120 / 3600
@@ -100,11 +99,6 @@ def use_notice(mean_hours: float, checkpoint_hours: float, restart_hours: float,
         restart_hours=restart_hours,
         missed=missed if fits else 1.0,
     )
-
-
-def young_interval(kind: Interruptions) -> float:
-    """Return Young's approximation of the best hours between two checkpoints: the square root of 2 C M."""
-    return math.sqrt(2 * kind.checkpoint_hours / kind.lossy_rate) if kind.lossy_rate else math.inf
 
 
 def best_interval(kind: Interruptions) -> float:

@@ -109,7 +109,7 @@ _SIZED = "less room for peaks than today"
 _RESTED = "what is wanted outside these hours has to wait until an instance is up"
 _FREED = "what is on a disk is gone with its instance: whatever must stay has to be saved before"
 _COMMITTED = "a commitment is paid for its whole term, whatever runs"
-_DEARER = "dearer, for here needs are met as they are stated, and the hours of interruptions count"
+_DEARER = "dearer, for here everything gets what it needs as that is stated: room, disk, and on spot hours for interruptions"
 _MOVED = "what shares an instance fails together; what starts for a run waits until its instance is up"
 
 
@@ -187,8 +187,8 @@ def _duration_curve(asked: Asked, workload: Workload) -> Iterator[Segment]:
         if item.market == "on-demand" and price is not None:
             each = min(hours_of(item, workload) / item.count, month)
             plan = asked.savings_rates.get((item.type, item.region))
-            usage = Usage(name=item.name, on_demand_usd=price.usd_per_hour, plan_usd=plan)
-            running += [(each, usage)] * item.count
+            usage = Usage(name=item.name, on_demand_usd=price.usd_per_hour, plan_usd=plan, count=item.count)
+            running.append((each, usage))
     before = Decimal(0)
     for end in sorted({*(hours for hours, _ in running), month}):
         if end > before:
