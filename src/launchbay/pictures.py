@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -65,9 +66,11 @@ def draw(
         mpl.rcdefaults()  # whatever a matplotlibrc of the person's says
         mpl.rcParams.update(_STYLE)
         figure = Figure(figsize=size, dpi=160)
-        paint(figure)
         stream = io.BytesIO()
-        figure.savefig(stream, format=kind, metadata={"Date": None} if kind == "svg" else None)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*missing from font")  # a name in a script that the font lacks
+            paint(figure)
+            figure.savefig(stream, format=kind, metadata={"Date": None} if kind == "svg" else None)
     return stream.getvalue()
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from launchbay.api.fleet import execute, stop, terminate_plan
+from launchbay.api.listing import ps
 from launchbay.errors import Conflict, NotFound, UsageError
-from launchbay.files import locked
+from launchbay.files import discard, locked
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.end import change_power, plan_end, terminate
@@ -23,6 +24,7 @@ from launchbay.runs.train import RunSpec, submit_run
 from launchbay.store.journal import open_journal
 from launchbay.store.records import find_run
 from launchbay.testing.clock import VirtualClock
+from launchbay.testing.reporter import RecordingReporter
 from tests.lifecycle.killing import folders, leftovers
 from tests.providers.specs import make_instances
 
@@ -294,14 +296,52 @@ def test_the_time_that_it_is_up_is_counted_and_the_time_that_it_is_stopped_is_no
         clock.at = at
         return bay.provider.observe()[0].up_s(at)
 
-    assert up(1010.0) == 10.0
+    assert up(1010.0) == 60.0  # a minute a start at least
+    assert up(1100.0) == 100.0
     change_power(bay, "stop", "exp")
-    assert up(5000.0) == 10.0
+    assert up(5000.0) == 100.0
     change_power(bay, "stop", "exp")
-    assert up(6000.0) == 10.0
+    assert up(6000.0) == 100.0
     change_power(bay, "start", "exp")
     change_power(bay, "start", "exp")
-    assert up(6005.0) == 15.0
+    assert up(6005.0) == 160.0
+    assert up(6070.0) == 170.0
     change_power(bay, "reboot", "exp")
-    assert up(6007.0) == 17.0
-    assert up(10.0) == 10.0  # the clock was set back: what is sure is the time before the last start
+    assert up(6080.0) == 180.0
+    assert up(10.0) == 160.0  # the clock was set back: what is sure is the time before the last start, and its minute
+
+
+@pytest.mark.parametrize("repaired", [False, True])
+def test_of_a_terminate_that_was_killed_halfway_all_that_was_spent_is_said(
+    bay: Bay, with_image: Callable[[str], Image], monkeypatch: pytest.MonkeyPatch, *, repaired: bool
+) -> None:
+    image = with_image("tiny")
+    launch_fleet(bay, "tiny", count=3, name="exp")
+    calls: list[Path] = []
+
+    def cut(path: Path, trash: Path) -> None:
+        calls.append(path)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        discard(path, trash)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("launchbay.providers.local.discard", cut)
+        with pytest.raises(KeyboardInterrupt):
+            terminate(bay, "exp")
+    assert [item.name for item in bay.provider.observe()] == ["exp-3"]
+    if repaired:
+        launch_fleet(bay, image.name, count=3, name="exp")
+        assert [row.fleet_so_far for row in ps(bay)] == ["0.00"] * 3
+    ended = terminate(bay, "exp")
+    again = ["exp-1", "exp-2"] if repaired else []
+    assert sorted(item.name for item in ended.spent) == sorted(["exp-1", "exp-2", "exp-3", *again])
+    assert not terminate(bay, "exp").spent
+
+
+def test_a_terminate_goes_on_where_what_it_cost_cannot_be_written_down(bay: Bay, two: Sequence[Instance]) -> None:
+    bay.home.spent.write_text("a file in the place of the folder", encoding="utf-8")
+    ended = terminate(bay, "exp")
+    assert (list(ended.names), len(ended.spent)) == (["exp-1", "exp-2"], len(two))
+    assert isinstance(bay.reporter, RecordingReporter)
+    assert any("What it cost could not be written down" in note for note in bay.reporter.notes)

@@ -137,7 +137,7 @@ def test_of_a_damaged_line_the_amount_is_not_known_and_it_stays(home: Home, tmp_
     assert read_spent(home, "exp", []) == []  # with its fleet it is over
 
 
-def test_a_file_that_cannot_be_read_is_not_nothing(home: Home, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_not_nothing(home: Home) -> None:
     (home.spent / "exp.jsonl").mkdir(parents=True)
     assert [item.usd for item in read_spent(home, "exp", [])] == [None]
 

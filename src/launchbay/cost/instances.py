@@ -12,13 +12,19 @@ from launchbay.cost.line import Line
 from launchbay.cost.side import side_line
 from launchbay.spec.assignment import Assignment
 from launchbay.spec.schedule import ALWAYS
+from launchbay.spec.work import Job
 from launchbay.spec.workload import Workload
 from launchbay.units import count_of, format_amount
 
-__all__ = ["LEAST_SECONDS", "hours_of", "is_assumed_spot", "lines_of_instance"]
+__all__ = ["LEAST_SECONDS", "hours_of", "is_assumed_spot", "job_hours", "lines_of_instance"]
 
 LEAST_SECONDS = Decimal(60)
 """What a start of a Linux instance costs at least; after that EC2 bills by the second."""
+
+
+def job_hours(job: Job, month_hours: Decimal) -> Decimal:
+    """Return the instance-hours of a job that are billed in a month, a minute a run at least."""
+    return job.runs.in_month(month_hours) * job.instances * max(job.run_seconds, LEAST_SECONDS) / 3600
 
 
 def hours_of(assignment: Assignment, workload: Workload) -> Decimal:
@@ -28,9 +34,7 @@ def hours_of(assignment: Assignment, workload: Workload) -> Decimal:
     """
     jobs = [job for job in workload.jobs if job.name in assignment.runs]
     if assignment.hours is None and jobs and len(jobs) == len(assignment.runs):
-        month = workload.month_hours
-        seconds = [job.runs.in_month(month) * job.instances * max(job.run_seconds, LEAST_SECONDS) for job in jobs]
-        return sum(seconds, Decimal(0)) / 3600
+        return sum((job_hours(job, workload.month_hours) for job in jobs), Decimal(0))
     return (assignment.hours or ALWAYS).in_month(workload.month_hours) * assignment.count
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from launchbay.catalog.price import Catalogue
 from launchbay.cost.bill import make_bill
-from launchbay.cost.instances import hours_of, is_assumed_spot
+from launchbay.cost.instances import hours_of, is_assumed_spot, job_hours
 from launchbay.spec.assignment import Assignment
 from launchbay.spec.schedule import Hours
 from launchbay.spec.work import Job
@@ -73,7 +73,7 @@ def _stretched(item: Assignment, workload: Workload, month_hours: Decimal) -> As
 def _work(item: Assignment, workload: Workload, month_hours: Decimal) -> Decimal:
     return sum(
         (
-            work.hours_in(month_hours) if isinstance(work, Job) else work.hours.in_month(month_hours)
+            job_hours(work, month_hours) if isinstance(work, Job) else work.hours.in_month(month_hours)
             for work in workload.work
             if work.name in item.runs
         ),

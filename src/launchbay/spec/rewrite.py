@@ -36,7 +36,9 @@ def _last_line(node: Any) -> int:
     import yaml
 
     if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
-        return int(node.end_mark.line) - (node.end_mark.column == 0)  # the mark of a block text lies behind its last line
+        return int(node.end_mark.line) - (
+            node.end_mark.column == 0
+        )  # the mark of a block text lies behind its last line
     if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
         return int(node.end_mark.line)
     last = node.value[-1]

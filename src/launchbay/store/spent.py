@@ -40,7 +40,7 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What an instance cost, at the price of its launch, and would have cost elsewhere; None is unknown. `up_s` are seconds that are billed."""
+    """What an instance cost at the price of its launch, and would have elsewhere; None is unknown. `up_s` are billed seconds."""
 
     id: str
     name: str

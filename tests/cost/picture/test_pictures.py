@@ -60,8 +60,10 @@ def test_alternatives_have_every_panel(tmp_path: Path) -> None:
     assert point.risk.interruptions is not None
     assert point.risk.interruptions > 7  # two runs of 24 hours, one in six
     assert charts.discounts["stated need"][0][1] > charts.discounts["stated need"][-1][1]
-    flat = charts.discounts["after split or share"]
-    assert flat[0][1] == flat[-1][1]
+    spot, flat = charts.discounts["stated need"], charts.discounts["all on demand"][0][1]
+    (way,) = [way for way in best.rejected if way.type == "t4.small" and way.market == "on-demand"][:1]
+    assert spot[0][1] > flat > spot[1][1], "spot pays below 97 % of the price on demand, and at no discount it does not"
+    assert abs((way.usd_more or 0) - (flat - best.usd)) < Decimal("0.001")
 
 
 def test_lines_are_the_dearest_first_and_what_is_unknown_is_there(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ def _rungs_text(cheapest: Cheapest, width: int | None) -> str:
             )
         )
     head = ("ON", "USD A MONTH", "AGAINST TODAY", "NO PLAN BELOW", "GAP", "")
-    return f"{cheapest.workload}, at the least:\n\n{table(head, rows, right=(1, 2, 3, 4), width=width)}"
+    commits = "; without any commitment" if cheapest.waterfall.committed_usd > 0 else ""
+    return f"{cheapest.workload}, at the least{commits}:\n\n{table(head, rows, right=(1, 2, 3, 4), width=width)}"
 
 
 def _total(rung: Rung) -> str:

@@ -18,7 +18,7 @@ __all__ = ["Commitment", "Segment", "Usage", "choose_commitment"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """So many of something that run, each in US dollars an hour: on demand, and at the plan's rate, None where that is unknown."""
+    """So many of something that run, each in US dollars an hour: on demand, and at the plan's rate; None is unknown."""
 
     name: str
     on_demand_usd: Decimal

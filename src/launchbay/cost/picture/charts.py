@@ -11,6 +11,7 @@ from launchbay.cost.bill import make_bill
 from launchbay.cost.line import Bill
 from launchbay.cost.outlook import DISCOUNTS, Risk, over_discounts, over_months, risk_of
 from launchbay.cost.saving.cheapest import Cheapest
+from launchbay.cost.saving.trim import clean_up
 from launchbay.cost.saving.waterfall import BEFORE_SPOT, Waterfall
 from launchbay.spec.workload import Workload
 from launchbay.units import format_usd
@@ -71,6 +72,8 @@ def charts_of_plans(cheapest: Cheapest, today: Workload, catalogue: Catalogue) -
     if bill is None:
         raise ValueError("neither a bill nor a plan")
     title = f"{cheapest.workload}: {_total(bill)} a month at the least"
+    if (saved := cheapest.waterfall.committed_usd) > 0:
+        title += f" (${format_usd(saved)} less under a Savings Plan)"
     if cheapest.bill is not None:
         title += f", {_total(cheapest.bill)} today"
     return _charts(title, bill, ways, catalogue, cheapest.waterfall)
@@ -87,12 +90,10 @@ def _charts(
     months = {name: tuple(over_months(item, catalogue, compute_only=only)) for name, item in ways.items()}
     discounts = {name: tuple(over_discounts(item, catalogue, compute_only=only).items()) for name, item in ways.items()}
     discounts = {name: curve for name, curve in discounts.items() if curve}
-    if discounts and waterfall is not None:  # what spot has to beat
-        discounts |= {
-            f"after {step.name}": tuple((below, step.left_usd) for below in (DISCOUNTS[0], DISCOUNTS[-1]))
-            for step in waterfall.steps
-            if step.name == BEFORE_SPOT
-        }
+    rival = _without_spot(waterfall)
+    if discounts and rival is not None:
+        usd = make_bill(rival, catalogue, compute_only=only).usd or Decimal(0)
+        discounts["all on demand"] = tuple((below, usd) for below in (DISCOUNTS[0], DISCOUNTS[-1]))
     return Charts(
         title=title,
         bill=bill,
@@ -102,6 +103,15 @@ def _charts(
         discounts=discounts,
         waterfall=waterfall,
     )
+
+
+def _without_spot(waterfall: Waterfall | None) -> Workload | None:
+    """Return what spot has to beat: the plan on demand, with disks that go as those of the plan do. None where none is."""
+    for step in () if waterfall is None else waterfall.steps:
+        if step.name == BEFORE_SPOT and step.workload is not None:
+            on_spot = any(item.market == "spot" for item in step.workload.instances)
+            return None if on_spot else clean_up(step.workload)[0]
+    return None
 
 
 def _total(bill: Bill) -> str:

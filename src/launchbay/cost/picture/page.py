@@ -12,12 +12,15 @@ from launchbay.cost.line import Bill
 from launchbay.cost.picture.charts import Charts
 from launchbay.cost.picture.panels import PANELS, draw_one, panels_of
 from launchbay.cost.saving.cheapest import Cheapest
+from launchbay.cost.saving.lost import Lost
 from launchbay.cost.saving.rung import Rung
 from launchbay.cost.saving.waterfall import Waterfall
 from launchbay.units import format_amount, format_usd
 
 __all__ = ["render_page"]
 
+_NEAREST = 8
+"""How many of what lost are named."""
 _UNKNOWN = '<span class="bad">unknown</span>'
 
 
@@ -106,13 +109,14 @@ def _rung(cheapest: Cheapest, rung: Rung) -> str:
     if rung.bound_usd is not None and rung.gap is not None:
         gap = format_amount(rung.gap * 100, most=2)
         lines.append(f"no plan under these needs costs less than ${format_usd(rung.bound_usd)}; the gap is {gap} %")
+    if rung.is_cut_short:
+        lines.append("the time was over: more of it could find a cheaper plan or prove this one")
     lines += rung.reasons
     lines += [f"assumed: {item}" for item in rung.assumptions]
     lines += [f"stale: the price of {item} is known to have changed since" for item in rung.stale]
-    near = [item for item in rung.rejected if item.usd_more is not None][:8]
-    lines += [
-        f"{item.type} in {item.region} lost{f' for {item.job}' if item.job else ''}: {item.reason}" for item in near
-    ]
+    if rung is not cheapest.best:  # those of the best stand with its bill
+        lines += rung.notes
+    lines += [_lost(item) for item in rung.rejected if item.usd_more is not None][:_NEAREST]
     rows = [
         (
             escape(item.name),
@@ -130,6 +134,12 @@ def _rung(cheapest: Cheapest, rung: Rung) -> str:
     best = " (the cheapest)" if rung is cheapest.best else ""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<h2>On {escape(rung.name)}{best}</h2>{table}<section class="card"><ul>{items}</ul></section>'
+
+
+def _lost(item: Lost) -> str:
+    market = ", spot" if item.market == "spot" else ""
+    whom = f" for {item.job}" if item.job else ""
+    return f"{item.type} in {item.region}{market} lost{whom}: {item.reason}"
 
 
 def _bill(title: str, bill: Bill) -> str:

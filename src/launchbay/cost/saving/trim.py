@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import ROUND_UP, Decimal
 
-from launchbay.cost.instances import LEAST_SECONDS, hours_of
+from launchbay.cost.instances import hours_of, job_hours
+from launchbay.cost.optimum.jobs import list_options
 from launchbay.cost.optimum.machine import Machine, why_not
 from launchbay.cost.optimum.needs import Needs as Room
 from launchbay.cost.saving.asked import Asked, bill_of
@@ -85,11 +86,11 @@ def _together(item: Assignment, rooms: Mapping[str, Room], jobs: set[str]) -> Ro
     )
 
 
-def schedule(workload: Workload) -> tuple[Workload, str]:
-    """Let each instance run no longer than what it runs, where nothing of that always stands."""
+def schedule(workload: Workload, choice: Choice) -> tuple[Workload, str]:
+    """Let each instance run no longer than what it runs, where nothing of that always stands; on spot with interruptions."""
     found, said = [], []
     for item in workload.instances:
-        needed = _needed_hours(item, workload)
+        needed = _needed_hours(item, workload, choice)
         there = hours_of(item, workload) / item.count
         changed = needed is not None and needed < there
         found.append(replace(item, hours=Hours(amount=needed)) if changed else item)
@@ -98,7 +99,7 @@ def schedule(workload: Workload) -> tuple[Workload, str]:
     return replace(workload, instances=tuple(found)), "; ".join(said)
 
 
-def _needed_hours(item: Assignment, workload: Workload) -> Decimal | None:
+def _needed_hours(item: Assignment, workload: Workload, choice: Choice) -> Decimal | None:
     """Return the hours that each instance of an entry is needed, rounded up to millionths; None where that is not known.
 
     Which part of a job is done where it has several entries to run on is not said, so those stay as they are.
@@ -111,7 +112,10 @@ def _needed_hours(item: Assignment, workload: Workload) -> Decimal | None:
         if sum(1 for other in workload.instances if work.name in other.runs) > 1:
             return None
         if isinstance(work, Job):
-            total += _work_hours(work, month)
+            takes = job_hours(work, month) if item.market != "spot" else _spot_hours(work, item, choice)
+            if takes is None:
+                return None
+            total += takes
         else:
             total += work.hours.in_month(month) * item.count
     if not item.runs:
@@ -120,8 +124,14 @@ def _needed_hours(item: Assignment, workload: Workload) -> Decimal | None:
     return min(each, month)
 
 
-def _work_hours(job: Job, month_hours: Decimal) -> Decimal:
-    return job.runs.in_month(month_hours) * job.instances * max(job.run_seconds, LEAST_SECONDS) / 3600
+def _spot_hours(job: Job, item: Assignment, choice: Choice) -> Decimal | None:
+    """Return the hours that a job is expected to take on the spot instances it is on, None where that is not known."""
+    for load in choice.load.jobs:
+        if load.name == job.name:
+            for way in list_options(load, choice.machines):
+                if way.spot is not None and (type_of(way.machine), way.machine.region) == (item.type, item.region):
+                    return way.hours
+    return None
 
 
 def keep_disks(workload: Workload, today: Workload) -> Workload:

@@ -65,6 +65,11 @@ class Waterfall:
     steps: tuple[Step, ...] = ()
     missing: str = ""
 
+    @property
+    def committed_usd(self) -> Decimal:
+        """What a commitment would save a month, in US dollars, besides what the plan itself costs."""
+        return next((step.saves_usd for step in self.steps if step.name == STEPS[4]), Decimal(0))
+
     def as_json(self) -> Mapping[str, Any]:
         """Return the fields that `--json` shows."""
         return {
@@ -83,7 +88,7 @@ def find_waterfall(asked: Asked, choice: Choice, answer: Answer) -> Waterfall:
         which = "today's bill" if not first.complete else "the bill of the plan"
         return Waterfall(missing=f"{which} holds amounts that are not known, and what is not known is no saving")
     sized, resized = right_size(asked, choice)
-    scheduled, rested = schedule(sized)
+    scheduled, rested = schedule(sized, choice)
     kept = keep_disks(answer.workload, today)
     before = _without_new_spot(asked, choice.load, answer)
     moved = answer if before is choice.load else solve(asked, replace(choice, load=before))
@@ -109,7 +114,9 @@ _SIZED = "less room for peaks than today"
 _RESTED = "what is wanted outside these hours has to wait until an instance is up"
 _FREED = "what is on a disk is gone with its instance: whatever must stay has to be saved before"
 _COMMITTED = "a commitment is paid for its whole term, whatever runs"
-_DEARER = "dearer, for here everything gets what it needs as that is stated: room, disk, and on spot hours for interruptions"
+_DEARER = (
+    "dearer, for here everything gets what it needs as that is stated: room, disk, and on spot hours for interruptions"
+)
 _MOVED = "what shares an instance fails together; what starts for a run waits until its instance is up"
 
 
