@@ -23,7 +23,7 @@ def no_clock() -> float:
 def cheapest(
     services: Sequence[Service], jobs: Sequence[Job], machines: Sequence[Machine], **how: float
 ) -> CheapestPlan:
-    return find_cheapest(services, jobs, machines, month_hours=MONTH, clock=no_clock, **how)  # type: ignore[arg-type]
+    return find_cheapest(services, jobs, machines, month_hours=MONTH, clock=no_clock, **how)
 
 
 def machine(
