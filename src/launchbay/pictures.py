@@ -15,10 +15,11 @@ from launchbay.files import explain_os_error, write_atomic
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "SOFT", "Kind", "check_drawing", "draw", "picture_kind", "write_picture"]
+__all__ = ["DRAWING_HINT", "INK", "SOFT", "Kind", "check_drawing", "draw", "picture_kind", "write_output"]
 
 Kind: TypeAlias = Literal["png", "svg", "html"]
 
+DRAWING_HINT = "pip install 'launchbay[plot]'"
 INK, SOFT = "#1c2330", "#4a5160"
 _STYLE: Any = {
     "svg.hashsalt": "launchbay",  # equal values make equal files
@@ -74,8 +75,8 @@ def draw(
     return stream.getvalue()
 
 
-def write_picture(data: bytes, path: Path) -> None:
-    """Write a picture in one step. Raises UserError where the file cannot be written."""
+def write_output(data: bytes, path: Path) -> None:
+    """Write what a person asked for with ``-o``, in one step. Raises UserError where the file cannot be written."""
     try:
         write_atomic(path, data)
     except OSError as error:
@@ -83,7 +84,7 @@ def write_picture(data: bytes, path: Path) -> None:
 
 
 def _explain(error: OSError, path: Path) -> UserError:
-    """Name the picture, whatever file on the way to it was refused."""
+    """Name what was asked for, whatever file on the way to it was refused."""
     if isinstance(error, FileExistsError | NotADirectoryError):
         return UserError(f"a file stands in place of the folder while writing {path.name}", where=str(path.parent))
     explained = explain_os_error(error, f"writing {path.name}")

@@ -116,7 +116,7 @@ def test_where_it_cannot_be_written(says: Says, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = says("cost", TODAY, "--optimize", "-o", str(tmp_path / "file" / "plan.yaml"))
     assert (said.code, said.out) == (1, "")
-    assert "the plan cannot be written: " in said.err
+    assert "a file stands in place of the folder while writing plan.yaml" in said.err
 
 
 def test_no_plan_to_write(says: Says, tmp_path: Path) -> None:

@@ -18,9 +18,8 @@ from launchbay.cost.line import Bill
 from launchbay.cost.reconcile import Reconciliation, reconcile
 from launchbay.cost.report import read_report
 from launchbay.errors import Conflict, NotFound, UsageError, UserError
-from launchbay.files import write_atomic
 from launchbay.lifecycle.bay import Bay
-from launchbay.pictures import Kind, check_drawing, picture_kind, write_picture
+from launchbay.pictures import DRAWING_HINT, Kind, check_drawing, picture_kind, write_output
 from launchbay.spec.needs import Measured
 from launchbay.spec.rewrite import write_instances
 from launchbay.spec.workload import Workload, read_workload
@@ -155,7 +154,7 @@ def _kind_of(path: Path) -> Kind:
 
 
 def _check_picture(path: Path) -> None:
-    check_drawing(_kind_of(path), hint="pip install 'launchbay[plot]'")
+    check_drawing(_kind_of(path), hint=DRAWING_HINT)
 
 
 def _draw(asked: Workload, catalogue: Catalogue, here: Bill | None, cheapest: Cheapest | None, path: Path) -> None:
@@ -174,7 +173,7 @@ def _draw(asked: Workload, catalogue: Catalogue, here: Bill | None, cheapest: Ch
         assert here is not None
         charts = charts_of_bill(asked, here, catalogue)
     kind = _kind_of(path)
-    write_picture(render_page(charts, cheapest).encode() if kind == "html" else draw_all(charts, kind), path)
+    write_output(render_page(charts, cheapest).encode() if kind == "html" else draw_all(charts, kind), path)
 
 
 def _savings_rates(bay: Bay, workload: Workload) -> dict[tuple[str, str], Decimal]:
@@ -217,7 +216,4 @@ def _write(cheapest: Cheapest, source: Path, target: Path) -> None:
     if best is None or best.workload is None:
         raise UserError("there is no plan to write: none of the alternatives could be worked out", where=str(source))
     text = write_instances(source.read_text(encoding="utf-8"), str(source), best.workload.instances)
-    try:
-        write_atomic(target, text.encode())
-    except OSError as error:
-        raise UserError(f"the plan cannot be written: {error.strerror}", where=str(target)) from error
+    write_output(text.encode(), target)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from launchbay.pictures import INK, SOFT, draw
+from launchbay.pictures import DRAWING_HINT, INK, SOFT, draw
 from launchbay.runs.chart import PALETTE, Chart, Line, loss_chart, printable, thin
 from launchbay.runs.curves import Curves
 from launchbay.runs.label import place_labels
@@ -42,7 +42,7 @@ def render_picture(curves: Curves, kind: Literal["png", "svg"]) -> bytes:
         if len(curves.runs) > _FEW:
             _plot_legend(axes, curves, chart)
 
-    return draw(kind, (_WIDTH, room.height), paint, hint="pip install 'launchbay[plot]' (an .html file needs nothing)")
+    return draw(kind, (_WIDTH, room.height), paint, hint=f"{DRAWING_HINT} (an .html file needs nothing)")
 
 
 # --- room -----------------------------------------------------------------------------------------

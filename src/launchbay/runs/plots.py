@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launchbay.pictures import Kind, picture_kind, write_picture
+from launchbay.pictures import Kind, picture_kind, write_output
 from launchbay.runs.curves import Curves
 from launchbay.runs.page import render_page
 from launchbay.runs.picture import render_picture
@@ -24,4 +24,4 @@ def write_plot(curves: Curves, path: Path) -> None:
     Raises UsageError for another suffix, UserError where matplotlib is missing or the file cannot be written.
     """
     kind = kind_of_plot(path)
-    write_picture(render_page(curves).encode() if kind == "html" else render_picture(curves, kind), path)
+    write_output(render_page(curves).encode() if kind == "html" else render_picture(curves, kind), path)

@@ -157,6 +157,7 @@ def test_measured_needs_stand_in_the_place_of_stated_ones(tmp_path: Path) -> Non
     found = rung(MEASURED, tmp_path, jobs=jobs, measure=lambda *_: took)
     assert used(found) == [("old.small", "on-demand", ("training",))]
     assert "training: it took 2 h" in found.assumptions
+    assert any("far slower than what a run was measured on" in reason for reason in found.reasons)
     tight = replace(took, gpus=1, gpu_memory_mib=23000)  # measured: no name on a box
     with pytest.raises(UserError, match=r"a10g.small in us-west-2, has 22.3516 GiB a GPU, 22.4609 needed"):
         rung(MEASURED, tmp_path, jobs=jobs, measure=lambda *_: tight)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from launchbay.api.cost import Cost
 from launchbay.cli.table import table
-from launchbay.cli.texts.cost import cost_text, signed_text
+from launchbay.cli.texts.cost import BAR, bar_length, cost_text, signed_text
 from launchbay.units import count_of, format_amount, format_usd
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["cheapest_text"]
 
-_BAR = 30
 _LOST = 5
 _UNKNOWN = "unknown"
 
@@ -131,12 +130,12 @@ def _waterfall_text(waterfall: Waterfall, block: str) -> str:
     if waterfall.begin_usd is None or waterfall.end_usd is None:
         return f"from today to the cheapest plan: {waterfall.missing}"
     most = max([waterfall.begin_usd, *(step.left_usd for step in waterfall.steps)])
-    rows = [("today", format_usd(waterfall.begin_usd), 0, _length(waterfall.begin_usd, most))]
+    rows = [("today", format_usd(waterfall.begin_usd), 0, bar_length(waterfall.begin_usd, most))]
     for step in waterfall.steps:
-        ends = (_length(step.left_usd + step.saves_usd, most), _length(step.left_usd, most))
+        ends = (bar_length(step.left_usd + step.saves_usd, most), bar_length(step.left_usd, most))
         length = max(abs(ends[1] - ends[0]), 1) if step.saves_usd else 0
-        rows.append((step.name, signed_text(-step.saves_usd), min(*ends, _BAR - length), length))
-    rows.append(("then", format_usd(waterfall.end_usd), 0, _length(waterfall.end_usd, most)))
+        rows.append((step.name, signed_text(-step.saves_usd), min(*ends, BAR - length), length))
+    rows.append(("then", format_usd(waterfall.end_usd), 0, bar_length(waterfall.end_usd, most)))
     names, sizes = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
     bars = [
         f"{name:{names}}  {usd:>{sizes}}  {' ' * begin}{block * length}".rstrip() for name, usd, begin, length in rows
@@ -144,7 +143,3 @@ def _waterfall_text(waterfall: Waterfall, block: str) -> str:
     steps = [f"step      {step.name}: {step.what}" for step in waterfall.steps]
     risks = [f"risk      {step.name}: {step.risk}" for step in waterfall.steps if step.risk]
     return "\n".join(["from today to what is needed:", "", *bars, "", *steps, *risks])
-
-
-def _length(usd: Decimal, most: Decimal) -> int:
-    return max(round(_BAR * usd / most), 1) if most and usd > 0 else 0

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from launchbay.cost.line import Bill, Line
     from launchbay.cost.reconcile import Reconciliation
 
-__all__ = ["age_text", "cost_text", "signed_text"]
+__all__ = ["BAR", "age_text", "bar_length", "cost_text", "signed_text"]
 
-_BAR = 30
+BAR = 30
+"""The blocks of the longest bar."""
 _UNKNOWN = "unknown"
 
 
@@ -90,7 +91,7 @@ def _category_lines(bill: Bill, block: str) -> list[str]:
     shown = [_bounded(part.usd, is_complete=part.complete) for part in parts]
     size = max(map(len, shown))
     return [
-        f"{part.category:10}{usd:>{size}}  {block * _length(part.usd, most)}".rstrip()
+        f"{part.category:10}{usd:>{size}}  {block * bar_length(part.usd, most)}".rstrip()
         for part, usd in zip(parts, shown, strict=True)
     ]
 
@@ -100,9 +101,9 @@ def _bounded(amount: Decimal | None, *, is_complete: bool) -> str:
     return _usd(amount) if is_complete or amount is None else f">= {format_usd(amount)}"
 
 
-def _length(total: Decimal | None, most: Decimal) -> int:
+def bar_length(total: Decimal | None, most: Decimal) -> int:
     """Return the length of a bar: at least a block for whatever costs anything."""
-    return max(round(_BAR * total / most), 1) if total else 0
+    return max(round(BAR * total / most), 1) if most and total and total > 0 else 0
 
 
 def _total_line(bill: Bill) -> str:

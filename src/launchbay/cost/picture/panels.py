@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from launchbay.cost.picture.charts import Charts, Point
 from launchbay.cost.saving.waterfall import Waterfall
-from launchbay.pictures import INK, SOFT, draw
+from launchbay.pictures import DRAWING_HINT, INK, SOFT, draw
 from launchbay.units import format_amount, format_usd
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ __all__ = ["PANELS", "draw_all", "draw_one", "panels_of"]
 
 _TODAY, _LEFT, _SAVED, _DEARER = "#64748b", "#0b6bcb", "#0a8f5b", "#c92a2a"
 _PALETTE = ("#64748b", "#d9480f", "#7048e8", "#0b6bcb", "#0a8f5b", "#b5179e", "#8a6d00", "#0891a8", "#c92a2a")
-_HINT = "pip install 'launchbay[plot]'"
 _WIDTH = 11.0  # inches
 _HEIGHTS = {"waterfall": 3.6, "risk": 3.6, "months": 3.2, "discounts": 3.2}
 
@@ -45,7 +44,7 @@ def draw_one(charts: Charts, name: str, kind: Literal["png", "svg"]) -> bytes:
     def paint(figure: Figure) -> None:
         _paint(figure.add_axes(_frame(name, 1.0, 0.0, height)), charts, name)
 
-    return draw(kind, (_WIDTH, height), paint, hint=_HINT)
+    return draw(kind, (_WIDTH, height), paint, hint=DRAWING_HINT)
 
 
 def draw_all(charts: Charts, kind: Literal["png", "svg"]) -> bytes:
@@ -64,7 +63,7 @@ def draw_all(charts: Charts, kind: Literal["png", "svg"]) -> bytes:
             below -= height
             _paint(figure.add_axes(_frame(name, total, below, height - gap)), charts, name)
 
-    return draw(kind, (_WIDTH, total), paint, hint=_HINT)
+    return draw(kind, (_WIDTH, total), paint, hint=DRAWING_HINT)
 
 
 def _height(charts: Charts, name: str) -> float:

@@ -205,7 +205,12 @@ def _choices(answer: Answer, catalogue: Catalogue) -> Iterator[str]:
         if kind.is_retired:
             yield f"{kind.name} is a type that AWS no longer lists: another one like it may not be had"
         elif not kind.is_current:
-            yield f"{kind.name} is of a previous generation: still offered, and the cheapest that will do"
+            slower = "; it may be far slower than what a run was measured on (--current leaves such types out)"
+            was_measured = any(work.needs.measured for work in answer.workload.work if work.name in item.runs)
+            yield (
+                f"{kind.name} is of a previous generation: still offered, and the cheapest that will do"
+                f"{slower if was_measured else ''}"
+            )
     for way in answer.plan.alone:
         if way.spot is not None:
             yield (
