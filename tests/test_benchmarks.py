@@ -190,6 +190,7 @@ def test_prove_runs_every_benchmark_without_arguments() -> None:
     assert names == {
         "board",
         "drift",
+        "instance_types",
         "jax_against_tensorflow",
         "optimize",
         "startup",

@@ -151,7 +151,10 @@ def test_terminate_asks_on_a_terminal(bay: Bay, two: list[Instance], bay_command
 def test_with_yes_nothing_is_asked(says: Says, bay: Bay, two: list[Instance]) -> None:
     said = says("terminate", "exp-1", "-y")
     assert (said.code, said.err) == (0, "")
-    assert said.out == "exp-1 terminated; runs, logs and models stay (`bay runs`). What still costs: $0.00 a day.\n"
+    assert said.out == (
+        "exp-1 terminated; runs, logs and models stay (`bay runs`). What still costs: $0.00 a day.\n"
+        "cost      $0.00 since launch\n"
+    )
     assert names(bay) == [two[1].name]
     said = says("-y", "terminate", "exp-1")
     assert (said.code, said.out) == (0, "Nothing of it is left: it was terminated before.\n")
@@ -201,7 +204,7 @@ def test_ps_lists_what_stands(says: Says, bay: Bay) -> None:
 def test_ps_shows_states(says: Says, two: list[Instance]) -> None:
     assert len(two) == 2
     says("stop", "exp-2")
-    head, first, second = says("ps").out.splitlines()
+    head, first, second, *_ = says("ps").out.splitlines()
     assert head.split()[:5] == ["NAME", "FLEET", "STATE", "IMAGE", "PROVIDER"]
     assert first.split()[:7] == ["exp-1", "exp", "running", "tiny", "local", "0.00", "0.00"]
     assert second.split()[2] == "stopped"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from launchbay.jsonable import fields_of
@@ -72,6 +72,12 @@ class Instance:
         if self.ran_s is None:
             return None
         return self.ran_s + (max(now - self.up_since, LEAST_UP_S) if self.up_since is not None else 0.0)
+
+    def in_state(self, state: str, now: float) -> Instance:
+        """Return it in a state, with the seconds that are billed until now; unchanged where it is in that state already."""
+        if self.state == state:
+            return self
+        return replace(self, state=state, ran_s=self.up_s(now), up_since=now if state == "running" else None)
 
 
 def made_from(

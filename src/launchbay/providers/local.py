@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from launchbay.errors import StateError, UserError
@@ -156,8 +156,10 @@ class LocalProvider:
     def _mark(self, instances: Sequence[Instance], state: str) -> None:
         now = self.clock.now()
         for instance in instances:
-            if instance.root.exists():
-                _write(instance.root, _in_state(instance, state, now))
+            if (
+                instance.root.exists()
+            ):  # as it is now, and not as it was when somebody looked: hours are counted from it
+                _write(instance.root, _read(instance.root).in_state(state, now))
 
     def sweep(self) -> Sequence[str]:
         """Remove drafts, trash and half-built images. Whoever makes one holds a lock, which is how a live one is told."""
@@ -186,14 +188,6 @@ class LocalProvider:
             if free:
                 remove_tree(path)
         return free
-
-
-def _in_state(instance: Instance, state: str, now: float) -> Instance:
-    """Return it in a state, with the time that it was up; unchanged where it is in that state already."""
-    if instance.state == state:
-        return instance
-    is_up = state == "running"
-    return replace(instance, state=state, ran_s=instance.up_s(now), up_since=now if is_up else None)
 
 
 def _by_layer(instances: Iterable[Instance]) -> Mapping[str, Sequence[Instance]]:

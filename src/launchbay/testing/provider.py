@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from launchbay.errors import UserError
@@ -67,4 +67,4 @@ class FakeProvider:
     def _mark(self, instances: Sequence[Instance], state: str) -> None:
         for instance in instances:
             if instance.id in self.instances:
-                self.instances[instance.id] = replace(instance, state=state)
+                self.instances[instance.id] = self.instances[instance.id].in_state(state, self.clock.now())

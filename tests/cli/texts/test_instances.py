@@ -159,7 +159,8 @@ def test_a_gpu_that_nobody_can_use_does_not_set_instances_apart() -> None:
             (
                 "a terminated; runs, logs and models stay (`bay runs`). What still costs: $0.00 a day.\n"
                 "cost      $2.40 since launch\n"
-                "on EC2    unknown for the same: 1 × m5.xlarge in us-east-1, price of 2025-03-02, and 1 of which that is not known"
+                "on EC2    unknown for the same: 1 × m5.xlarge in us-east-1, price of 2025-03-02, "
+                "and 1 of which that is not known"
             ),
         ),
         (Ended(verb="reboot", names=("a",), usd_per_day="1.20"), "a restarted. What still costs: $1.20 a day."),

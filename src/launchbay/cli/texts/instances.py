@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -136,7 +137,8 @@ def ps_text(rows: Sequence[Row], width: int | None = None) -> str:
         width=width,
         least=("FLEET", "PROVIDER", "SO FAR", "USD/H", "AGE"),
     )
-    return "\n".join([shown, "", *_cost_lines(rows)])
+    lines = _cost_lines(rows)
+    return "\n".join([shown, "", *(textwrap.fill(line, width or 1000, subsequent_indent=" " * 10) for line in lines)])
 
 
 def _cost_lines(rows: Sequence[Row]) -> Iterator[str]:
