@@ -28,7 +28,7 @@ from launchbay.cost.usage import Billed, read_usage_type
         ("DataTransfer-Regional-Bytes", "us-east-1", ("transfer", "transfer-cross-zone", "us-east-1")),
         ("USW2-USE1-AWS-Out-Bytes", "us-west-2", ("transfer", "transfer-inter-region", "us-west-2")),
         ("EBS:VolumeUsage.gp2", "us-east-1", ("other", "EBS:VolumeUsage.gp2", "us-east-1")),
-        ("USW2-CPUCredits:t3", "us-west-2", ("other", "USW2-CPUCredits:t3", "us-west-2")),
+        ("USW2-CPUCredits:t3", "us-west-2", ("compute", "cpu-surplus-t3", "us-west-2")),
         ("BoxUsage", "us-east-1", ("other", "BoxUsage", "us-east-1")),
         ("USW2-UnusedBox:p2.xlarge", "us-west-2", ("other", "USW2-UnusedBox:p2.xlarge", "us-west-2")),
         ("USW2-USE1-AWS-In-Bytes", "us-west-2", ("other", "USW2-USE1-AWS-In-Bytes", "us-west-2")),

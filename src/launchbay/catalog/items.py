@@ -45,6 +45,10 @@ ITEMS: dict[str, tuple[str, str]] = {
     TRANSFER_CROSS_ZONE: ("GB", "what goes to another zone of a region; billed in both directions"),
     TRANSFER_INTER_REGION: ("GB", "what goes to another region of AWS"),
     S3_STANDARD: ("GiB-month", "what a bucket stores, up to 50 TB"),
+    **{
+        f"cpu-surplus-{family}": ("vCPU-hour", f"processor of a {family} instance above its baseline, in the long run")
+        for family in ("t2", "t3", "t3a", "t4g")
+    },
 }
 """Every item with its unit and meaning. A price that is missing for a region is unknown there."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
+from launchbay.catalog.burst import surplus_item, surplus_vcpus
 from launchbay.catalog.items import GP3, PUBLIC_IPV4
 from launchbay.catalog.price import Catalogue, Price
 from launchbay.cost.line import Line
@@ -42,6 +43,7 @@ def lines_of_instance(assignment: Assignment, workload: Workload, catalogue: Cat
     """Yield what instances of an assignment cost in a month."""
     hours = hours_of(assignment, workload)
     yield _compute_line(assignment, hours, workload, catalogue)
+    yield from _surplus_lines(assignment, workload, catalogue)
     if assignment.software_usd_per_hour is not None:
         yield Line(
             name=assignment.name,
@@ -81,6 +83,35 @@ def _compute_line(assignment: Assignment, hours: Decimal, workload: Workload, ca
         return line
     source = f"{format_amount(below * 100)} % below on demand ({workload.source}); on demand: {on_demand.source}"
     return _priced(line, on_demand, on_demand.usd_per_hour * (1 - below), source=source, method="assumed")
+
+
+def _surplus_lines(assignment: Assignment, workload: Workload, catalogue: Catalogue) -> Iterator[Line]:
+    """Yield what jobs cost on top on a burstable type, which they use in full; of what stands nobody knows its load.
+
+    Where a job is on several entries, which part of it is on which is not said, so the quantity is not known.
+    """
+    kind = catalogue.types[assignment.type]
+    jobs = [job for job in workload.jobs if job.name in assignment.runs]
+    if not kind.is_burstable or not jobs:
+        return
+    vcpus = surplus_vcpus(kind)
+    alone = all(sum(job.name in other.runs for other in workload.instances) == 1 for job in jobs)
+    hours = sum((job_hours(job, workload.month_hours) for job in jobs), Decimal(0)) if alone else None
+    item = surplus_item(kind)
+    what = f"{assignment.type} at full processor, above its baseline"
+    quantity = None if hours is None or vcpus is None else hours * vcpus
+    if item:
+        yield side_line(item, assignment, catalogue, category="compute", what=what, quantity=quantity)
+    else:
+        yield Line(
+            name=assignment.name,
+            category="compute",
+            item=f"cpu-surplus-{kind.family}",
+            region=assignment.region,
+            what=what,
+            quantity=quantity,
+            unit="vCPU-hour",
+        )
 
 
 def _priced(line: Line, price: Price, usd: Decimal, *, source: str, method: str) -> Line:

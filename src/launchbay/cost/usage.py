@@ -96,6 +96,8 @@ def read_usage_type(usage_type: str, region: str) -> Billed:
     kind, _, type_name = name.partition(":")
     if kind in _MARKETS and type_name:
         return Billed(category="compute", item=f"{type_name} {_MARKETS[kind]}", region=where)
+    if kind == "CPUCredits" and type_name:
+        return Billed(category="compute", item=f"cpu-surplus-{type_name}", region=where)
     if kind == "SoftwareUsage":
         return Billed(category="software", item="software", region=where)
     if name in _ITEMS:

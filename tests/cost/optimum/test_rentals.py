@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -115,8 +116,21 @@ def test_a_burstable_type_has_no_price_for_jobs_until_its_surplus_is_known() -> 
     found = only(known)
     assert (found.hourly_usd, found.spot_usd, found.always_on_usd) == (None, None, Decimal(648))
     assert "steady" not in found.traits
-    charged = only(known, surplus_usd_per_vcpu=Decimal("0.05"))
-    assert (charged.hourly_usd, charged.surplus_usd) == (Decimal("0.90"), Decimal("0.20"))
+    there = only(known, counts_surplus=False)
+    assert (there.hourly_usd, there.surplus_usd) == (Decimal("0.90"), Decimal(0))
+    price = SidePrice(
+        item="cpu-surplus-t3",
+        region=HERE,
+        usd=Decimal("0.05"),
+        unit="vCPU-hour",
+        as_of=date(2025, 1, 1),
+        source="a test",
+    )
+    charged = only(replace(known, side={**known.side, (price.item, HERE): price}))
+    assert (charged.hourly_usd, charged.surplus_usd) == (
+        Decimal("0.90"),
+        Decimal("0.12"),
+    )  # 4 vCPUs, of which 40 % are free
 
 
 def test_a_part_of_a_gpu_is_none_and_another_maker_is_not_cuda() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from launchbay.catalog.burst import surplus_item, surplus_vcpus
 from launchbay.catalog.price import Catalogue
 from launchbay.catalog.type import InstanceType
 from launchbay.cost.optimum.machine import Machine
@@ -27,24 +28,25 @@ def list_machines(
     disk_gib: int = 0,
     with_address: bool = False,
     spot_mean_hours: Mapping[tuple[str, str], float] | None = None,
-    surplus_usd_per_vcpu: Decimal | None = None,
+    counts_surplus: bool = True,
 ) -> list[Machine]:
     """Return every type that a region offers. One whose price, disk or address has no known price there has none itself.
 
     A disk is paid by the month, whatever the hours of the month; its share of an hour is a month's over `month_hours`.
     `spot_mean_hours` says, by type and region, how long a spot instance runs on average until it is taken back; where it is
-    missing no spot instance is considered. A burstable type at full processor costs `surplus_usd_per_vcpu` an hour
-    on top for each vCPU; where that is None the surplus is unknown, and burstable types have no hourly price for jobs.
+    missing no spot instance is considered. A burstable type at full processor costs its surplus on top; where
+    that is not known it has no hourly price for jobs. Without `counts_surplus` nothing is, for what is there already.
     """
     found = []
     for region in regions:
         beside = _beside(catalogue, region, month_hours, disk_gib, with_address=with_address)
         for kind in catalogue.types.values():
             if region in kind.regions:
-                machine = _machine(catalogue, kind, region, beside, surplus_usd_per_vcpu)
+                surplus = _surplus(catalogue, kind, region) if counts_surplus else Decimal(0)
+                machine = _machine(catalogue, kind, region, beside, surplus)
                 hourly, mean = machine.hourly_usd, (spot_mean_hours or {}).get((kind.name, region))
                 usd = hourly * month_hours if hourly is not None else None
-                is_charged = kind.is_burstable and surplus_usd_per_vcpu is None
+                is_charged = surplus is None
                 found.append(
                     replace(
                         machine,
@@ -70,6 +72,14 @@ def _beside(
     return total
 
 
+def _surplus(catalogue: Catalogue, kind: InstanceType, region: str) -> Decimal | None:
+    """Return what an hour at full processor costs on top; None for a burstable type of which that is not known."""
+    if not kind.is_burstable:
+        return Decimal(0)
+    price, vcpus = catalogue.side_price(surplus_item(kind), region), surplus_vcpus(kind)
+    return None if price is None or vcpus is None else price.usd * vcpus
+
+
 def _machine(
     catalogue: Catalogue,
     kind: InstanceType,
@@ -90,7 +100,7 @@ def _machine(
         traits=traits_of(kind),
         hourly_usd=hourly,
         spot_usd=spot.usd_per_hour + beside if spot and beside is not None else None,
-        surplus_usd=(surplus or Decimal(0)) * kind.vcpus if kind.is_burstable else Decimal(0),
+        surplus_usd=surplus or Decimal(0),
     )
 
 

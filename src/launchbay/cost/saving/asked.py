@@ -63,9 +63,7 @@ def bill_of(asked: Asked, workload: Workload) -> Bill:
     return make_bill(workload, asked.catalogue, compute_only=asked.compute_only)
 
 
-def choice_of(
-    asked: Asked, load: Load, *, types: frozenset[str] | None = None, surplus_usd_per_vcpu: Decimal | None = None
-) -> Choice:
+def choice_of(asked: Asked, load: Load, *, types: frozenset[str] | None = None, counts_surplus: bool = True) -> Choice:
     """Return what may be rented for a load. Raises UserError where something of it fits nowhere, naming the nearest."""
     bare = replace(load, outfits={name: Outfit() for name in load.outfits}) if asked.compute_only else load
     choice = list_choice(
@@ -74,7 +72,7 @@ def choice_of(
         bare,
         types=types,
         current_only=asked.current_only,
-        surplus_usd_per_vcpu=surplus_usd_per_vcpu,
+        counts_surplus=counts_surplus,
     )
     check_fit(choice, {item.name: item.where for item in asked.workload.work})
     return replace(choice, load=replace(choice.load, outfits=load.outfits))

@@ -61,7 +61,7 @@ def list_choice(
     *,
     types: Collection[str] | None = None,
     current_only: bool = False,
-    surplus_usd_per_vcpu: Decimal | None = None,
+    counts_surplus: bool = True,
 ) -> Choice:
     """Return what may be rented for a load: with `types` these alone, offered or not, for they are in use.
 
@@ -86,7 +86,7 @@ def list_choice(
             disk_gib=variant.outfit.disk_gib or 0,
             with_address=variant.outfit.public_address,
             spot_mean_hours=means,
-            surplus_usd_per_vcpu=surplus_usd_per_vcpu,
+            counts_surplus=counts_surplus,
         )
         machines += [
             variant.dress(add_traits(item, known.types[item.type], wanted), workload.month_hours) for item in offered

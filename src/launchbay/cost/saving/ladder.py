@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 
+from launchbay.catalog.burst import surplus_item
 from launchbay.catalog.price import Catalogue
 from launchbay.catalog.type import InstanceType
 from launchbay.cost.optimum.needs import Needs as Room
@@ -65,10 +65,17 @@ def need_of(asked: Asked) -> Need:
         )
     load = load_work(asked.workload, rooms)
     bursting = [job.name for job in load.jobs if STEADY not in job.needs.requires]
-    if bursting:
+    if bursting and not _knows_surplus(asked, asked.catalogue.types):
         surplus = "what a burstable type costs on top at full processor is not known"
         notes.append(f"burstable types were not considered for {_and(bursting)}: {surplus}")
     return Need(load=load, texts=texts, notes=(*notes, *load.notes))
+
+
+def _knows_surplus(asked: Asked, types: Iterable[str]) -> bool:
+    """Say whether it is known of any of these types what it costs on top at full processor."""
+    items = {surplus_item(asked.catalogue.types[name]) for name in types} - {""}
+    regions = asked.workload.regions
+    return any(asked.catalogue.side_price(item, region) is not None for item in items for region in regions)
 
 
 def stated_need(asked: Asked, need: Need) -> tuple[Rung, Answer | None, Choice | None]:
@@ -91,7 +98,7 @@ def same_types(asked: Asked, need: Need) -> Rung:
     load = need.load.map_needs(dict(_tamed(asked, need.load, kinds))).pin(asked.workload)
     types = frozenset(item.type for item in asked.workload.instances if item.runs)
     try:
-        choice = choice_of(asked, load, types=types, surplus_usd_per_vcpu=Decimal(0))
+        choice = choice_of(asked, load, types=types, counts_surplus=_knows_surplus(asked, types))
         answer = solve(asked, choice)
     except UserError as error:
         return _today(asked, f"nothing else was found on the same types: {error.what}")
