@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from launchbay.catalog.offer import COLUMNS, named_gbps
+from launchbay.catalog.column import COLUMNS
+from launchbay.catalog.offer import named_gbps
 from launchbay.catalog.price import Catalogue, Price
 from launchbay.catalog.query import compare_types, find_types, like
 from launchbay.catalog.question import Question

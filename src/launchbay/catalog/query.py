@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from fnmatch import fnmatchcase
 
-from launchbay.catalog.capability import capability_of
-from launchbay.catalog.offer import COLUMNS, Offer, named_gbps, natural_order
+from launchbay.catalog.column import COLUMNS, natural_order
+from launchbay.catalog.match import check_known, tests_of
+from launchbay.catalog.offer import Offer
 from launchbay.catalog.price import Catalogue
-from launchbay.catalog.question import ACCELERATORS, Question, check_question
+from launchbay.catalog.question import Question, check_question
 from launchbay.catalog.ranges import Range
 from launchbay.catalog.type import InstanceType
 from launchbay.errors import UsageError
 from launchbay.spec.names import nearest
 
-__all__ = ["GPU_SLACK", "Found", "compare_types", "find_types", "like", "type_named"]
+__all__ = ["Found", "compare_types", "find_types", "like", "type_named"]
 
-GPU_SLACK = 0.07
-"""How much less memory than asked for a GPU may show. What is sold as 24 GB shows 22,888 MiB, as 48 GB 45,776 MiB: the rest
-holds error correction and the driver's own. No two sizes that EC2 has are this close."""
 _LIKE_LOW, _LIKE_HIGH = 0.9, 1.2
 """How far vCPUs and memory may differ from those of the type to be like; amazon-ec2-instance-selector has the same."""
-
-_Test = Callable[[InstanceType], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +45,8 @@ def find_types(catalogue: Catalogue, question: Question) -> Found:
     is not in the catalogue.
     """
     check_question(question)
-    _check_known(catalogue, question)
-    tests = list(_tests(question))
+    check_known(catalogue, question)
+    tests = list(tests_of(question))
     fitting = [item for item in catalogue.types.values() if all(test(item) for test in tests)]
     offers = [
         _offer(catalogue, item, region)
@@ -140,100 +135,3 @@ def _sort(offers: Sequence[Offer], question: Question) -> list[Offer]:
 def _by_price(offer: Offer) -> tuple[bool, Decimal, tuple[str, int, str], str]:
     usd = offer.price.usd_per_hour if offer.price else Decimal(0)
     return offer.price is None, usd, natural_order(offer.type.name), offer.region
-
-
-# --- what is asked for ----------------------------------------------------------------------------------------------
-
-
-def _tests(question: Question) -> Iterator[_Test]:
-    """Yield a test for each thing that is asked for, those that most types fail first."""
-    yield from _device_tests(question)
-    if (vcpus := question.vcpus) is not None:
-        yield lambda item: vcpus.holds(item.vcpus)
-    if (memory := question.memory_gib) is not None:
-        yield lambda item: memory.holds(item.memory_mib / 1024)
-    if question.families:
-        patterns = [pattern.casefold() for pattern in question.families]
-        yield lambda item: any(fnmatchcase(item.family, pattern) for pattern in patterns)
-    if wanted := set(question.architectures):
-        yield lambda item: not wanted.isdisjoint(item.architectures)
-    if processor := question.processor.casefold():
-        yield lambda item: item.processor.casefold() == processor
-    if (disk := question.local_disk_gb) is not None:
-        yield lambda item: disk.holds(item.local_disk_gb)
-    if (network := question.network_gbps) is not None:
-        yield lambda item: (gbps := named_gbps(item.network)) is not None and network.holds(gbps)
-    if question.market == "spot":
-        yield lambda item: "spot" in item.usage_classes
-    yield from _flag_tests(question)
-
-
-def _flag_tests(question: Question) -> Iterator[_Test]:
-    if (efa := question.efa) is not None:
-        yield lambda item: (item.efa_interfaces > 0) is efa
-    if (current := question.is_current) is not None:
-        yield lambda item: (item.is_current and not item.is_retired) is current
-    if (burstable := question.is_burstable) is not None:
-        yield lambda item: item.is_burstable is burstable
-    if (bare_metal := question.is_bare_metal) is not None:
-        yield lambda item: item.is_bare_metal is bare_metal
-
-
-def _device_tests(question: Question) -> Iterator[_Test]:
-    if (gpus := question.gpus) is not None:
-        yield lambda item: gpus.holds(item.gpus)
-    if question.gpu:
-        model = _plain(question.gpu)
-        yield lambda item: item.gpu is not None and fnmatchcase(_plain(item.gpu.name), model)
-    if question.maker:
-        maker = _plain(question.maker)
-        yield lambda item: item.gpu is not None and fnmatchcase(_plain(item.gpu.maker), maker)
-    if (least := question.capability) is not None:
-        yield lambda item: (has := capability_of(item.gpu)) is not None and has >= least
-    if (each := question.gpu_memory_gib) is not None:
-        yield lambda item: item.gpu is not None and each.holds(item.gpu.memory_mib / 1024, slack=GPU_SLACK)
-    if (total := question.gpu_memory_total_gib) is not None:
-        yield (
-            lambda item: (
-                item.gpu is not None and total.holds(item.gpu.memory_mib * item.gpu.count / 1024, slack=GPU_SLACK)
-            )
-        )
-    if question.accelerator:
-        device = _plain(question.accelerator)
-        yield lambda item: any(
-            device == other.kind or fnmatchcase(_plain(other.name), device) for other in item.accelerators
-        )
-
-
-def _plain(name: str) -> str:
-    """Return a name without case, blanks and dashes: ``RTX PRO 4500`` and ``rtx-pro-4500`` are the same."""
-    return name.casefold().replace(" ", "").replace("-", "")
-
-
-def _check_known(catalogue: Catalogue, question: Question) -> None:
-    """Raise NotFound for a name that no type in the catalogue could answer to."""
-    for region in question.regions:
-        if region not in catalogue.regions:
-            raise nearest(region, catalogue.regions, kind="region", hint=f"one of {', '.join(catalogue.regions)}")
-    types = catalogue.types.values()
-    if question.gpu or question.maker or question.accelerator:
-        devices = [device for item in types for device in item.accelerators]
-        gpus = [device for device in devices if device.kind == "gpu"]
-        _check_name(question.gpu, (device.name for device in gpus), "GPU")
-        _check_name(question.maker, (device.maker for device in gpus), "maker of GPUs")
-        _check_name(question.accelerator, [*ACCELERATORS, *(device.name for device in devices)], "accelerator")
-    if question.processor:
-        _check_name(question.processor, (item.processor for item in types), "maker of processors")
-    if question.families:
-        families = {item.family for item in types}
-        for pattern in question.families:
-            if not any(fnmatchcase(family, pattern.casefold()) for family in families):
-                raise nearest(pattern, families, kind="family of types", hint="bay types --family 'g5*'")
-
-
-def _check_name(asked: str, known: Iterable[str], kind: str) -> None:
-    """Raise NotFound where a name or glob fits none; names are offered in small letters, which are taken as well."""
-    names = sorted({name for name in known if name}) if asked else []
-    if names and not any(fnmatchcase(_plain(name), _plain(asked)) for name in names):
-        small = [name.casefold() for name in names]
-        raise nearest(asked.casefold(), small, kind=kind, hint=f"one of {', '.join(names)}")

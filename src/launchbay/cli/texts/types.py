@@ -35,7 +35,7 @@ def choose_columns(typed: str | None, answer: Answer) -> Sequence[str]:
 
     Raises NotFound with the nearest names for one that there is not.
     """
-    from launchbay.catalog.offer import COLUMNS
+    from launchbay.catalog.column import COLUMNS
 
     if typed is not None:
         chosen = [name.strip() for name in typed.split(",") if name.strip()]
@@ -60,7 +60,7 @@ def choose_columns(typed: str | None, answer: Answer) -> Sequence[str]:
 
 def types_text(answer: Answer, columns: Sequence[str], width: int | None = None) -> str:
     """List types with their prices, and say below how old those are and what is not known."""
-    from launchbay.catalog.offer import COLUMNS
+    from launchbay.catalog.column import COLUMNS
 
     offers = answer.found.offers
     notes = [_wrap(note, width) for note in _notes(answer)]
@@ -131,7 +131,7 @@ def _ages(offers: Sequence[Offer], market: str) -> list[str]:
 
 def compare_text(offers: Sequence[Offer], width: int | None = None) -> str:
     """Put types side by side, a row for each of their properties that one of them has."""
-    from launchbay.catalog.offer import COLUMNS
+    from launchbay.catalog.column import COLUMNS
 
     rows = []
     for name in _COMPARED:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from launchbay.catalog.capability import Capability, capability_of, format_capability
+from launchbay.catalog.match import GPU_SLACK
 from launchbay.catalog.price import Catalogue
-from launchbay.catalog.query import GPU_SLACK
 from launchbay.catalog.type import InstanceType
 from launchbay.cost.optimum.machine import Machine
 from launchbay.cost.optimum.needs import Needs as Room
