@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from launchbay.catalog.column import COLUMNS
+from launchbay.catalog.match import wants_gpu
 from launchbay.catalog.offer import named_gbps
 from launchbay.catalog.price import Catalogue, Price
 from launchbay.catalog.query import compare_types, find_types, like
@@ -85,6 +86,7 @@ def test_without_a_wish_all_that_is_offered_comes_by_price(catalogue: Catalogue)
         ({"gpu_memory_gib": Range(low=24, high=24)}, ["g5.xlarge", "g5.12xlarge"]),
         ({"gpu_memory_total_gib": Range(low=96)}, ["g5.12xlarge", "dl1.24xlarge"]),
         ({"accelerator": "neuron"}, ["inf2.xlarge"]),
+        ({"accelerator": "GPU", "maker": "amd"}, ["g4ad.xlarge"]),
         ({"accelerator": "inferentia2"}, ["inf2.xlarge"]),
         ({"vcpus": Range(low=4, high=4)}, ["m1.xlarge"]),
         ({"memory_gib": Range(low=16)}, ["m1.xlarge"]),
@@ -178,6 +180,14 @@ def test_a_slip_is_answered_with_the_nearest(catalogue: Catalogue, asked: dict[s
     [
         ({"gpus": Range(low=0, high=0), "gpu": "a10g"}, r"no GPU at all .* cannot both be"),
         ({"gpus": Range(high=0), "gpu_memory_gib": Range(low=1)}, r"no GPU at all .* cannot both be"),
+        ({"gpus": Range(low=0, high=0), "accelerator": "gpu"}, r"no GPU at all .* cannot both be"),
+        ({"gpus": Range(low=0, high=0), "accelerator": "a10g"}, r"no GPU at all .* cannot both be"),
+        ({"gpu": "a10g", "maker": "amd"}, r"no GPU that is called a10g is made by amd"),
+        (
+            {"maker": "ha*", "capability": (0, 0)},
+            r"a GPU of ha\* has no CUDA compute capability, and CUDA is asked for",
+        ),
+        ({"gpu": "radeon*", "capability": (7, 0)}, r"a radeon\* has no CUDA compute capability, and 7\.0 is asked for"),
         ({"maker": "amd", "capability": (8, 0)}, r"a GPU of amd has no CUDA compute capability, and 8\.0 is asked for"),
         ({"maker": "Habana", "capability": (0, 0)}, r"and CUDA is asked for"),
         ({"architectures": ("arm",)}, r"--arch must be one of x86_64, arm64"),
@@ -189,6 +199,23 @@ def test_a_slip_is_answered_with_the_nearest(catalogue: Catalogue, asked: dict[s
 def test_what_cannot_be_is_refused(catalogue: Catalogue, asked: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         names(catalogue, **asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_wanted"),
+    [
+        ({}, False),
+        ({"gpus": Range(high=4)}, False),
+        ({"gpus": Range(low=1)}, True),
+        ({"maker": "amd"}, True),
+        ({"accelerator": "gpu"}, True),
+        ({"accelerator": "A10G"}, True),
+        ({"accelerator": "*"}, False),
+        ({"accelerator": "inferentia2"}, False),
+    ],
+)
+def test_who_wants_a_gpu(catalogue: Catalogue, asked: dict[str, Any], is_wanted: bool) -> None:  # noqa: FBT001
+    assert wants_gpu(catalogue, Question(regions=("us-east-1",), **asked)) is is_wanted
 
 
 def test_types_like_one(catalogue: Catalogue) -> None:

@@ -129,6 +129,15 @@ def test_types_that_an_image_runs_on(says: Says) -> None:
     )
 
 
+def test_what_an_image_needs_of_a_gpu_holds_for_types_that_are_like_one_with_a_gpu(says: Says) -> None:
+    said = says("types", "--for", "tensorflow", "--like", "p2.xlarge", "--retired", "--sort", "type")
+    assert "on GPUs of compute capability 6.0 or newer." in said.out
+    names = {line.split()[0] for line in said.out.splitlines() if "." in line.split(" ")[0]}
+    assert "p2.xlarge" not in names
+    named = says("types", "--for", "tensorflow", "--accelerator", "t4", "--limit", "1")
+    assert "on GPUs of compute capability 6.0 or newer." in named.out
+
+
 def test_types_like_one(says: Says) -> None:
     rows = says("types", "--like", "g4dn.xlarge", "--region", "us-west-2", "--json").value
     assert {row["type"] for row in rows} == {"g4dn.xlarge", "g5.xlarge", "g6.xlarge", "g6f.xlarge"}
@@ -161,6 +170,9 @@ def test_side_by_side(says: Says) -> None:
         (["--gpus", "many"], 2, "--gpus must look like 4, 4+, 2..8 or ..8, got 'many'"),
         (["--memory", "16MB"], 2, "--memory must look like"),
         (["--gpus", "0", "--gpu", "t4"], 2, "cannot both be"),
+        (["--gpus", "0", "--accelerator", "gpu"], 2, "cannot both be"),
+        (["--gpus", "0", "--accelerator", "t4"], 2, "cannot both be"),
+        (["--gpu", "t4", "--maker", "amd"], 2, "no GPU that is called t4 is made by amd"),
         (["--maker", "amd", "--capability", "any"], 2, "has no CUDA compute capability"),
         (["--capability", "new"], 2, "a compute capability must look like 8.6"),
         (["--max-price", "cheap"], 2, "--max-price must be US dollars an hour, got 'cheap'"),
@@ -181,6 +193,8 @@ def test_side_by_side(says: Says) -> None:
         (["--like", "g5.xlrge"], 1, "no instance type named 'g5.xlrge'; did you mean"),
         (["--for", "tensorflw"], 1, "no image named 'tensorflw'; did you mean"),
         (["--for", "mxnet", "--gpus", "1"], 2, "mxnet has no CUDA build, so it would leave a GPU idle"),
+        (["--for", "mxnet", "--like", "g4dn.xlarge"], 2, "mxnet has no CUDA build, so it would leave a GPU idle"),
+        (["--for", "mxnet", "--accelerator", "gpu"], 2, "mxnet has no CUDA build, so it would leave a GPU idle"),
         (["--for", "jax", "--arch", "arm64"], 2, "jax is locked for x86_64, not for arm64"),
         (["--gpuz", "1"], 2, "it does not take --gpuz; did you mean --gpu?"),
         (["--regon=us-west-2"], 2, "did you mean --region?"),

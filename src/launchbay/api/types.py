@@ -10,6 +10,7 @@ from launchbay.api.place import regions_of
 from launchbay.catalog import query
 from launchbay.catalog.capability import parse_capability
 from launchbay.catalog.known import load_catalogue
+from launchbay.catalog.match import wants_gpu
 from launchbay.catalog.offer import Offer
 from launchbay.catalog.query import Found
 from launchbay.catalog.question import Question
@@ -98,12 +99,12 @@ def find_types(
         is_reversed=is_reversed,
         limit=limit,
     )
-    needs = ""
-    if image is not None:
-        asked, needs = _for_image(bay, image, asked)
     catalogue = load_catalogue(bay.home.catalog, bay.reporter.note, regions=asked.regions)
     if like is not None:
         asked = query.like(catalogue, like, asked)
+    needs = ""
+    if image is not None:  # last: whether it is to use a GPU hangs on all the rest
+        asked, needs = _for_image(bay, image, asked, is_on_gpu=wants_gpu(catalogue, asked))
     return Answer(question=asked, found=query.find_types(catalogue, asked), needs=needs)
 
 
@@ -130,12 +131,12 @@ def _price(text: str | Decimal | None) -> Decimal | None:
     return price
 
 
-def _for_image(bay: Bay, image: str, asked: Question) -> tuple[Question, str]:
+def _for_image(bay: Bay, image: str, asked: Question, *, is_on_gpu: bool) -> tuple[Question, str]:
     """Narrow a question to types that an image runs on; with a GPU asked for, to those that its CUDA build runs on."""
     from launchbay.lifecycle.needs import find_needs  # recipes and locks; only who names an image needs them
 
     needs = find_needs(bay, image)
-    on_gpu = asked.wants_gpu or not needs.runs_on_cpu
+    on_gpu = is_on_gpu or not needs.runs_on_cpu
     if on_gpu and not needs.capability:
         raise UsageError(
             f"{needs.image} has no CUDA build, so it would leave a GPU idle", hint=f"bay types --for {image}"

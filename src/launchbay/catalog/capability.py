@@ -11,7 +11,7 @@ import re
 from launchbay.catalog.type import Accelerator
 from launchbay.errors import UsageError
 
-__all__ = ["CAPABILITIES", "Capability", "capability_of", "format_capability", "parse_capability"]
+__all__ = ["CAPABILITIES", "Capability", "capability_of", "format_capability", "parse_capability", "runs_cuda"]
 
 Capability = tuple[int, int]
 
@@ -38,11 +38,14 @@ CAPABILITIES: dict[str, Capability] = {
 _TEXT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?\Z")
 
 
+def runs_cuda(accelerator: Accelerator | None) -> bool:
+    """Say whether it is a GPU that runs CUDA at all, of whatever compute capability."""
+    return accelerator is not None and accelerator.kind == "gpu" and accelerator.maker == "NVIDIA"
+
+
 def capability_of(accelerator: Accelerator | None) -> Capability | None:
-    """Return a GPU's compute capability; None for one that has none (AMD, Habana), or that is not known."""
-    if accelerator is None or accelerator.kind != "gpu" or accelerator.maker != "NVIDIA":
-        return None
-    return CAPABILITIES.get(accelerator.name)
+    """Return a GPU's compute capability; None for one that has none (AMD, Habana), or whose is not known."""
+    return CAPABILITIES.get(accelerator.name) if accelerator is not None and runs_cuda(accelerator) else None
 
 
 def parse_capability(text: str) -> Capability:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 
-from launchbay.catalog.capability import capability_of
+from launchbay.catalog.capability import capability_of, format_capability, runs_cuda
 from launchbay.catalog.offer import named_gbps
 from launchbay.catalog.price import Catalogue
 from launchbay.catalog.question import ACCELERATORS, Question
-from launchbay.catalog.type import InstanceType
+from launchbay.catalog.type import Accelerator, InstanceType
+from launchbay.errors import UsageError
 from launchbay.spec.names import nearest
 
-__all__ = ["GPU_SLACK", "check_known", "tests_of"]
+__all__ = ["GPU_SLACK", "check_known", "tests_of", "wants_gpu"]
 
 GPU_SLACK = 0.07
 """How much less memory than asked for a GPU may show. What is sold as 24 GB shows 22,888 MiB, as 48 GB 45,776 MiB: the rest
@@ -75,10 +76,7 @@ def _device_tests(question: Question) -> Iterator[_Test]:
             )
         )
     if question.accelerator:
-        device = _plain(question.accelerator)
-        yield lambda item: any(
-            device == other.kind or fnmatchcase(_plain(other.name), device) for other in item.accelerators
-        )
+        yield lambda item: any(_is_meant(device, question.accelerator) for device in item.accelerators)
 
 
 def _plain(name: str) -> str:
@@ -86,14 +84,20 @@ def _plain(name: str) -> str:
     return name.casefold().replace(" ", "").replace("-", "")
 
 
+def wants_gpu(catalogue: Catalogue, question: Question) -> bool:
+    """Say whether only types with a GPU can answer it, be it named by its model alone."""
+    kinds = {device.kind for device in _devices(catalogue) if _is_meant(device, question.accelerator)}
+    return question.wants_gpu or kinds == {"gpu"}
+
+
 def check_known(catalogue: Catalogue, question: Question) -> None:
-    """Raise NotFound for a name that no type in the catalogue could answer to."""
+    """Raise NotFound for a name that nothing in the catalogue answers to, UsageError where two of them contradict each other."""
     for region in question.regions:
         if region not in catalogue.regions:
             raise nearest(region, catalogue.regions, kind="region", hint=f"one of {', '.join(catalogue.regions)}")
     types = catalogue.types.values()
+    devices = _devices(catalogue)
     if question.gpu or question.maker or question.accelerator:
-        devices = [device for item in types for device in item.accelerators]
         gpus = [device for device in devices if device.kind == "gpu"]
         _check_name(question.gpu, (device.name for device in gpus), "GPU")
         _check_name(question.maker, (device.maker for device in gpus), "maker of GPUs")
@@ -105,6 +109,40 @@ def check_known(catalogue: Catalogue, question: Question) -> None:
         for pattern in question.families:
             if not any(fnmatchcase(family, pattern.casefold()) for family in families):
                 raise nearest(pattern, families, kind="family of types", hint="bay types --family 'g5*'")
+    _check_gpu(catalogue, question)
+
+
+def _check_gpu(catalogue: Catalogue, question: Question) -> None:
+    """Raise UsageError where no GPU can be what is asked for, whatever type it is in."""
+    if question.gpus is not None and question.gpus.high == 0 and wants_gpu(catalogue, question):
+        raise UsageError("no GPU at all (--gpus 0) and a GPU of some kind cannot both be", hint="--gpus 1+")
+    model, maker = _plain(question.gpu), _plain(question.maker)
+    if not model and not maker:
+        return
+    meant = [
+        device
+        for device in _devices(catalogue)
+        if device.kind == "gpu"
+        and fnmatchcase(_plain(device.name), model or "*")
+        and fnmatchcase(_plain(device.maker), maker or "*")
+    ]
+    if not meant:
+        raise UsageError(
+            f"no GPU that is called {question.gpu} is made by {question.maker}", hint=f"bay types --gpu {question.gpu}"
+        )
+    if question.capability is not None and not any(map(runs_cuda, meant)):
+        asked = format_capability(question.capability) if any(question.capability) else "CUDA"
+        which = question.gpu or f"GPU of {question.maker}"
+        raise UsageError(f"a {which} has no CUDA compute capability, and {asked} is asked for", hint="--maker nvidia")
+
+
+def _devices(catalogue: Catalogue) -> list[Accelerator]:
+    return [device for item in catalogue.types.values() for device in item.accelerators]
+
+
+def _is_meant(device: Accelerator, asked: str) -> bool:
+    """Say whether a device is of the kind asked for, or has that name."""
+    return device.kind == asked.casefold() or fnmatchcase(_plain(device.name), _plain(asked))
 
 
 def _check_name(asked: str, known: Iterable[str], kind: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from launchbay.catalog.capability import Capability, format_capability
+from launchbay.catalog.capability import Capability
 from launchbay.catalog.ranges import Range
 from launchbay.errors import UsageError
 
@@ -15,7 +15,6 @@ ACCELERATORS = ("gpu", "neuron", "inference", "media", "fpga")
 """The kinds of devices that EC2 tells apart."""
 ARCHITECTURES = ("x86_64", "arm64", "i386", "x86_64_mac", "arm64_mac")
 MARKETS = ("on-demand", "spot")
-_NOT_CUDA = ("amd", "habana")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,22 +55,14 @@ class Question:
 
     @property
     def wants_gpu(self) -> bool:
-        """Whether only types with a GPU can answer it."""
+        """Whether only types with a GPU can answer it. A GPU named as `accelerator` is one too: `match.wants_gpu` knows it."""
         least = self.gpus is not None and (self.gpus.low or 0) > 0
         asked = (self.gpu, self.maker, self.capability, self.gpu_memory_gib, self.gpu_memory_total_gib)
-        return least or any(item not in ("", None) for item in asked)
+        return least or self.accelerator.casefold() == "gpu" or any(item not in ("", None) for item in asked)
 
 
 def check_question(question: Question) -> Question:
-    """Return a question that something could answer. Raises UsageError for one that contradicts itself."""
-    excludes_gpu = question.gpus is not None and question.gpus.high == 0
-    if excludes_gpu and question.wants_gpu:
-        raise UsageError("no GPU at all (--gpus 0) and a GPU of some kind cannot both be", hint="--gpus 1+")
-    if question.capability is not None and question.maker.casefold() in _NOT_CUDA:
-        asked = format_capability(question.capability) if any(question.capability) else "CUDA"
-        raise UsageError(
-            f"a GPU of {question.maker} has no CUDA compute capability, and {asked} is asked for", hint="--maker nvidia"
-        )
+    """Return a question whose words all mean something. Raises UsageError for one that does not."""
     if unknown := [item for item in question.architectures if item not in ARCHITECTURES]:
         raise UsageError(f"--arch must be one of {', '.join(ARCHITECTURES)}, got {unknown[0]!r}", hint="--arch x86_64")
     if question.market not in MARKETS:
