@@ -11,7 +11,7 @@ import pytest
 from launchbay.api.fleet import launch
 from launchbay.api.listing import ps
 from launchbay.catalog.known import load_catalogue
-from launchbay.errors import NotFound
+from launchbay.errors import NotFound, StateError
 from launchbay.files import write_json
 from launchbay.images.image import Image
 from launchbay.lifecycle import elsewhere
@@ -55,6 +55,25 @@ def test_a_gpu_is_the_same_model(bay: Bay, model: str, count: int, kind: str | N
     assert (found and found.type) == kind
 
 
+def test_what_a_smaller_type_of_unknown_price_makes_cheaper_is_unknown(bay: Bay) -> None:
+    h100 = replace(SMALL, processors=16, memory_mib=128 << 10, gpus=("NVIDIA H100 80GB HBM3",))
+    types = load_catalogue(bay.home.catalog, print, regions=["us-east-1"])
+    assert types.price("p5.48xlarge", "us-east-1") is not None
+    assert types.price("p5.4xlarge", "us-east-1") is None
+    assert find_type(bay, h100, "us-east-1") is None
+    found = find_type(bay, replace(h100, gpus=h100.gpus * 2), "us-east-1")
+    assert found is not None
+    assert (found.type, found.is_stale, found.gpus, found.gpus_here) == ("p5.48xlarge", True, 8, 2)
+
+
+@pytest.mark.parametrize("processors", [1, 2, 4, 8, 16, 32, 64])
+def test_a_machine_without_gpus_has_an_answer(bay: Bay, processors: int) -> None:
+    for gib in (2, 4, 8):
+        found = find_type(bay, replace(SMALL, processors=processors, memory_mib=processors * gib << 10), "us-west-2")
+        assert found is not None, gib
+        assert (found.gpus, found.is_stale) == (0, False)
+
+
 def test_what_nobody_has_is_nothing_and_an_unknown_region_an_error(bay: Bay) -> None:
     assert find_type(bay, replace(SMALL, processors=10_000), "us-east-1") is None
     with pytest.raises(NotFound):
@@ -94,6 +113,19 @@ def test_no_launch_fails_for_a_region_that_is_nobodys_or_for_want_of_room(
     assert find_elsewhere(one.root) is None
     bay.home.elsewhere.rename(bay.home.root / "gone")
     bay.home.elsewhere.write_text("a file in the place of the folder", encoding="utf-8")
+    assert len(note_elsewhere(bay, [one], region="us-east-1")) == 1
+
+
+def test_only_what_is_known_to_be_nothing_is_remembered_as_nothing(
+    bay: Bay, with_image: Callable[[str], Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StateError("the cache of prices cannot be read")
+
+    (one,) = make_instances(bay, with_image("tiny"), 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(elsewhere, "find_type", fail)
+        assert note_elsewhere(bay, [one], region="us-east-1") == []
     assert len(note_elsewhere(bay, [one], region="us-east-1")) == 1
 
 

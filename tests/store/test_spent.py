@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from launchbay.files import write_json
 from launchbay.home import Home
 from launchbay.planning.fleet import Instance
 from launchbay.store.spent import (
@@ -24,6 +25,7 @@ from launchbay.store.spent import (
 from tests.cli.texts.values import instance
 
 THERE = Elsewhere(type="m5.xlarge", region="us-east-1", usd_per_hour="0.192", as_of="2025-03-02", source="somebody")
+BEFORE = ("type", "region", "usd_per_hour", "as_of", "source")
 HOUR = 3600.0
 
 
@@ -157,6 +159,12 @@ def test_what_the_same_would_cost_is_kept_as_of_its_launch(home: Home, tmp_path:
     assert (found.usd, found.usd_elsewhere) == (Decimal(0), Decimal("0.384"))
     note_spent(home, "exp", [one], staying=[standing(2, tmp_path)], now=2 * HOUR)
     assert read_spent(home, "exp", []) == [replace(found, up_s=2 * HOUR)]
+    write_json(one.root / "elsewhere.json", {name: getattr(THERE, name) for name in BEFORE})
+    assert find_elsewhere(one.root) == THERE  # of before it said how many GPUs, and whether the price has changed
+    more = replace(THERE, is_stale=True, gpus=8, gpus_here=1)
+    write_elsewhere(one.root, more)
+    note_spent(home, "exp", [one], staying=[standing(2, tmp_path)], now=2 * HOUR)
+    assert find_elsewhere(one.root) == more == read_spent(home, "exp", [])[0].elsewhere
     os.truncate(one.root / "elsewhere.json", 5)
     assert find_elsewhere(one.root) is None
     assert Spent(id="i", name="n", up_s=1.0, usd_per_hour=None, elsewhere=None).usd_elsewhere is None

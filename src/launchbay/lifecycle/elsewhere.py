@@ -11,14 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launchbay.errors import LaunchbayError, StateError
+from launchbay.errors import LaunchbayError, NotFound, StateError
 from launchbay.files import read_json, write_json
 from launchbay.jsonable import fields_of
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance
 from launchbay.providers.resources import Part, find_part
 from launchbay.store.spent import Elsewhere, find_elsewhere, write_elsewhere
+
+if TYPE_CHECKING:
+    from launchbay.catalog.type import InstanceType
 
 __all__ = ["Size", "find_type", "note_elsewhere"]
 
@@ -98,19 +102,22 @@ def _look_up(bay: Bay, size: Size, region: str) -> Elsewhere | None:
     with contextlib.suppress(OSError, StateError, TypeError):
         known = read_json(path)
         return Elsewhere(**known) if known else None
-    found = None
-    with contextlib.suppress(LaunchbayError):  # of a region that is nobody's, no price is known
+    try:
         found = find_type(bay, size, region)
+    except NotFound:  # of a region that is nobody's, no price is known
+        found = None
+    except LaunchbayError:  # a catalogue that cannot be read just now: no launch fails for it, and none remembers it
+        return None
     with contextlib.suppress(OSError):
         write_json(path, {} if found is None else fields_of(found))
     return found
 
 
 def find_type(bay: Bay, size: Size, region: str) -> Elsewhere | None:
-    """Return the cheapest type with at least this size; None where none has a known price.
+    """Return the cheapest type with at least this size whose price is known; None where there is none.
 
-    It is of the current generation, or with GPUs of the same model, of which one that EC2 does not have is found nowhere. Raises
-    NotFound for an unknown region.
+    It is of the current generation, or with whole GPUs of the same model, of which one that EC2 does not have is found nowhere.
+    With GPUs it is also None where a smaller type would do and has no known price. Raises NotFound for an unknown region.
     """
     from launchbay.catalog.known import load_catalogue  # who has asked before does not wait for it
     from launchbay.catalog.query import find_types
@@ -137,16 +144,32 @@ def find_type(bay: Bay, size: Size, region: str) -> Elsewhere | None:
         is_burstable=False,
         is_bare_metal=False,
     )
-    for offer in find_types(catalogue, asked).offers:
-        if offer.price is not None:
-            return Elsewhere(
-                type=offer.type.name,
-                region=region,
-                usd_per_hour=str(offer.price.usd_per_hour),
-                as_of=offer.price.as_of.isoformat(),
-                source=offer.price.source,
-            )
-    return None
+    offers = [offer for offer in find_types(catalogue, asked).offers if not size.gpus or _has_whole_gpus(offer.type)]
+    if not offers or offers[0].price is None:
+        return None
+    best, price = offers[0], offers[0].price
+    if size.gpus and any(offer.price is None and _is_smaller(offer.type, best.type) for offer in offers):
+        return None  # that one is cheaper, maybe by seven GPUs of eight
+    return Elsewhere(
+        type=best.type.name,
+        region=region,
+        usd_per_hour=str(price.usd_per_hour),
+        as_of=price.as_of.isoformat(),
+        source=price.source,
+        is_stale=price.is_stale,
+        gpus=best.type.gpus,
+        gpus_here=len(size.gpus),
+    )
+
+
+def _has_whole_gpus(kind: InstanceType) -> bool:
+    return kind.gpu is not None and kind.gpu.share == 1
+
+
+def _is_smaller(one: InstanceType, other: InstanceType) -> bool:
+    """Say whether a type has fewer GPUs or vCPUs than another, and of neither more."""
+    own, others = (one.gpus, one.vcpus), (other.gpus, other.vcpus)
+    return own != others and all(mine <= theirs for mine, theirs in zip(own, others, strict=True))
 
 
 def _named(model: str, names: set[str]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from launchbay.errors import StateError
-from launchbay.fields import AMOUNT, NUMBER, TEXT, check_fields, fields, list_of, optional
+from launchbay.fields import AMOUNT, FLAG, INTEGER, NUMBER, TEXT, check_fields, fields, list_of, optional
 from launchbay.files import read_json, write_atomic, write_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
@@ -29,13 +29,19 @@ _NAME = "elsewhere.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elsewhere:
-    """The cheapest EC2 type that has what an instance may use of this machine; its price in a region, as of a launch."""
+    """The cheapest EC2 type that has what an instance may use of this machine; its price in a region, as of a launch.
+
+    `is_stale` marks a price known to have changed since `as_of`. `gpus` are those of the type, `gpus_here` those of the instance.
+    """
 
     type: str
     region: str
     usd_per_hour: str
     as_of: str
     source: str
+    is_stale: bool = False
+    gpus: int = 0
+    gpus_here: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,8 @@ def add_up(amounts: Iterable[Decimal | None]) -> str | None:
 # --- what the same would cost -----------------------------------------------------------------------------------------
 
 _ELSEWHERE = {**dict.fromkeys(("type", "region", "as_of", "source"), TEXT), "usd_per_hour": AMOUNT}
+_ELSEWHERE |= {"is_stale": optional(FLAG), "gpus": optional(INTEGER), "gpus_here": optional(INTEGER)}
+"""The last three are not in what was written before they were."""
 
 
 def write_elsewhere(root: Path, elsewhere: Elsewhere) -> None:
@@ -90,8 +98,12 @@ def find_elsewhere(root: Path) -> Elsewhere | None:
     with contextlib.suppress(OSError, StateError):
         record = read_json(root / _NAME)
         check_fields(record, _ELSEWHERE, where=root / _NAME)
-        return Elsewhere(**{name: record[name] for name in _ELSEWHERE})
+        return _elsewhere(record)
     return None
+
+
+def _elsewhere(record: Mapping[str, Any]) -> Elsewhere:
+    return Elsewhere(**{name: record[name] for name in _ELSEWHERE if record.get(name) is not None})
 
 
 # --- what is gone -----------------------------------------------------------------------------------------------------
@@ -184,5 +196,5 @@ def _spent(line: Mapping[str, Any] | None) -> Spent:
         name=line["name"],
         up_s=line.get("up_s"),
         usd_per_hour=line.get("usd_per_hour"),
-        elsewhere=None if elsewhere is None else Elsewhere(**{name: elsewhere[name] for name in _ELSEWHERE}),
+        elsewhere=None if elsewhere is None else _elsewhere(elsewhere),
     )

@@ -107,6 +107,14 @@ def test_a_list_of_instances_says_what_the_same_would_cost() -> None:
         "cost      $0.00 an hour, $0.00 since launch",
         "on EC2    $0.384 an hour, $0.40 since launch: 2 × m5.xlarge in us-east-1, price of 2025-03-02",
     ]
+    larger = replace(there, type="p5.48xlarge", is_stale=True, gpus=8, gpus_here=1)
+    assert (
+        ps_text([replace(row, elsewhere=larger)])
+        .splitlines()[-1]
+        .endswith(
+            ": 1 × p5.48xlarge (with 8 GPUs in the place of 1) in us-east-1, price of 2025-03-02, known to have changed since"
+        )
+    )
     other = replace(row, fleet="old", elsewhere=None, elsewhere_so_far=None, fleet_elsewhere_so_far=None)
     last = ps_text([row, other]).splitlines()[-1]
     assert last == (

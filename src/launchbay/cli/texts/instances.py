@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -164,13 +165,15 @@ def _sum(amounts: Iterable[str | None]) -> str:
 
 def _types_of(known: Sequence[Elsewhere]) -> str:
     """Say which types the same would be, and since when their prices are known."""
-    counts: dict[tuple[str, str, str], int] = {}
-    for item in known:
-        key = (item.type, item.region, item.as_of)
-        counts[key] = counts.get(key, 0) + 1
-    return ", ".join(
-        f"{count} × {kind} in {region}, price of {as_of}" for (kind, region, as_of), count in counts.items()
+    return ", ".join(f"{count} × {_type_of(item)}" for item, count in Counter(known).items())
+
+
+def _type_of(item: Elsewhere) -> str:
+    more = (
+        f" (with {count_of(item.gpus, 'GPU')} in the place of {item.gpus_here})" if item.gpus > item.gpus_here else ""
     )
+    changed = ", known to have changed since" if item.is_stale else ""
+    return f"{item.type}{more} in {item.region}, price of {item.as_of}{changed}"
 
 
 def verification_text(name: str, proof: Verification) -> str:
