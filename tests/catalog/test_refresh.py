@@ -162,6 +162,7 @@ def test_a_region_that_the_package_does_not_know_is_known_after_a_refresh(aws: A
     assert found.price("g5.xlarge", "ap-southeast-9") is not None
     assert "ap-southeast-9" in found.types["g5.xlarge"].regions
     assert "ap-southeast-9" in known_regions(noon.home.catalog, noon.reporter.note)
+    assert "ap-southeast-9" in launchbay.find_types(noon, regions=["all"]).question.regions
 
 
 # --- what AWS says and nobody can use ---
@@ -240,7 +241,7 @@ def test_a_region_before_the_one_that_failed_is_stored_and_said(noon: Bay, repor
     assert [live.region for live in read_cache(noon.home.catalog, noon.reporter.note)] == [REGION]
 
 
-@pytest.mark.parametrize("region", ["us-west-2a", "US-WEST-2", " ", "us west 2", "../x", "all-1", "us-west-2\n"])
+@pytest.mark.parametrize("region", ["us-west-2a", "US-WEST-2", " ", "us west 2", "../x", "all-1", "us-west-2\nx", ""])
 def test_what_is_no_region_is_never_asked_about(aws: AwsServer, noon: Bay, region: str) -> None:
     with pytest.raises(UsageError, match="a region must be such as us-west-2"):
         launchbay.refresh_types(noon, [REGION, region])

@@ -90,6 +90,7 @@ def test_the_region_comes_from_the_option_then_from_awss_variables(says: Says, m
     assert " in eu-central-1" in says("types", "--gpu", "t4").out
     assert " in us-west-2" in says("types", "--gpu", "t4", "--region", "us-west-2").out
     assert " in 30 regions" in says("types", "--gpu", "t4", "--region", "all").out
+    assert " in 2 regions" in says("types", "--gpu", "t4", "--region", " us-west-2 , us-east-1,us-west-2").out
     monkeypatch.setenv("AWS_REGION", "moon-1")
     assert "no region named 'moon-1'" in says("types").err
 
@@ -198,6 +199,16 @@ def test_side_by_side(says: Says) -> None:
         (["--for", "jax", "--arch", "arm64"], 2, "jax is locked for x86_64, not for arm64"),
         (["--gpuz", "1"], 2, "it does not take --gpuz; did you mean --gpu?"),
         (["--regon=us-west-2"], 2, "did you mean --region?"),
+        (["--region", ""], 2, "a region must be such as us-west-2, got an empty name"),
+        (["--region", "us-west-2,,us-east-1"], 2, "a region must be such as us-west-2, got an empty name"),
+        (["--region", "all,us-wst-2"], 1, "no region named 'us-wst-2'; did you mean"),
+        (["compare", "g5.xlarge", "g6.xlarge", "--region", ""], 2, "got an empty name"),
+        (["compare", "g5.xlarge", "g6.xlarge", "--region", "all"], 2, "comparing takes one region, got all"),
+        (
+            ["compare", "a", "b", "--region", "us-west-2", "--region", "us-east-1"],
+            2,
+            "takes one region, got us-west-2,us-",
+        ),
         (["compar", "a", "b"], 2, "did you mean compare?"),
         (["compare", "g5.xlarge"], 2, "comparing needs two types or more, got g5.xlarge"),
         (["compare", "g5.xlarge", "g5.xlrge"], 1, "did you mean"),

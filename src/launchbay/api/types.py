@@ -108,11 +108,19 @@ def find_types(
     return Answer(question=asked, found=query.find_types(catalogue, asked), needs=needs)
 
 
-def compare_types(bay: Bay, names: Sequence[str], *, region: str = "") -> Sequence[Offer]:
-    """Return two or more types as they are in a region, in the order named. Raises NotFound with the nearest names."""
-    (place,) = regions_of(bay, [region] if region else ())[:1]
-    catalogue = load_catalogue(bay.home.catalog, bay.reporter.note, regions=[place])
-    return query.compare_types(catalogue, names, place)
+def compare_types(bay: Bay, names: Sequence[str], *, region: str | None = None) -> Sequence[Offer]:
+    """Return two or more types as they are in a region, in the order named; without one, in that of `find_types`.
+
+    Raises NotFound with the nearest names, UsageError for fewer than two types or more than one region.
+    """
+    regions = regions_of(bay, () if region is None else [region])
+    if len(regions) > 1:
+        raise UsageError(
+            f"comparing takes one region, got {region}",
+            hint=f"bay types compare {' '.join(names)} --region {regions[0]}",
+        )
+    catalogue = load_catalogue(bay.home.catalog, bay.reporter.note, regions=regions)
+    return query.compare_types(catalogue, names, regions[0])
 
 
 def _range(text: str | None, where: str, *, has_unit: bool = False) -> Range | None:

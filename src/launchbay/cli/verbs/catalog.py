@@ -58,7 +58,7 @@ def _types(context: Context) -> int:
 
 def _types_compare(context: Context) -> int:
     given = context.arguments
-    region = (given.region or [""])[-1]
+    region = None if given.region is None else ",".join(given.region)
     offers = launchbay.compare_types(context.bay, given.names, region=region)
     context.show(offers, lambda: compare_text(offers, list_width()))
     return 0
