@@ -96,7 +96,7 @@ def _origin(name: str, known: Known, days: Mapping[str, date]) -> _Origin:
         "clean": ("scraped", f"apache-libcloud {known.release}"),
         "confirmed": ("scraped", f"apache-libcloud {known.clean_release}, the same in {known.release}"),
         "line": ("repaired", f"apache-libcloud {known.release}"),
-        "elsewhere": ("repaired", f"apache-libcloud {known.release}, for a region with equal prices"),
+        "elsewhere": ("assumed", f"apache-libcloud {known.release}, for a region with equal prices"),
         "computed": ("assumed", f"apache-libcloud {known.release}, from other sizes of the family"),
     }[known.how]
     return (day.isoformat(), method, source, is_stale)

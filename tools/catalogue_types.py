@@ -30,7 +30,6 @@ COLUMNS = (
     "network_peak_gbps",
     "efa_interfaces",
     "usage_classes",
-    "hypervisor",
     "offered_in",
     "source",
 )
@@ -82,7 +81,6 @@ def row(
         _number(item.network_peak_gbps),
         str(item.efa_interfaces),
         "|".join(item.usage_classes),
-        item.hypervisor,
         f"{mask:x}",
         item.source,
     ]

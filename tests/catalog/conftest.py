@@ -40,7 +40,6 @@ PLAIN = InstanceType(
     network_peak_gbps=10.0,
     efa_interfaces=0,
     usage_classes=("on-demand", "spot"),
-    hypervisor="nitro",
     regions=frozenset({"us-east-1"}),
     source="somebody",
 )

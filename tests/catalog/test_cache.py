@@ -23,6 +23,7 @@ from launchbay.catalog.live import Live
 from launchbay.catalog.price import Price, SidePrice
 from launchbay.catalog.savingsrate import read_savings_rates
 from launchbay.catalog.spothistory import read_spot_history
+from launchbay.catalog.stored import KINDS
 from launchbay.errors import StateError
 from tests.catalog.world import DESCRIBED, NOW, REGION, make_world
 
@@ -176,8 +177,8 @@ def lose_an_answer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'answers'").fetchone()[0]
     place = (page - 1) * 4096 + 4
-    assert data[place] == 5
-    data[place] = 4
+    assert data[place] == len(KINDS)
+    data[place] -= 1
     path.write_bytes(data)
 
 

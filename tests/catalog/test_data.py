@@ -114,6 +114,12 @@ def test_what_ec2_offers_no_more_is_marked(everywhere: Catalogue) -> None:
         assert bool(item.regions) != item.is_retired
 
 
+def test_a_price_that_is_of_another_region_is_an_assumption(everywhere: Catalogue) -> None:
+    taken = [price for price in everywhere.prices.values() if price.source.endswith(", for a region with equal prices")]
+    assert {price.method for price in taken} == {"assumed"}
+    assert len(taken) == 157
+
+
 def test_what_is_known_to_be_cheaper_by_now_is_marked(everywhere: Catalogue) -> None:
     stale = {price.type.partition(".")[0] for price in everywhere.prices.values() if price.is_stale}
     assert stale >= {"p4d", "p4de", "p5", "u7i-12tb"}

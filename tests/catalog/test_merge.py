@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -60,7 +61,11 @@ def test_a_later_description_replaces_but_for_regions(make_catalogue: Make, make
 
 def test_what_a_region_offers_now_is_all_that_it_offers(make_catalogue: Make, make_type: MakeType) -> None:
     base = make_catalogue([make_type("m1.large"), make_type("m2.large")])
-    merged = merge(base, offered={"us-east-1": ["m2.large"], "mx-central-1": ["m1.large"]})
+    gone = make_type("m0.large", is_retired=True, regions=frozenset())
+    base = replace(base, types={**base.types, "m0.large": gone})
+    merged = merge(base, offered={"us-east-1": ["m2.large", "m0.large", "new"], "mx-central-1": ["m1.large"]})
+    assert merged.types["m0.large"] == replace(gone, is_retired=False, regions=frozenset({"us-east-1"}))
+    assert "new" not in merged.types  # nobody has described it
     assert merged.types["m1.large"].regions == {"mx-central-1"}
     assert merged.types["m2.large"].regions == {"us-east-1"}
     assert merged.regions == ("eu-west-1", "mx-central-1", "us-east-1")

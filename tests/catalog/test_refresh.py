@@ -168,6 +168,26 @@ def test_a_region_that_the_package_does_not_know_is_known_after_a_refresh(aws: A
 # --- what AWS says and nobody can use ---
 
 
+def test_what_is_offered_and_cannot_be_read_stays_offered_as_it_was_described(aws: AwsServer, noon: Bay) -> None:
+    before = load_catalogue(noon.home.catalog, noon.reporter.note, regions=[REGION]).types["g5.xlarge"]
+    aws.types = [row if row["InstanceType"] != "g5.xlarge" else {**row, "VCpuInfo": {}} for row in aws.types]
+    (found,) = launchbay.refresh_types(noon, [REGION])
+    assert [item.what for item in found.left_out if item.kind == "types"] == ["g5.xlarge"]
+    after = load_catalogue(noon.home.catalog, noon.reporter.note, regions=[REGION])
+    assert after.types["g5.xlarge"] == before
+    assert after.price("g5.xlarge", REGION, "spot") is not None
+    assert REGION not in after.types["g4dn.xlarge"].regions
+
+
+def test_a_price_list_that_holds_a_part_of_what_is_offered_says_so(aws: AwsServer, noon: Bay) -> None:
+    aws.products["AmazonEC2"] = [plain("g5.xlarge", "1.0060000000"), plain("t3.micro", "0.0000000000")]
+    (found,) = launchbay.refresh_types(noon, [REGION])
+    assert {item.what: item.why for item in found.left_out if item.kind == "prices"} == {
+        "m6i.large": "the price list holds no such product",
+        "t3.micro": "its price is no amount above 0: '0.0000000000'",
+    }
+
+
 def test_what_cannot_be_used_is_named_and_the_rest_is_stored(aws: AwsServer, noon: Bay) -> None:
     aws.products["AmazonEC2"] = [
         plain("m6i.large", "0.0960000000"),
@@ -196,6 +216,8 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_stored(aws: AwsServer, noo
         ("prices", "g5.xlarge"): "2 products in place of one: USW2-BoxUsage:g5.xlarge, USW2-BoxUsage:g5.xlarge",
         ("prices", "t3.micro"): "its price is no amount above 0: '0.0000000000'",
         ("prices", "t3.nano"): "its price is in CNY, not in USD",
+        ("prices", "g9.xlarge"): "the price list holds no such product",
+        ("prices", "z9.big"): "the price list holds no such product",
         ("spot", "m6i.large in usw2-az1"): "its price is no amount above 0: '0'",
         ("savings", "m6i.large: Compute, No Upfront, 1 years"): "its rate is no amount above 0: '0'",
     }
@@ -234,11 +256,22 @@ def test_a_region_without_types_offers_or_prices_is_an_error_and_changes_nothing
 # --- several regions, wrong ones ---
 
 
-def test_a_region_before_the_one_that_failed_is_stored_and_said(noon: Bay, reporter: RecordingReporter) -> None:
-    with pytest.raises(UserError, match="answered no prices"):
-        launchbay.refresh_types(noon, [REGION, REGION, "eu-west-3"])
-    assert reporter.notes == [f"Stored before it: {REGION}."]
+def test_of_several_regions_one_that_fails_leaves_the_others_refreshed(noon: Bay) -> None:
+    found = launchbay.refresh_types(noon, ["eu-west-3", REGION, REGION, "af-south-1"])
+    assert [(item.region, bool(item.failed), len(item.kinds)) for item in found] == [
+        ("eu-west-3", True, 0),
+        (REGION, False, 5),
+        ("af-south-1", True, 0),
+    ]
+    assert found[0].failed.startswith("AWS answered no prices that can be used; nothing was changed; look whether")
     assert [live.region for live in read_cache(noon.home.catalog, noon.reporter.note)] == [REGION]
+
+
+def test_a_place_that_takes_nothing_ends_it_for_all_regions(aws: AwsServer, noon: Bay) -> None:
+    noon.home.catalog.mkdir(parents=True)
+    with pytest.raises(StateError, match="the cache of prices cannot be"):
+        launchbay.refresh_types(noon, [REGION, "eu-west-3"])
+    assert aws.asked == []
 
 
 @pytest.mark.parametrize("region", ["us-west-2a", "US-WEST-2", " ", "us west 2", "../x", "all-1", "us-west-2\nx", ""])

@@ -98,6 +98,19 @@ def test_an_error_is_one_message_and_exit_code_1(aws: AwsServer, capfd: pytest.C
     ]
 
 
+def test_a_region_of_several_that_failed_is_named_and_is_exit_code_1(
+    aws: AwsServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert aws.url
+    assert main(("types", "refresh", "--region", f"af-south-1,{REGION},eu-south-1")) == 1
+    out = capfd.readouterr().out
+    assert out.startswith("US-WEST-2 ")
+    assert (
+        "\n\nNOT refreshed: af-south-1, eu-south-1\n  AWS answered no prices that can be used; nothing was changed;"
+        in out
+    )
+
+
 @pytest.mark.parametrize(
     "operation", ["DescribeInstanceTypeOfferings", "GetProducts", "DescribeSavingsPlansOfferingRates"]
 )

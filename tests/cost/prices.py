@@ -63,7 +63,6 @@ def make_type(
         network_peak_gbps=None,
         efa_interfaces=0,
         usage_classes=market,
-        hypervisor="xen",
         regions=frozenset(REGIONS),
         source="by hand",
     )

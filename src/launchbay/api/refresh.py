@@ -13,7 +13,7 @@ from launchbay.catalog.live import LeftOut, Live
 from launchbay.catalog.refresh import ask_region
 from launchbay.catalog.spothistory import MOST_DAYS
 from launchbay.catalog.stored import kinds_of
-from launchbay.errors import LaunchbayError, UsageError
+from launchbay.errors import UsageError, UserError
 from launchbay.files import make_folder
 from launchbay.lifecycle.bay import Bay
 
@@ -41,21 +41,26 @@ class RefreshedKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshedRegion:
-    """What a refresh of one region brought; `left_out` is what AWS answered and nobody can use."""
+    """What a refresh of one region brought; `left_out` is what AWS answered and nobody can use.
+
+    Where it failed, `failed` says why and what to do, and the region is as it was before.
+    """
 
     region: str
     kinds: Sequence[RefreshedKind]
     left_out: Sequence[LeftOut]
     cache: Path
+    failed: str = ""
 
 
 def refresh_types(bay: Bay, regions: Sequence[str] = (), *, days: int = 7) -> Sequence[RefreshedRegion]:
     """Ask AWS what each region has and what it costs today, and keep it; spot prices of the last `days`.
 
     Without a region it is that of ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, else us-east-1; ``all`` is all of them. Blocks a
-    minute or more for each region, may be killed at any time: a region is stored whole or not at all. Raises
-    UsageError for what is no region, UserError when AWS cannot be asked or does not answer in full; regions before it
-    are stored then, and the error says so.
+    minute or more for each region, may be killed at any time: a region is stored whole or not at all. When AWS cannot be
+    asked or does not answer in full, that is a UserError for one region; of several (an account has not enabled all that
+    there are) the others are asked all the same, and `failed` says it. Raises UsageError for what is no region, StateError
+    when nothing can be stored.
     """
     asked = regions_of(bay, regions)
     for region in asked:
@@ -73,10 +78,11 @@ def refresh_types(bay: Bay, regions: Sequence[str] = (), *, days: int = 7) -> Se
     for region in asked:
         try:
             done.append(_refresh(bay, region, days))
-        except LaunchbayError:
-            if done:
-                bay.reporter.note(f"Stored before it: {', '.join(item.region for item in done)}.")
-            raise
+        except UserError as error:
+            if len(asked) == 1:
+                raise
+            failed = f"{error.what}; {error.hint}" if error.hint else error.what
+            done.append(RefreshedRegion(region=region, kinds=(), left_out=(), cache=bay.home.catalog, failed=failed))
     return done
 
 
@@ -94,7 +100,7 @@ def _kinds(kept: Live, unknown: Mapping[str, str]) -> list[RefreshedKind]:
     found = []
     for kind in ("types", "prices", "side", "spot", "savings"):
         facts = known.get(kind, ())
-        first = facts[0][0] if kind == "types" else facts[0] if facts else None
+        first = facts[0] if facts else None
         found.append(
             RefreshedKind(
                 kind=kind,

@@ -14,7 +14,7 @@ from typing import Any
 
 from launchbay.errors import LaunchbayError, NotPermitted, UserError
 
-__all__ = ["Question", "ask", "make_clients"]
+__all__ = ["Operation", "ask", "make_clients"]
 
 _ATTEMPTS = 8
 _CONNECT_S, _READ_S = 10, 60
@@ -27,11 +27,11 @@ _THROTTLED |= {"RequestThrottledException", "TooManyRequestsException", "SlowDow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Operation:
     """One operation to ask of a service: what its answers must hold, how they go on, and the permission it takes."""
 
     service: str
-    operation: str
+    name: str
     rows: str
     token: str
     permission: str
@@ -75,7 +75,7 @@ def _retries(session: Any) -> dict[str, object]:
 
 
 def ask(
-    client: Any, question: Question, region: str, parameters: Mapping[str, object]
+    client: Any, operation: Operation, region: str, parameters: Mapping[str, object]
 ) -> Iterator[Sequence[Mapping[str, Any]]]:
     """Yield the rows of each page of an answer. `region` is what is asked about, for messages.
 
@@ -84,25 +84,25 @@ def ask(
     """
     asked = dict(parameters)
     seen: set[str] = set()
-    size = "maxResults" if question.token == "nextToken" else "MaxResults"  # noqa: S105 - the names of fields
-    asked[size] = question.page
+    size = "maxResults" if operation.token == "nextToken" else "MaxResults"  # noqa: S105 - the names of fields
+    asked[size] = operation.page
     while True:
-        with _explained(region, question.permission):
+        with _explained(region, operation.permission):
             try:
-                page = getattr(client, question.operation)(**asked)
+                page = getattr(client, operation.name)(**asked)
             except (AttributeError, TypeError, ValueError) as error:  # botocore stumbles over what it did not expect
-                raise _unreadable(question.permission, region, f"{error!s:.160}") from error
-        rows = page.get(question.rows)
+                raise _unreadable(operation.permission, region, f"{error!s:.160}") from error
+        rows = page.get(operation.rows)
         if not isinstance(rows, list):
-            raise _unreadable(question.permission, region, f"it holds no {question.rows}")
+            raise _unreadable(operation.permission, region, f"it holds no {operation.rows}")
         yield rows
-        following = page.get(question.token)
+        following = page.get(operation.token)
         if not following:
             return
         if following in seen:
-            raise _unreadable(question.permission, region, "its pages go in a circle")
+            raise _unreadable(operation.permission, region, "its pages go in a circle")
         seen.add(following)
-        asked[question.token] = following
+        asked[operation.token] = following
 
 
 @contextlib.contextmanager
@@ -116,7 +116,7 @@ def _explained(region: str, permission: str) -> Iterator[None]:
         raise _refusal(error.response.get("Error", {}), region, permission) from error
     except (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError) as error:
         hint = "look at the network, and at HTTPS_PROXY where there is a proxy; then the same command again"
-        if region not in _known_regions():
+        if region not in _regions_of_boto3():
             hint = f"{region} is no region that this boto3 knows; if it is one, look at the network"
         raise UserError(f"AWS cannot be reached: {error}; nothing was changed", where=region, hint=hint) from error
     except parsers.ResponseParserError as error:
@@ -129,7 +129,7 @@ def _explained(region: str, permission: str) -> Iterator[None]:
         raise UserError(f"AWS cannot be asked: {error}", where=region, hint=hint) from error
 
 
-def _known_regions() -> Sequence[str]:
+def _regions_of_boto3() -> Sequence[str]:
     import boto3
 
     session = boto3.Session()

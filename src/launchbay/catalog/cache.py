@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from launchbay.catalog.live import Live
-from launchbay.catalog.stored import KINDS, Answer, Kind, Row, kinds_of
+from launchbay.catalog.stored import KINDS, Kind, Origin, Row, kinds_of
 from launchbay.database import PATIENCE_S, is_damage, set_aside
 from launchbay.errors import StateError
 from launchbay.files import locked, make_folder
@@ -82,7 +82,7 @@ def _replace(connection: sqlite3.Connection, kind: Kind, live: Live, facts: Sequ
 
 
 def _source(fact: Any) -> str:
-    source: str = (fact[0] if isinstance(fact, tuple) else fact).source
+    source: str = getattr(fact, "source", "")  # which zones offer a type is said nowhere with a source
     return source
 
 
@@ -113,35 +113,34 @@ def _read(connection: sqlite3.Connection, regions: Collection[str] | None, kinds
     connection.execute("BEGIN")  # one state for all tables, whoever writes meanwhile
     if connection.execute("PRAGMA integrity_check('answers')").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("its list of answers failed its check")  # one row less, and a kind seems unknown
-    answers: dict[str, dict[str, tuple[Answer, int]]] = {}
+    answers: dict[str, dict[str, tuple[Origin, int]]] = {}
     for *row, seal in connection.execute("SELECT * FROM answers ORDER BY region, kind"):
         if _sum(tuple(row)) != seal:
             raise sqlite3.DatabaseError("an answer is not what was written")
         region, kind, as_of, source, total = row
         if (regions is None or region in regions) and kind in kinds:
-            answer = Answer(region=region, as_of=date.fromisoformat(as_of), source=source, regions=frozenset({region}))
-            answers.setdefault(region, {})[kind] = (answer, total)
+            origin = Origin(region=region, as_of=date.fromisoformat(as_of), source=source, regions=frozenset({region}))
+            answers.setdefault(region, {})[kind] = (origin, total)
     for region, by_kind in answers.items():
-        facts = {name: _facts(connection, KINDS[name], answer, total) for name, (answer, total) in by_kind.items()}
-        yield _live(region, {name: answer for name, (answer, _) in by_kind.items()}, facts)
+        facts = {name: _facts(connection, KINDS[name], origin, total) for name, (origin, total) in by_kind.items()}
+        yield _live(region, {name: origin for name, (origin, _) in by_kind.items()}, facts)
 
 
-def _facts(connection: sqlite3.Connection, kind: Kind, answer: Answer, total: int) -> list[Any]:
+def _facts(connection: sqlite3.Connection, kind: Kind, origin: Origin, total: int) -> list[Any]:
     query = f"SELECT {kind.names} FROM {kind.name} WHERE region = ? ORDER BY rowid"  # noqa: S608
-    rows = connection.execute(query, (answer.region,)).fetchall()
+    rows = connection.execute(query, (origin.region,)).fetchall()
     if _sum(rows) != total:
-        raise sqlite3.DatabaseError(f"the {kind.name} of {answer.region} are not what was written")
-    return [kind.read(row, answer) for row in rows]
+        raise sqlite3.DatabaseError(f"the {kind.name} of {origin.region} are not what was written")
+    return [kind.read(row, origin) for row in rows]
 
 
-def _live(region: str, answers: Mapping[str, Answer], facts: Mapping[str, list[Any]]) -> Live:
-    types = facts.get("types", [])
-    oldest = min(answer.as_of for answer in answers.values())
+def _live(region: str, origins: Mapping[str, Origin], facts: Mapping[str, list[Any]]) -> Live:
+    oldest = min(origin.as_of for origin in origins.values())
     return Live(
         region=region,
-        as_of=answers["prices"].as_of if "prices" in answers else oldest,
-        types=tuple(item for item, _ in types),
-        zones={item.name: zones for item, zones in types},
+        as_of=origins["prices"].as_of if "prices" in origins else oldest,
+        types=tuple(facts.get("types", ())),
+        zones=dict(facts.get("offers", ())),
         prices=tuple(facts.get("prices", ())),
         side=tuple(facts.get("side", ())),
         spot=tuple(facts["spot"]) if "spot" in facts else None,

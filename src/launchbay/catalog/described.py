@@ -51,7 +51,6 @@ def read_type(row: Mapping[str, Any], *, regions: Collection[str], is_retired: b
         network_peak_gbps=_total(card.get("PeakBandwidthInGbps") for card in cards),
         efa_interfaces=int(network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0)),
         usage_classes=tuple(row["SupportedUsageClasses"]),
-        hypervisor=row.get("Hypervisor", ""),
         regions=frozenset(regions),
         source=source,
     )

@@ -25,7 +25,7 @@ def load_catalogue(cache: Path, note: Callable[[str], None], *, regions: Collect
     damaged cache is put away, `note` is told, and the packaged catalogue is returned. Raises NotFound for a region that
     neither knows, StateError for a cache that cannot be read and for a package that is damaged.
     """
-    asked = _read(cache, note, regions, "types", "prices", "side", "spot")
+    asked = _read(cache, note, regions, "types", "offers", "prices", "side", "spot")
     if not asked:
         return load_snapshot(regions)
     beyond = {live.region for live in asked} - set(read_regions())
@@ -36,7 +36,7 @@ def load_catalogue(cache: Path, note: Callable[[str], None], *, regions: Collect
     return merge(
         known,
         types=[item for live in newer for item in live.types],
-        offered={live.region: [item.name for item in live.types] for live in newer},
+        offered={live.region: live.zones.keys() for live in newer},
         prices=_prices(asked),
         side=[item for live in asked for item in live.side],
     )

@@ -66,9 +66,10 @@ class SavingsRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """One region as AWS describes it: types, the zones (by id) that offer each, and prices.
+    """One region as AWS describes it: types, the zones (by id) of each type that it offers, and prices.
 
-    Types, zones, on-demand and side prices belong together and are always there. `spot` and `savings` are None where
+    `zones` has all that is offered, also a type whose description cannot be read and that is none of `types`. Types, zones,
+    on-demand and side prices belong together and are always there. `spot` and `savings` are None where
     AWS would not say them; `unknown` says why, by kind.
     """
 

@@ -22,7 +22,8 @@ def merge(
     """Return a catalogue with later rows in it; `base` stays as it is.
 
     `types` replace those of the same name, but for the regions that they are offered in: `offered` says for a region
-    which types it offers, all others it does not. A price counts if it is as new as the one that is there, or newer. Of
+    which types it offers, all others it does not; one of them that `types` does not describe stays described as it was. A
+    price counts if it is as new as the one that is there, or newer. Of
     several for one type, region and market (spot prices of zones) the newest count, and of these the lowest.
     """
     described = {**base.types}
@@ -49,7 +50,9 @@ def merge(
 def _offer(item: InstanceType, region: str, is_offered: bool) -> InstanceType:  # noqa: FBT001 - said by its name
     if is_offered == (region in item.regions):
         return item
-    return replace(item, regions=item.regions | {region} if is_offered else item.regions - {region})
+    if is_offered:
+        return replace(item, regions=item.regions | {region}, is_retired=False)
+    return replace(item, regions=item.regions - {region})
 
 
 def _newer(base: Catalogue, prices: Iterable[Price]) -> dict[tuple[str, str, str], Price]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
-from launchbay.catalog.aws import Question, ask, make_clients
+from launchbay.catalog.aws import Operation, ask, make_clients
 from launchbay.catalog.described import read_type
 from launchbay.catalog.live import LeftOut, Live, SavingsRate, SpotHistory
+from launchbay.catalog.price import Price
 from launchbay.catalog.pricelist import INSTANCES, Product, read_on_demand, read_product
 from launchbay.catalog.savingsrate import PAYMENTS, PLANS, read_savings_rates, savings_filters
 from launchbay.catalog.sideprice import QUERIES, read_side_prices
@@ -26,41 +27,41 @@ from launchbay.units import count_of
 
 __all__ = ["ask_region"]
 
-TYPES = Question(
+TYPES = Operation(
     service="ec2",
-    operation="describe_instance_types",
+    name="describe_instance_types",
     rows="InstanceTypes",
     token="NextToken",  # noqa: S106 - the name of a field
     permission="ec2:DescribeInstanceTypes",
     page=100,
 )
-OFFERINGS = Question(
+OFFERINGS = Operation(
     service="ec2",
-    operation="describe_instance_type_offerings",
+    name="describe_instance_type_offerings",
     rows="InstanceTypeOfferings",
     token="NextToken",  # noqa: S106
     permission="ec2:DescribeInstanceTypeOfferings",
     page=1000,
 )
-PRODUCTS = Question(
+PRODUCTS = Operation(
     service="pricing",
-    operation="get_products",
+    name="get_products",
     rows="PriceList",
     token="NextToken",  # noqa: S106
     permission="pricing:GetProducts",
     page=100,
 )
-SPOT = Question(
+SPOT = Operation(
     service="ec2",
-    operation="describe_spot_price_history",
+    name="describe_spot_price_history",
     rows="SpotPriceHistory",
     token="NextToken",  # noqa: S106
     permission="ec2:DescribeSpotPriceHistory",
     page=1000,
 )
-SAVINGS = Question(
+SAVINGS = Operation(
     service="savingsplans",
-    operation="describe_savings_plans_offering_rates",
+    name="describe_savings_plans_offering_rates",
     rows="searchResults",
     token="nextToken",  # noqa: S106
     permission="savingsplans:DescribeSavingsPlansOfferingRates",
@@ -80,11 +81,11 @@ class _Asker:
     clients: Mapping[str, Any]
 
     def rows(
-        self, question: Question, kind: str, parameters: Mapping[str, object], *, is_last: bool = True
+        self, operation: Operation, kind: str, parameters: Mapping[str, object], *, is_last: bool = True
     ) -> Iterator[Mapping[str, Any]]:
         """Yield all rows of an answer. Several answers of one kind are one task, which ends with the last of them."""
         task, done = f"{self.region}: {kind}", 0
-        for page in ask(self.clients[question.service], question, self.region, parameters):
+        for page in ask(self.clients[operation.service], operation, self.region, parameters):
             done += len(page)
             self.reporter.event(Event(task=task, done=done, unit="rows"))
             yield from page
@@ -116,6 +117,7 @@ def ask_region(region: str, *, days: int, now: float, reporter: Reporter) -> Liv
     prices, odd_prices = read_on_demand(instances, region, as_of)
     if not prices:
         raise _nothing("prices", region, odd_prices)
+    odd_prices += _unpriced(zones, [*prices, *odd_prices])
     side, odd_side = read_side_prices(_beside(asker), region, as_of)
     unknown: dict[str, str] = {}
     spot, odd_spot = _apart("spot", unknown, lambda: _spot(asker, days, at))
@@ -163,6 +165,16 @@ def _types(asker: _Asker, zones: Mapping[str, object]) -> tuple[list[InstanceTyp
     if not types:
         raise _nothing("types", asker.region, left_out)
     return [types[name] for name in sorted(types)], left_out
+
+
+def _unpriced(zones: Mapping[str, object], known: Sequence[Price | LeftOut]) -> list[LeftOut]:
+    """Return the types that are offered and of whose price the answer says nothing: it may not be all of the list."""
+    named = {item.type if isinstance(item, Price) else item.what for item in known}
+    return [
+        LeftOut(kind="prices", what=name, why="the price list holds no such product")
+        for name in zones
+        if name not in named
+    ]
 
 
 def _beside(asker: _Asker) -> Mapping[str, list[Product]]:

@@ -106,7 +106,7 @@ def _types(rows: Iterator[Sequence[str]], regions: Sequence[str]) -> Iterator[In
     next(rows)
     offered: dict[str, frozenset[str]] = {}
     for cells in rows:
-        mask = cells[20]
+        mask = cells[19]
         if mask not in offered:  # few families are offered in a combination of regions of their own
             bits = int(mask, 16)
             offered[mask] = frozenset(region for place, region in enumerate(regions) if bits >> place & 1)
@@ -130,9 +130,8 @@ def _types(rows: Iterator[Sequence[str]], regions: Sequence[str]) -> Iterator[In
             network_peak_gbps=float(cells[16]) if cells[16] else None,
             efa_interfaces=int(cells[17]),
             usage_classes=tuple(cells[18].split("|")),
-            hypervisor=cells[19],
             regions=offered[mask],
-            source=cells[21],
+            source=cells[20],
         )
 
 

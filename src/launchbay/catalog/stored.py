@@ -18,13 +18,13 @@ from launchbay.catalog.live import Live, SavingsRate, SpotHistory
 from launchbay.catalog.price import Price, SidePrice
 from launchbay.catalog.type import Accelerator, InstanceType
 
-__all__ = ["KINDS", "Answer", "Kind", "kinds_of"]
+__all__ = ["KINDS", "Kind", "Origin", "kinds_of"]
 
 Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Origin:
     """What all rows of one kind in one region share: when AWS was asked, and what."""
 
     region: str
@@ -40,7 +40,7 @@ class Kind:
     name: str
     columns: str
     write: Callable[[Any], Row]
-    read: Callable[[Row, Answer], Any]
+    read: Callable[[Row, Origin], Any]
 
     @property
     def names(self) -> str:
@@ -50,13 +50,13 @@ class Kind:
 
 def kinds_of(live: Live) -> Mapping[str, Sequence[Any]]:
     """Return what is there to be stored, by kind; a kind that AWS would not say is not among them."""
-    types = [(item, live.zones.get(item.name, ())) for item in live.types]
-    found = {"types": types, "prices": live.prices, "side": live.side, "spot": live.spot, "savings": live.savings}
+    offers = tuple(live.zones.items())
+    found = {"types": live.types, "offers": offers, "prices": live.prices, "side": live.side}
+    found |= {"spot": live.spot, "savings": live.savings}
     return {name: facts for name, facts in found.items() if facts is not None}
 
 
-def _write_type(fact: tuple[InstanceType, Sequence[str]]) -> Row:
-    item, zones = fact
+def _write_type(item: InstanceType) -> Row:
     devices = [[x.kind, x.maker, x.name, x.count, x.memory_mib, str(x.share)] for x in item.accelerators]
     return (
         item.name,
@@ -77,38 +77,32 @@ def _write_type(fact: tuple[InstanceType, Sequence[str]]) -> Row:
         item.network_peak_gbps,
         item.efa_interfaces,
         " ".join(item.usage_classes),
-        item.hypervisor,
-        " ".join(zones),
     )
 
 
-def _read_type(row: Row, answer: Answer) -> tuple[InstanceType, tuple[str, ...]]:
-    return (
-        InstanceType(
-            name=row[0],
-            vcpus=row[1],
-            memory_mib=row[2],
-            architectures=_words(row[3]),
-            processor=row[4],
-            accelerators=tuple(_read_device(device) for device in json.loads(row[5])) if row[5] else (),
-            is_burstable=bool(row[6]),
-            is_bare_metal=bool(row[7]),
-            is_current=bool(row[8]),
-            is_retired=False,
-            local_disk_gb=row[9],
-            local_disk_kind=row[10],
-            ebs_baseline_mbps=row[11],
-            ebs_maximum_mbps=row[12],
-            network=row[13],
-            network_baseline_gbps=row[14],
-            network_peak_gbps=row[15],
-            efa_interfaces=row[16],
-            usage_classes=_words(row[17]),
-            hypervisor=row[18],
-            regions=answer.regions,
-            source=answer.source,
-        ),
-        _words(row[19]),
+def _read_type(row: Row, origin: Origin) -> InstanceType:
+    return InstanceType(
+        name=row[0],
+        vcpus=row[1],
+        memory_mib=row[2],
+        architectures=_words(row[3]),
+        processor=row[4],
+        accelerators=tuple(_read_device(device) for device in json.loads(row[5])) if row[5] else (),
+        is_burstable=bool(row[6]),
+        is_bare_metal=bool(row[7]),
+        is_current=bool(row[8]),
+        is_retired=False,
+        local_disk_gb=row[9],
+        local_disk_kind=row[10],
+        ebs_baseline_mbps=row[11],
+        ebs_maximum_mbps=row[12],
+        network=row[13],
+        network_baseline_gbps=row[14],
+        network_peak_gbps=row[15],
+        efa_interfaces=row[16],
+        usage_classes=_words(row[17]),
+        regions=origin.regions,
+        source=origin.source,
     )
 
 
@@ -123,27 +117,27 @@ def _read_device(device: Sequence[Any]) -> Accelerator:
     return Accelerator(kind=kind, maker=maker, name=name, count=count, memory_mib=memory, share=Fraction(share))
 
 
-def _read_price(row: Row, answer: Answer) -> Price:
+def _read_price(row: Row, origin: Origin) -> Price:
     return Price(
         type=row[0],
-        region=answer.region,
+        region=origin.region,
         market="on-demand",
         usd_per_hour=Decimal(row[1]),
-        as_of=answer.as_of,
-        source=answer.source,
+        as_of=origin.as_of,
+        source=origin.source,
         method="live",
     )
 
 
-def _read_side(row: Row, answer: Answer) -> SidePrice:
+def _read_side(row: Row, origin: Origin) -> SidePrice:
     item, usd, unit = row
     return SidePrice(
         item=item,
-        region=answer.region,
+        region=origin.region,
         usd=Decimal(usd),
         unit=unit,
-        as_of=answer.as_of,
-        source=answer.source,
+        as_of=origin.as_of,
+        source=origin.source,
         method="live",
     )
 
@@ -153,11 +147,11 @@ def _write_spot(fact: SpotHistory) -> Row:
     return (fact.type, fact.zone_id, *map(str, amounts), fact.changed_at.isoformat(), fact.days)
 
 
-def _read_spot(row: Row, answer: Answer) -> SpotHistory:
+def _read_spot(row: Row, origin: Origin) -> SpotHistory:
     usd, mean, low, high = map(Decimal, row[2:6])
     return SpotHistory(
         type=row[0],
-        region=answer.region,
+        region=origin.region,
         zone_id=row[1],
         usd_per_hour=usd,
         changed_at=datetime.fromisoformat(row[6]),
@@ -165,21 +159,21 @@ def _read_spot(row: Row, answer: Answer) -> SpotHistory:
         low_usd=low,
         high_usd=high,
         days=row[7],
-        as_of=answer.as_of,
-        source=answer.source,
+        as_of=origin.as_of,
+        source=origin.source,
     )
 
 
-def _read_savings(row: Row, answer: Answer) -> SavingsRate:
+def _read_savings(row: Row, origin: Origin) -> SavingsRate:
     return SavingsRate(
         type=row[0],
-        region=answer.region,
+        region=origin.region,
         plan=row[1],
         payment=row[2],
         years=row[3],
         usd_per_hour=Decimal(row[4]),
-        as_of=answer.as_of,
-        source=answer.source,
+        as_of=origin.as_of,
+        source=origin.source,
     )
 
 
@@ -191,9 +185,15 @@ KINDS: Mapping[str, Kind] = {
             columns="name TEXT, vcpus INTEGER, memory_mib INTEGER, architectures TEXT, processor TEXT, accelerators TEXT, "
             "burstable INTEGER, bare_metal INTEGER, current INTEGER, local_disk_gb INTEGER, local_disk_kind TEXT, "
             "ebs_baseline_mbps INTEGER, ebs_maximum_mbps INTEGER, network TEXT, network_baseline_gbps REAL, "
-            "network_peak_gbps REAL, efa_interfaces INTEGER, usage_classes TEXT, hypervisor TEXT, zones TEXT",
+            "network_peak_gbps REAL, efa_interfaces INTEGER, usage_classes TEXT",
             write=_write_type,
             read=_read_type,
+        ),
+        Kind(
+            name="offers",
+            columns="type TEXT, zones TEXT",
+            write=lambda fact: (fact[0], " ".join(fact[1])),
+            read=lambda row, _: (row[0], _words(row[1])),
         ),
         Kind(
             name="prices",

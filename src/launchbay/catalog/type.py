@@ -52,7 +52,6 @@ class InstanceType:
     network_peak_gbps: float | None
     efa_interfaces: int
     usage_classes: tuple[str, ...]
-    hypervisor: str
     regions: frozenset[str]
     source: str
 
@@ -60,11 +59,6 @@ class InstanceType:
     def family(self) -> str:
         """What stands before the dot: ``g5``."""
         return self.name.partition(".")[0]
-
-    @property
-    def size(self) -> str:
-        """What stands behind the dot: ``xlarge``."""
-        return self.name.partition(".")[2]
 
     @property
     def gpu(self) -> Accelerator | None:

@@ -37,7 +37,6 @@ def kind(name: str, *, gpu: Accelerator | None = None, burstable: bool = False, 
         network_peak_gbps=None,
         efa_interfaces=0,
         usage_classes=("on-demand", "spot"),
-        hypervisor="nitro",
         regions=frozenset({HERE}),
         source="a test",
     )

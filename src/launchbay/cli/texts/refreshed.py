@@ -26,8 +26,17 @@ _NAMED = 5
 
 
 def refreshed_text(regions: Sequence[RefreshedRegion]) -> str:
-    """Say of each region how much is known now and of which day, what stayed unknown and what was left out."""
-    return "\n\n".join(_region_text(region) for region in regions)
+    """Say of each region how much is known now and of which day, what stayed unknown and was left out, and which ones failed."""
+    failed: dict[str, list[str]] = {}
+    for found in regions:
+        if found.failed:
+            failed.setdefault(found.failed, []).append(found.region)
+    return "\n\n".join(
+        [
+            *(_region_text(found) for found in regions if not found.failed),
+            *(f"NOT refreshed: {', '.join(names)}\n  {why}" for why, names in failed.items()),
+        ]
+    )
 
 
 def _region_text(found: RefreshedRegion) -> str:

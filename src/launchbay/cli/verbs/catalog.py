@@ -68,7 +68,7 @@ def _types_refresh(context: Context) -> int:
     given = context.arguments
     found = launchbay.refresh_types(context.bay, given.region or (), days=given.days)
     context.show(found, lambda: refreshed_text(found))
-    return 0
+    return 1 if any(region.failed for region in found) else 0
 
 
 COMMANDS = {
