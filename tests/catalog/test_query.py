@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from launchbay.catalog.capability import ANY_CUDA
 from launchbay.catalog.column import COLUMNS
 from launchbay.catalog.match import wants_gpu
 from launchbay.catalog.offer import named_gbps
@@ -79,7 +80,7 @@ def test_without_a_wish_all_that_is_offered_comes_by_price(catalogue: Catalogue)
         ({"gpu": "radeon-pro-v520"}, ["g4ad.xlarge"]),
         ({"gpu": "Radeon*"}, ["g4ad.xlarge"]),
         ({"maker": "nvidia"}, ["g5.xlarge", "g5.12xlarge"]),
-        ({"capability": (0, 0)}, ["g5.xlarge", "g5.12xlarge"]),
+        ({"capability": ANY_CUDA}, ["g5.xlarge", "g5.12xlarge"]),
         ({"capability": (8, 6)}, ["g5.xlarge", "g5.12xlarge"]),
         ({"capability": (8, 9)}, []),
         ({"gpu_memory_gib": Range(low=24)}, ["g5.xlarge", "g5.12xlarge", "dl1.24xlarge"]),
@@ -115,6 +116,50 @@ def test_an_unknown_price_never_passes_a_ceiling_and_is_counted(catalogue: Catal
     found = find_types(catalogue, Question(regions=("us-east-1",), max_usd_per_hour=Decimal(1_000_000)))
     assert (found.matched, found.unpriced) == (6, 4)
     assert all(offer.price for offer in found.offers)
+
+
+def test_what_a_ceiling_leaves_of_the_retired_is_what_would_be_listed(catalogue: Catalogue) -> None:
+    for usd, retired in (("0.50", 0), ("0.90", 1)):
+        asked = Question(regions=("us-east-1",), maker="nvidia", max_usd_per_hour=Decimal(usd))
+        found = find_types(catalogue, asked)
+        assert found.retired == retired
+        assert find_types(catalogue, replace(asked, is_retired_too=True)).matched == found.matched + retired
+    nowhere = Question(regions=("eu-west-1",), gpu="k80")
+    assert find_types(catalogue, nowhere).retired == 0  # the catalogue has never seen it there
+    assert names(catalogue, regions=("eu-west-1",), gpu="k80", is_retired_too=True) == []
+
+
+def test_a_gpu_of_nvidia_that_no_table_has_runs_cuda_at_a_capability_that_is_not_known(
+    make_catalogue: Make, make_type: MakeType
+) -> None:
+    new, old = make_type("g99.xlarge", gpu=("NVIDIA", "of next year", 99999, 1)), make_type("m1.large")
+    catalogue = make_catalogue([new, old, make_type("g5.xlarge", gpu=("NVIDIA", "A10G", 22888, 1))])
+    assert names(catalogue, capability=ANY_CUDA) == ["g5.xlarge", "g99.xlarge"]
+    found = find_types(catalogue, Question(regions=("us-east-1",), capability=(8, 0)))
+    assert ([offer.type.name for offer in found.offers], found.unrated) == (["g5.xlarge"], 1)
+    shown = COLUMNS["capability"].text
+    offers = find_types(catalogue, Question(regions=("us-east-1",), sort="type")).offers
+    assert [shown(offer) for offer in offers] == ["8.6", "unknown", "-"]
+    ceiling = Question(regions=("us-east-1",), capability=(8, 0), max_usd_per_hour=Decimal(1))
+    assert find_types(catalogue, ceiling).unrated == 0
+
+
+def test_a_price_for_each_gpu_and_vcpu_is_of_the_market_and_as_stale_as_the_whole(
+    make_catalogue: Make, make_type: MakeType, make_price: MakePrice
+) -> None:
+    types = [make_type("g5.xlarge", gpu=("NVIDIA", "A10G", 22888, 4), vcpus=8), make_type("m1.large")]
+    prices = [make_price("g5.xlarge", "8", is_stale=True), make_price("g5.xlarge", "2", market="spot")]
+
+    def shown(market: str) -> list[tuple[str, str]]:
+        found = find_types(
+            make_catalogue(types, prices), Question(regions=("us-east-1",), market=market, sort="price-per-gpu")
+        )
+        return [
+            tuple(COLUMNS[name].text(offer) for name in ("price-per-gpu", "price-per-vcpu")) for offer in found.offers
+        ]  # type: ignore[misc]
+
+    assert shown("on-demand") == [("2.0000*", "1.0000*"), ("-", "unknown")]
+    assert shown("spot") == [("0.5000", "0.2500"), ("-", "unknown")]
 
 
 def test_what_is_left_out_is_counted(catalogue: Catalogue) -> None:
@@ -184,12 +229,12 @@ def test_a_slip_is_answered_with_the_nearest(catalogue: Catalogue, asked: dict[s
         ({"gpus": Range(low=0, high=0), "accelerator": "a10g"}, r"no GPU at all .* cannot both be"),
         ({"gpu": "a10g", "maker": "amd"}, r"no GPU that is called a10g is made by amd"),
         (
-            {"maker": "ha*", "capability": (0, 0)},
+            {"maker": "ha*", "capability": ANY_CUDA},
             r"a GPU of ha\* has no CUDA compute capability, and CUDA is asked for",
         ),
         ({"gpu": "radeon*", "capability": (7, 0)}, r"a radeon\* has no CUDA compute capability, and 7\.0 is asked for"),
         ({"maker": "amd", "capability": (8, 0)}, r"a GPU of amd has no CUDA compute capability, and 8\.0 is asked for"),
-        ({"maker": "Habana", "capability": (0, 0)}, r"and CUDA is asked for"),
+        ({"maker": "Habana", "capability": ANY_CUDA}, r"and CUDA is asked for"),
         ({"architectures": ("arm",)}, r"--arch must be one of x86_64, arm64"),
         ({"max_usd_per_hour": Decimal(0)}, r"--max-price must be above 0"),
         ({"limit": 0}, r"--limit must be 1 or more, got 0"),

@@ -11,7 +11,7 @@ import pytest
 
 import launchbay
 from launchbay.catalog.cache import read_cache
-from launchbay.catalog.known import known_regions, load_catalogue, load_savings_rates, load_spot_history
+from launchbay.catalog.known import known_regions, load_catalogue, load_savings_rates
 from launchbay.catalog.pricelist import INSTANCES
 from launchbay.errors import StateError, UsageError, UserError
 from launchbay.home import Home
@@ -110,6 +110,8 @@ def test_the_catalogue_says_what_was_asked_last(aws: AwsServer, noon: Bay) -> No
     assert (str(live.usd_per_hour), live.method, live.as_of) == ("0.999", "live", NOW.date())
     assert spot is not None
     assert (str(spot.usd_per_hour), spot.zone_id) == ("0.4", "usw2-az1")
+    assert spot.before is not None
+    assert (spot.before.days, str(spot.before.low_usd), str(spot.before.high_usd)) == (7, "0.3", "0.4")
     assert other == before.price("m6i.large", REGION)  # AWS had no price for it: the packaged one stays, with its date
     assert (REGION in before.types["g4dn.xlarge"].regions, REGION in after.types["g4dn.xlarge"].regions) == (
         True,
@@ -121,7 +123,7 @@ def test_the_catalogue_says_what_was_asked_last(aws: AwsServer, noon: Bay) -> No
     assert gp3.method == "live"
 
 
-def test_savings_rates_and_spot_histories_are_known_after_a_refresh_and_not_before(noon: Bay) -> None:
+def test_savings_rates_are_known_after_a_refresh_and_not_before(noon: Bay) -> None:
     def rates(years: int, payment: str) -> dict[tuple[str, str], str]:
         found = load_savings_rates(
             noon.home.catalog, noon.reporter.note, regions=[REGION], plan="Compute", payment=payment, years=years
@@ -129,16 +131,10 @@ def test_savings_rates_and_spot_histories_are_known_after_a_refresh_and_not_befo
         return {key: str(rate.usd_per_hour) for key, rate in found.items()}
 
     assert rates(1, "No Upfront") == {}
-    assert load_spot_history(noon.home.catalog, noon.reporter.note, regions=[REGION]) == {}
     rows(noon)
     assert rates(1, "No Upfront") == {("g5.xlarge", REGION): "0.723"}
     assert rates(3, "All Upfront") == {("g5.xlarge", REGION): "0.434"}
     assert rates(3, "No Upfront") == {}
-    histories = load_spot_history(noon.home.catalog, noon.reporter.note, regions=[REGION])
-    assert {key: [item.zone_id for item in zones] for key, zones in histories.items()} == {
-        ("g5.xlarge", REGION): ["usw2-az1", "usw2-az2"]
-    }
-    assert load_spot_history(noon.home.catalog, noon.reporter.note, regions=["eu-west-1"]) == {}
 
 
 def test_prices_that_are_older_than_the_packaged_ones_do_not_win(aws: AwsServer, noon: Bay) -> None:

@@ -71,6 +71,40 @@ def test_types_shows_the_new_price_with_its_day(aws: AwsServer, capfd: pytest.Ca
     assert (row["spot_usd_per_hour"], row["source"], row["stale"]) == ("0.4", "AWS Price List", False)
 
 
+def test_a_spot_price_says_of_which_day_zone_and_source_it_is(
+    aws: AwsServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert aws.url
+    assert main(REFRESH) == 0
+    capfd.readouterr()
+    asked = ("types", "--region", REGION, "--spot")
+    assert main((*asked, "--gpus", "1+", "--json")) == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    assert {name: value for name, value in row.items() if name.startswith("spot_")} == {
+        "spot_usd_per_hour": "0.4",
+        "spot_priced_on": TODAY,
+        "spot_source": "AWS DescribeSpotPriceHistory",
+        "spot_zone_id": "usw2-az1",
+        "spot_days": 7,
+        "spot_mean_usd": row["spot_mean_usd"],
+        "spot_low_usd": row["spot_low_usd"],
+        "spot_high_usd": "0.4",
+    }
+    assert main((*asked, "--family", "g5", "--columns", "type,spot,spot-zone,price-per-gpu")) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[1].split() == ["g5.xlarge", "0.4000", "usw2-az1", "0.4000"]
+    assert lines[-2:] == [
+        f"Spot prices, of the cheapest zone: US dollars an hour for Linux, known as of {TODAY}, from AWS (1 live).",
+        f"Prices: US dollars an hour for Linux, known as of {TODAY}, from AWS (1 live).",
+    ]
+    assert main(("types", "--region", REGION, "--family", "g5")) == 0
+    assert "Spot prices" not in capfd.readouterr().out
+    assert main(("types", "compare", "g5.xlarge", "m6i.large", "--region", REGION)) == 0
+    rows = {line.split("  ")[0]: line for line in capfd.readouterr().out.splitlines()}
+    assert "in 7 days" in rows["SPOT RANGE"]
+    assert rows["SPOT ZONE"].split()[2:] == ["usw2-az1", "-"]
+
+
 def test_a_bill_is_made_of_the_new_prices(aws: AwsServer, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     aws.products["AmazonEC2"] = [
         plain("g5.xlarge", "0.9990000000"),

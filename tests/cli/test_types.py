@@ -56,12 +56,17 @@ def test_csv_has_the_fields_of_json(says: Says) -> None:
     rows = says(*asked, "--json").value
     found = list(csv.DictReader(io.StringIO(says(*asked, "--csv").out)))
     assert len(found) == len(rows) > 5
-    assert set(rows[0]) - set(found[0]) == {"accelerators"}
+    assert [*rows[0]] == [*found[0]]
     for text, row in zip(found, rows, strict=True):
         assert text["type"] == row["type"]
         assert text["usd_per_hour"] == (row["usd_per_hour"] or "")
         assert text["usage_classes"] == " ".join(row["usage_classes"])
-    assert says("types", "--gpus", "64", "--csv").out == "type\n"
+    (trn1,) = (text for text in found if text["type"] == "trn1.2xlarge")
+    assert trn1["accelerators"] == "neuron:Trainium:1:32768"
+    head = says("types", "--gpus", "64", "--csv").out
+    assert head == ",".join(rows[0]) + "\n"
+    (radeon,) = csv.DictReader(io.StringIO(says("types", "--gpu", "*v520", "--vcpus", "4", "--retired", "--csv").out))
+    assert radeon["accelerators"] == "gpu:Radeon-Pro-V520:1:8192"
 
 
 def test_columns_limit_and_order(says: Says) -> None:
@@ -107,14 +112,30 @@ def test_a_ceiling_says_of_how_many_nobody_knows(says: Says) -> None:
     said = says("types", "--gpus", "1+", "--max-price", "$0.45")
     assert "1 type in us-east-1. Of " in said.out
     assert "so they may or may not cost less than the ceiling" in said.out
+    for form in ("--json", "--csv"):
+        told = says("types", "--gpus", "1+", "--max-price", "0.45", form)
+        assert told.err == "Of 22 more no price is known, so they may or may not cost less than the ceiling.\n"
+        assert says("types", "--gpus", "1+", form).err == ""
+    nothing = says("types", "--gpus", "1+", "--max-price", "0.01").out
+    assert "offered no more" not in nothing
+    assert "type may, in other regions (--region all): what they cost there was not looked at." in nothing
 
 
 def test_nothing_that_matches(says: Says) -> None:
     said = says("types", "--gpu", "m60")
     assert said.code == 0
     assert said.out == "No instance type matches.\n4 more types match and are offered no more (--retired).\n"
+    assert "offered no more" not in says("types", "--gpus", "1+", "--region", "af-south-1").out
     elsewhere = says("types", "--gpu", "b300", "--region", "af-south-1").out
     assert "would, in other regions (--region all)." in elsewhere
+
+
+def test_where_no_spot_price_is_known_it_says_who_knows_them(says: Says) -> None:
+    said = says("types", "--gpu", "t4", "--spot", "--limit", "1").out
+    assert "No spot price of them is known. `bay types refresh --region us-east-1` asks AWS for them." in said
+    assert "`bay types refresh --region REGION`" in says("types", "--gpu", "t4", "--spot", "--region", "all").out
+    assert "refresh" in says("types", "--gpu", "t4", "--spot", "--max-price", "1").out
+    assert "refresh" not in says("types", "--gpu", "t4").out
 
 
 def test_types_that_an_image_runs_on(says: Says) -> None:

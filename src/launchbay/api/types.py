@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 from launchbay.api.place import regions_of
 from launchbay.catalog import query
-from launchbay.catalog.capability import parse_capability
+from launchbay.catalog.capability import ANY_CUDA, parse_capability
 from launchbay.catalog.known import load_catalogue
 from launchbay.catalog.match import wants_gpu
 from launchbay.catalog.offer import Offer
@@ -20,7 +20,6 @@ from launchbay.lifecycle.bay import Bay
 
 __all__ = ["Answer", "Offer", "compare_types", "find_types"]
 
-_ANY_CUDA = "any"
 _ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
 """What others call the two that EC2 calls otherwise."""
 
@@ -79,7 +78,7 @@ def find_types(
         gpu_memory_gib=_range(gpu_memory, "--gpu-memory", has_unit=True),
         gpu_memory_total_gib=_range(gpu_memory_total, "--gpu-memory-total", has_unit=True),
         maker=maker,
-        capability=None if capability is None else (0, 0) if capability == _ANY_CUDA else parse_capability(capability),
+        capability=None if capability is None else parse_capability(capability),
         accelerator=accelerator,
         vcpus=_range(vcpus, "--vcpus"),
         memory_gib=_range(memory, "--memory", has_unit=True),
@@ -151,7 +150,7 @@ def _for_image(bay: Bay, image: str, asked: Question, *, is_on_gpu: bool) -> tup
         )
     least = parse_capability(needs.capability) if on_gpu else None
     if least is not None:
-        asked = replace(asked, capability=max(least, asked.capability or (0, 0)))
+        asked = replace(asked, capability=max(least, asked.capability or ANY_CUDA))
     architectures = tuple(item for item in needs.architectures if item in (asked.architectures or needs.architectures))
     if not architectures:
         raise UsageError(

@@ -11,9 +11,20 @@ import re
 from launchbay.catalog.type import Accelerator
 from launchbay.errors import UsageError
 
-__all__ = ["CAPABILITIES", "Capability", "capability_of", "format_capability", "parse_capability", "runs_cuda"]
+__all__ = [
+    "ANY_CUDA",
+    "CAPABILITIES",
+    "Capability",
+    "capability_of",
+    "format_capability",
+    "parse_capability",
+    "runs_cuda",
+]
 
 Capability = tuple[int, int]
+
+ANY_CUDA: Capability = (0, 0)
+"""What asks for whatever runs CUDA: also a GPU whose compute capability is not known."""
 
 CAPABILITIES: dict[str, Capability] = {
     "K520": (3, 0),
@@ -49,8 +60,11 @@ def capability_of(accelerator: Accelerator | None) -> Capability | None:
 
 
 def parse_capability(text: str) -> Capability:
-    """Read ``8.6``, ``9``, or ``8.6+``, which means the same: it is always the least. Raises UsageError on anything else."""
-    found = _TEXT.match(text.removesuffix("+"))
+    """Read ``8.6``, ``9``, ``any``, or ``8.6+``, for it is always the least. Raises UsageError on anything else."""
+    typed = text.strip().casefold()
+    if typed == "any":
+        return ANY_CUDA
+    found = _TEXT.match(typed.removesuffix("+"))
     if found is None:
         raise UsageError(f"a compute capability must look like 8.6, got {text!r}", hint="--capability 8.0")
     return int(found[1]), int(found[2] or 0)

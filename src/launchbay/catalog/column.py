@@ -9,9 +9,10 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from launchbay.catalog.capability import capability_of, format_capability
+from launchbay.catalog.capability import capability_of, format_capability, runs_cuda
 from launchbay.catalog.offer import Offer
 from launchbay.catalog.price import Price
+from launchbay.units import count_of
 
 __all__ = ["COLUMNS", "Column", "natural_order"]
 
@@ -65,14 +66,28 @@ def _amount(usd: Decimal) -> str:
 
 
 def _per(offer: Offer, count: float) -> Decimal | None:
-    """Return the on-demand price for each of its GPUs or vCPUs; None where it is unknown or there is none."""
-    return offer.price.usd_per_hour / Decimal(str(count)) if offer.price and count else None
+    """Return the price in the market asked for of each of its GPUs or vCPUs; None where it is unknown or there is none."""
+    return offer.asked.usd_per_hour / Decimal(str(count)) if offer.asked and count else None
 
 
-def _money(value: Decimal | None, offer: Offer) -> str:
-    if value is None:
-        return "-" if offer.price else "unknown"
-    return f"{value:.4f}"
+def _money(offer: Offer, count: float) -> str:
+    value = _per(offer, count)
+    if value is None or offer.asked is None:
+        return "unknown" if count else "-"
+    return f"{value:.4f}" + ("*" if offer.asked.is_stale else "")
+
+
+def _range(price: Price | None) -> str:
+    if price is None or price.before is None:
+        return "-"
+    span = " to ".join(map(_amount, (price.before.low_usd, price.before.high_usd)))
+    return f"{span} in {count_of(price.before.days, 'day')}"
+
+
+def _capability(offer: Offer) -> str:
+    """Say it, or that it is not known; ``-`` where CUDA does not run."""
+    found = capability_of(offer.type.gpu)
+    return format_capability(found) if found else "unknown" if runs_cuda(offer.type.gpu) else "-"
 
 
 def _whole_gpus(offer: Offer) -> float:
@@ -113,7 +128,7 @@ COLUMNS: dict[str, Column] = {
     "gpu-memory-total": Column(head="ALL GPU GiB", text=lambda offer: _gib(_total_gpu_mib(offer)), key=_total_gpu_mib),
     "capability": Column(
         head="CUDA",
-        text=lambda offer: format_capability(found) if (found := capability_of(offer.type.gpu)) else "-",
+        text=_capability,
         key=lambda offer: capability_of(offer.type.gpu),
     ),
     "accelerators": Column(
@@ -129,14 +144,38 @@ COLUMNS: dict[str, Column] = {
         text=lambda offer: _usd(offer.spot),
         key=lambda offer: offer.spot.usd_per_hour if offer.spot else None,
     ),
+    "spot-range": Column(
+        head="SPOT RANGE",
+        text=lambda offer: _range(offer.spot),
+        key=lambda offer: offer.spot.before.low_usd if offer.spot and offer.spot.before else None,
+        is_number=False,
+    ),
+    "spot-zone": Column(
+        head="SPOT ZONE",
+        text=lambda offer: offer.spot.zone_id if offer.spot else "-",
+        key=lambda offer: offer.spot.zone_id if offer.spot else None,
+        is_number=False,
+    ),
+    "spot-priced": Column(
+        head="SPOT PRICED",
+        text=lambda offer: offer.spot.as_of.isoformat() if offer.spot else "-",
+        key=lambda offer: offer.spot.as_of if offer.spot else None,
+        is_number=False,
+    ),
+    "spot-source": Column(
+        head="SPOT SOURCE",
+        text=lambda offer: offer.spot.source if offer.spot else "-",
+        key=lambda offer: offer.spot.source if offer.spot else None,
+        is_number=False,
+    ),
     "price-per-gpu": Column(
         head="USD/GPU H",
-        text=lambda offer: _money(_per(offer, _whole_gpus(offer)), offer),
+        text=lambda offer: _money(offer, _whole_gpus(offer)),
         key=lambda offer: _per(offer, _whole_gpus(offer)),
     ),
     "price-per-vcpu": Column(
         head="USD/VCPU H",
-        text=lambda offer: _money(_per(offer, offer.type.vcpus), offer),
+        text=lambda offer: _money(offer, offer.type.vcpus),
         key=lambda offer: _per(offer, offer.type.vcpus),
     ),
     "priced": Column(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from launchbay.catalog.live import Live, SavingsRate, SpotHistory
 from launchbay.catalog.merge import merge
-from launchbay.catalog.price import Catalogue, Price
+from launchbay.catalog.price import Before, Catalogue, Price
 from launchbay.catalog.snapshot import load_snapshot, read_date, read_regions
 
-__all__ = ["known_regions", "load_catalogue", "load_savings_rates", "load_spot_history"]
+__all__ = ["known_regions", "load_catalogue", "load_savings_rates"]
 
 
 def known_regions(cache: Path, note: Callable[[str], None]) -> frozenset[str]:
@@ -58,20 +58,6 @@ def load_savings_rates(
     }
 
 
-def load_spot_history(
-    cache: Path, note: Callable[[str], None], *, regions: Collection[str]
-) -> Mapping[tuple[str, str], Sequence[SpotHistory]]:
-    """Return what spot prices were by type and region, a history for each zone, the lowest price of today first.
-
-    Nothing is known before a refresh. Raises StateError for a cache that cannot be read.
-    """
-    found: dict[tuple[str, str], list[SpotHistory]] = {}
-    for live in _read(cache, note, regions, "spot"):
-        for item in sorted(live.spot or (), key=lambda item: (item.usd_per_hour, item.zone_id)):
-            found.setdefault((item.type, item.region), []).append(item)
-    return found
-
-
 def _read(cache: Path, note: Callable[[str], None], regions: Collection[str] | None, *kinds: str) -> Sequence[Live]:
     if not cache.exists():
         return ()
@@ -96,4 +82,5 @@ def _spot_price(history: SpotHistory) -> Price:
         source=history.source,
         method="live",
         zone_id=history.zone_id,
+        before=Before(days=history.days, mean_usd=history.mean_usd, low_usd=history.low_usd, high_usd=history.high_usd),
     )

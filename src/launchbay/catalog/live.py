@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 
 from launchbay.catalog.price import Price, SidePrice
@@ -30,7 +30,7 @@ class LeftOut:
 class SpotHistory:
     """What an hour of a type on the spot market cost in one zone, in US dollars, over the `days` before `as_of`.
 
-    `usd_per_hour` holds since `changed_at`. The mean is weighted by how long each price held, to a millionth of a dollar.
+    `usd_per_hour` is the latest. The mean is weighted by how long each price held, to a millionth of a dollar.
     Zones go by id: the same name means another zone in another account.
     """
 
@@ -38,7 +38,6 @@ class SpotHistory:
     region: str
     zone_id: str
     usd_per_hour: Decimal
-    changed_at: datetime
     mean_usd: Decimal
     low_usd: Decimal
     high_usd: Decimal

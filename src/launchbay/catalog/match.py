@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 
-from launchbay.catalog.capability import capability_of, format_capability, runs_cuda
+from launchbay.catalog.capability import ANY_CUDA, capability_of, format_capability, runs_cuda
 from launchbay.catalog.offer import named_gbps
 from launchbay.catalog.price import Catalogue
 from launchbay.catalog.question import ACCELERATORS, Question
@@ -66,7 +66,13 @@ def _device_tests(question: Question) -> Iterator[_Test]:
         maker = _plain(question.maker)
         yield lambda item: item.gpu is not None and fnmatchcase(_plain(item.gpu.maker), maker)
     if (least := question.capability) is not None:
-        yield lambda item: (has := capability_of(item.gpu)) is not None and has >= least
+        yield (
+            lambda item: (
+                runs_cuda(item.gpu)
+                if least == ANY_CUDA
+                else (has := capability_of(item.gpu)) is not None and has >= least
+            )
+        )
     if (each := question.gpu_memory_gib) is not None:
         yield lambda item: item.gpu is not None and each.holds(item.gpu.memory_mib / 1024, slack=GPU_SLACK)
     if (total := question.gpu_memory_total_gib) is not None:
@@ -131,7 +137,7 @@ def _check_gpu(catalogue: Catalogue, question: Question) -> None:
             f"no GPU that is called {question.gpu} is made by {question.maker}", hint=f"bay types --gpu {question.gpu}"
         )
     if question.capability is not None and not any(map(runs_cuda, meant)):
-        asked = format_capability(question.capability) if any(question.capability) else "CUDA"
+        asked = "CUDA" if question.capability == ANY_CUDA else format_capability(question.capability)
         which = question.gpu or f"GPU of {question.maker}"
         raise UsageError(f"a {which} has no CUDA compute capability, and {asked} is asked for", hint="--maker nvidia")
 

@@ -9,16 +9,26 @@ from decimal import Decimal
 
 from launchbay.catalog.type import InstanceType
 
-__all__ = ["Catalogue", "Price", "SidePrice"]
+__all__ = ["Before", "Catalogue", "Price", "SidePrice"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What a price that changes was over the `days` before: its mean by time, lowest and highest, in US dollars an hour."""
+
+    days: int
+    mean_usd: Decimal
+    low_usd: Decimal
+    high_usd: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """What an hour of a Linux instance on shared tenancy costs, in US dollars; always above 0.
 
-    `market` is ``on-demand`` or ``spot``; `zone_id` is given for spot prices that hold in one zone. `method` says how the
-    figure came about: ``scraped`` (read as it stands), ``repaired`` (chosen among contradicting sources by a rule), ``live``
-    (asked of AWS) or ``assumed`` (derived from a stated assumption). `is_stale` marks a price known to have changed since.
+    `market` is ``on-demand`` or ``spot``; `zone_id` and `before` are given for spot prices, which hold in one zone. `method` says
+    how the figure came about: ``scraped`` (read as it stands), ``repaired`` (chosen among contradicting sources by a rule),
+    ``live`` (asked of AWS) or ``assumed`` (derived from a stated assumption). `is_stale` marks one known to have changed since.
     """
 
     type: str
@@ -30,6 +40,7 @@ class Price:
     method: str
     is_stale: bool = False
     zone_id: str = ""
+    before: Before | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from launchbay.catalog.capability import ANY_CUDA, capability_of
 from launchbay.catalog.column import COLUMNS, natural_order
 from launchbay.catalog.match import check_known, tests_of
 from launchbay.catalog.offer import Offer
@@ -27,13 +28,15 @@ class Found:
     """The answer: the first `limit` offers in the order asked for, and what a reader has to know of the rest.
 
     `matched` counts all that match. `unpriced` of the offers that fulfil all but the ceiling have no known price, so that
-    nobody knows whether they would pass it. Of types that fulfil it too, `retired` are offered no more, and `elsewhere` only
-    in regions that were not asked for.
+    nobody knows whether they would pass it; of `unrated` more the compute capability is not known. `retired` more match that
+    are offered no more. `elsewhere` types are offered in none of the regions that were asked for; whether they pass a
+    ceiling there was not looked at.
     """
 
     offers: tuple[Offer, ...]
     matched: int
     unpriced: int
+    unrated: int
     retired: int
     elsewhere: int
 
@@ -46,27 +49,49 @@ def find_types(catalogue: Catalogue, question: Question) -> Found:
     """
     check_question(question)
     check_known(catalogue, question)
-    tests = list(tests_of(question))
-    fitting = [item for item in catalogue.types.values() if all(test(item) for test in tests)]
-    offers = [
-        _offer(catalogue, item, region)
-        for region in question.regions
-        for item in fitting
-        if _is_offered(catalogue, item, region, retired_too=question.is_retired_too)
-    ]
-    unpriced = sum(1 for offer in offers if offer.in_market(question.market) is None)
-    if (most := question.max_usd_per_hour) is not None:
-        offers = [
-            offer for offer in offers if (price := offer.in_market(question.market)) and price.usd_per_hour <= most
-        ]
-    ordered = _sort(offers, question)
+    fitting = _fitting(catalogue, question)
+    offers = _offers(catalogue, fitting, question)
+    passing = _affordable(offers, question)
+    ordered = _sort(passing, question)
+    with_retired = replace(question, is_retired_too=True)
     return Found(
         offers=tuple(ordered[: question.limit]),
         matched=len(ordered),
-        unpriced=unpriced,
-        retired=0 if question.is_retired_too else sum(1 for item in fitting if item.is_retired),
+        unpriced=sum(1 for offer in offers if offer.asked is None),
+        unrated=_count_unrated(catalogue, question),
+        retired=len(_affordable(_offers(catalogue, fitting, with_retired), question)) - len(passing),
         elsewhere=sum(1 for item in fitting if item.regions and item.regions.isdisjoint(question.regions)),
     )
+
+
+def _fitting(catalogue: Catalogue, question: Question) -> list[InstanceType]:
+    tests = list(tests_of(question))
+    return [item for item in catalogue.types.values() if all(test(item) for test in tests)]
+
+
+def _offers(catalogue: Catalogue, types: Sequence[InstanceType], question: Question) -> list[Offer]:
+    """Return each of some types in each region that has it; of those offered no more, where it had a price."""
+    return [
+        _offer(catalogue, item, region, question.market)
+        for region in question.regions
+        for item in types
+        if region in item.regions
+        or (question.is_retired_too and item.is_retired and catalogue.price(item.name, region) is not None)
+    ]
+
+
+def _affordable(offers: Sequence[Offer], question: Question) -> list[Offer]:
+    most = question.max_usd_per_hour
+    return [offer for offer in offers if most is None or (offer.asked is not None and offer.asked.usd_per_hour <= most)]
+
+
+def _count_unrated(catalogue: Catalogue, question: Question) -> int:
+    """Count what would match if the compute capability of its GPU, which is not known, was what is asked for."""
+    if question.capability is None or question.capability == ANY_CUDA:
+        return 0
+    fitting = _fitting(catalogue, replace(question, capability=ANY_CUDA))
+    unrated = [item for item in fitting if capability_of(item.gpu) is None]
+    return len(_affordable(_offers(catalogue, unrated, question), question))
 
 
 def type_named(catalogue: Catalogue, name: str) -> InstanceType:
@@ -101,19 +126,14 @@ def compare_types(catalogue: Catalogue, names: Sequence[str], region: str) -> tu
     return tuple(_offer(catalogue, type_named(catalogue, name), region) for name in asked)
 
 
-def _offer(catalogue: Catalogue, item: InstanceType, region: str) -> Offer:
+def _offer(catalogue: Catalogue, item: InstanceType, region: str, market: str = "on-demand") -> Offer:
     return Offer(
         type=item,
         region=region,
         price=catalogue.price(item.name, region),
         spot=catalogue.price(item.name, region, "spot"),
+        market=market,
     )
-
-
-def _is_offered(catalogue: Catalogue, item: InstanceType, region: str, *, retired_too: bool) -> bool:
-    if region in item.regions:
-        return True
-    return retired_too and item.is_retired and catalogue.price(item.name, region) is not None
 
 
 def _sort(offers: Sequence[Offer], question: Question) -> list[Offer]:

@@ -23,8 +23,8 @@ class Question:
 
     Memory is in GiB, local disks in GB (10^9 bytes), bandwidth in Gbit/s as EC2 names it (of ``4x 100 Gigabit`` it is
     100). Names of GPUs, makers, devices and families may hold ``*``; case and blanks do not matter. `gpu_memory_gib` is
-    what each GPU has. `capability` is the least CUDA compute capability; GPUs of AMD and Habana have none, and (0, 0) asks
-    for any that CUDA runs on. `market` is the one that the price ceiling and the order by price mean.
+    what each GPU has. `capability` is the least CUDA compute capability; GPUs of AMD and Habana have none, and ANY_CUDA
+    asks for any that CUDA runs on. `market` is the one that the price ceiling and the order by price mean.
     """
 
     regions: tuple[str, ...]

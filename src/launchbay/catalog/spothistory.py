@@ -78,7 +78,6 @@ def _summary(
         region=region,
         zone_id=zone,
         usd_per_hour=changes[-1][1],
-        changed_at=changes[-1][0],
         mean_usd=mean.quantize(_MILLIONTH, rounding=ROUND_HALF_EVEN),
         low_usd=min(usd for _, usd in held),
         high_usd=max(usd for _, usd in held),

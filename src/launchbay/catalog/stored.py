@@ -9,7 +9,7 @@ import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -144,7 +144,7 @@ def _read_side(row: Row, origin: Origin) -> SidePrice:
 
 def _write_spot(fact: SpotHistory) -> Row:
     amounts = (fact.usd_per_hour, fact.mean_usd, fact.low_usd, fact.high_usd)
-    return (fact.type, fact.zone_id, *map(str, amounts), fact.changed_at.isoformat(), fact.days)
+    return (fact.type, fact.zone_id, *map(str, amounts), fact.days)
 
 
 def _read_spot(row: Row, origin: Origin) -> SpotHistory:
@@ -154,11 +154,10 @@ def _read_spot(row: Row, origin: Origin) -> SpotHistory:
         region=origin.region,
         zone_id=row[1],
         usd_per_hour=usd,
-        changed_at=datetime.fromisoformat(row[6]),
         mean_usd=mean,
         low_usd=low,
         high_usd=high,
-        days=row[7],
+        days=row[6],
         as_of=origin.as_of,
         source=origin.source,
     )
@@ -209,8 +208,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         Kind(
             name="spot",
-            columns="type TEXT, zone_id TEXT, usd TEXT, mean_usd TEXT, low_usd TEXT, high_usd TEXT, changed_at TEXT, "
-            "days INTEGER",
+            columns="type TEXT, zone_id TEXT, usd TEXT, mean_usd TEXT, low_usd TEXT, high_usd TEXT, days INTEGER",
             write=_write_spot,
             read=_read_spot,
         ),

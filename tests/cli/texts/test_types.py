@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -13,7 +14,7 @@ from launchbay.catalog.query import compare_types, find_types
 from launchbay.catalog.question import Question
 from launchbay.catalog.ranges import Range
 from launchbay.catalog.snapshot import load_snapshot
-from launchbay.cli.texts.types import choose_columns, compare_text, csv_text, types_text
+from launchbay.cli.texts.types import choose_columns, compare_text, csv_text, left_out_text, types_text
 from launchbay.errors import NotFound
 
 HERE = "us-west-2"
@@ -67,6 +68,20 @@ def test_a_price_that_is_not_known_is_not_a_number() -> None:
     assert "they may or may not cost less than the ceiling" in under[1]
 
 
+def test_what_nobody_knows_whether_it_matches_is_said_of() -> None:
+    priced = answer(replace(ONE_GPU, families=("g4dn",)))
+    assert left_out_text(priced) == ""
+    found = replace(priced.found, unpriced=2, unrated=3)
+    rated = "Of 3 more the compute capability is not known."
+    assert left_out_text(replace(priced, found=found)) == rated
+    under = replace(priced.question, max_usd_per_hour=Decimal(1))
+    assert left_out_text(replace(priced, question=under, found=found)) == (
+        f"Of 2 more no price is known, so they may or may not cost less than the ceiling. {rated}"
+    )
+    lines = types_text(replace(priced, found=found), ["type"]).splitlines()
+    assert lines[-2].endswith(f" shows all). Of 2 no price is known. {rated}")
+
+
 def test_types_side_by_side() -> None:
     offers = compare_types(KNOWN, ["g5.xlarge", "m5.large"], HERE)
     lines = compare_text(offers).splitlines()
@@ -84,4 +99,6 @@ def test_csv_has_a_head_and_leaves_unknown_empty() -> None:
     rows = list(csv.DictReader(io.StringIO(csv_text(offers))))
     assert [row["type"] for row in rows] == [offer.type.name for offer in offers]
     assert [row["usd_per_hour"] == "" for row in rows] == [offer.price is None for offer in offers]
-    assert csv_text([]) == "type"
+    assert csv_text([]) == ",".join(rows[0])
+    (f1,) = csv.DictReader(io.StringIO(csv_text(compare_types(KNOWN, ["f1.2xlarge", "m5.large"], HERE)[:1])))
+    assert f1["accelerators"] == "fpga:Virtex-UltraScale-(VU9P):1:65536"

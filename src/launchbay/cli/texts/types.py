@@ -6,7 +6,7 @@ import csv
 import io
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from launchbay.cli.table import table
@@ -16,7 +16,7 @@ from launchbay.units import count_of
 if TYPE_CHECKING:
     from launchbay.api.types import Answer, Offer
 
-__all__ = ["choose_columns", "compare_text", "csv_text", "types_text"]
+__all__ = ["choose_columns", "compare_text", "csv_text", "left_out_text", "types_text"]
 
 _OF_GPUS = ("type", "gpus", "gpu", "gpu-memory", "capability", "vcpus", "memory", "price", "priced")
 _OF_DEVICES = ("type", "accelerators", "vcpus", "memory", "network", "price", "priced")
@@ -26,7 +26,8 @@ _LEAST = ("priced", "network", "capability", "disk", "arch", "generation", "memo
 _COMPARED = (
     "generation", "vcpus", "memory", "processor", "arch", "gpus", "gpu", "gpu-memory", "gpu-memory-total", "capability",
     "accelerators",
-    "disk", "network", "efa", "ebs", "price", "price-per-gpu", "price-per-vcpu", "spot", "priced", "method", "source",
+    "disk", "network", "efa", "ebs", "price", "price-per-gpu", "price-per-vcpu", "priced", "method", "source",
+    "spot", "spot-range", "spot-zone", "spot-priced", "spot-source",
 )  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def types_text(answer: Answer, columns: Sequence[str], width: int | None = None)
     from launchbay.catalog.column import COLUMNS
 
     offers = answer.found.offers
-    notes = [_wrap(note, width) for note in _notes(answer)]
+    notes = [_wrap(note, width) for note in _notes(answer, columns)]
     if not offers:
         return "\n".join(["No instance type matches.", *notes])
     shown = [COLUMNS[name] for name in columns]
@@ -81,49 +82,83 @@ def _wrap(note: str, width: int | None) -> str:
     return textwrap.fill(note, width, subsequent_indent="  ", break_long_words=False) if width else note
 
 
-def _notes(answer: Answer) -> list[str]:
+def _notes(answer: Answer, columns: Sequence[str]) -> list[str]:
     """Return what a reader has to know besides: how many, from when and whom the prices are, what is unknown."""
     question, found = answer.question, answer.found
     many = len(question.regions) > 1
+    noun = "offer" if many else "type"
     where = f"{len(question.regions)} regions" if many else question.regions[0]
-    said = f"{count_of(found.matched, 'offer' if many else 'type')} in {where}"
+    said = f"{count_of(found.matched, noun)} in {where}"
     if len(found.offers) < found.matched:
         said += f", of which {len(found.offers)} are shown (--limit {found.matched} shows all)"
-    lines = [f"{said}.{_unpriced(answer)}" if found.matched else _unpriced(answer).strip()]
+    doubts = [_unpriced(answer), left_out_text(answer)]
+    lines = [" ".join([f"{said}." if found.matched else "", *doubts])]
     if answer.needs:
         lines.append(f"{answer.needs}.")
-    lines += _ages(found.offers, question.market)
+    lines += _ages(found.offers, with_spot=any(name.startswith("spot") for name in columns))
     if found.elsewhere and not found.matched:
-        lines.append(f"{count_of(found.elsewhere, 'type')} would, in other regions (--region all).")
+        types = count_of(found.elsewhere, "type")
+        if question.max_usd_per_hour is None:
+            lines.append(f"{types} would, in other regions (--region all).")
+        else:
+            lines.append(f"{types} may, in other regions (--region all): what they cost there was not looked at.")
     if found.retired:
         verb = "matches and is" if found.retired == 1 else "match and are"
-        lines.append(f"{count_of(found.retired, 'more type')} {verb} offered no more (--retired).")
-    return [line for line in lines if line]
+        lines.append(f"{count_of(found.retired, f'more {noun}')} {verb} offered no more (--retired).")
+    return [" ".join(line.split()) for line in lines if line.strip()]
+
+
+def left_out_text(answer: Answer) -> str:
+    """Say of how many nobody knows whether they match, so that they are not among the offers; nothing where there are none."""
+    question, found = answer.question, answer.found
+    words = ""
+    if found.unpriced and question.max_usd_per_hour is not None:
+        words = f"Of {found.unpriced} more no {_price_of(answer)} is known, so they may or may not cost less than the ceiling."
+        words += _who_knows(answer)
+    if found.unrated:
+        words += f" Of {found.unrated} more the compute capability is not known."
+    return words.strip()
 
 
 def _unpriced(answer: Answer) -> str:
-    unpriced, question = answer.found.unpriced, answer.question
-    kind = "spot price" if question.market == "spot" else "price"
-    if not unpriced:
+    """Say of how many of the offers no price is known."""
+    question, found = answer.question, answer.found
+    if not found.unpriced or question.max_usd_per_hour is not None:
         return ""
-    if question.max_usd_per_hour is not None:
-        return f" Of {unpriced} more no {kind} is known, so they may or may not cost less than the ceiling."
-    if unpriced == answer.found.matched:
-        return f" No {kind} of them is known."
-    return f" Of {unpriced} no {kind} is known."
+    if found.unpriced == found.matched:
+        return f"No {_price_of(answer)} of them is known.{_who_knows(answer)}"
+    return f"Of {found.unpriced} no {_price_of(answer)} is known.{_who_knows(answer)}"
 
 
-def _ages(offers: Sequence[Offer], market: str) -> list[str]:
+def _price_of(answer: Answer) -> str:
+    return "spot price" if answer.question.market == "spot" else "price"
+
+
+def _who_knows(answer: Answer) -> str:
+    """Say how spot prices come to be known, where none is."""
+    question = answer.question
+    if question.market != "spot" or any(offer.spot for offer in answer.found.offers):
+        return ""
+    region = question.regions[0] if len(question.regions) == 1 else "REGION"
+    return f" `bay types refresh --region {region}` asks AWS for them."
+
+
+def _ages(offers: Sequence[Offer], *, with_spot: bool) -> list[str]:
     """Say from when and from whom the prices shown are, and which of them are worth less."""
-    prices = [price for offer in offers if (price := offer.in_market(market) or offer.price)]
-    if not prices:
-        return []
-    days = sorted({price.as_of for price in prices})
-    span = f"{days[0]} to {days[-1]}" if days[1:] else f"{days[0]}"
-    packages = sorted({price.source.partition(" ")[0] for price in prices})
-    methods = Counter(price.method for price in prices)
-    how = ", ".join(f"{count} {method}" for method, count in methods.most_common())
-    lines = [f"Prices: US dollars an hour for Linux, known as of {span}, from {' and '.join(packages)} ({how})."]
+    shown = [("Prices", [offer.price for offer in offers if offer.price])]
+    if with_spot:
+        shown.insert(0, ("Spot prices, of the cheapest zone", [offer.spot for offer in offers if offer.spot]))
+    lines = []
+    for name, prices in shown:
+        if prices:
+            days = sorted({price.as_of for price in prices})
+            span = f"{days[0]} to {days[-1]}" if days[1:] else f"{days[0]}"
+            packages = sorted({price.source.partition(" ")[0] for price in prices})
+            methods = Counter(price.method for price in prices)
+            how = ", ".join(f"{count} {method}" for method, count in methods.most_common())
+            lines.append(
+                f"{name}: US dollars an hour for Linux, known as of {span}, from {' and '.join(packages)} ({how})."
+            )
     if any(offer.price and offer.price.is_stale for offer in offers):
         lines.append("* is known to have changed since.")
     return lines
@@ -148,11 +183,21 @@ def compare_text(offers: Sequence[Offer], width: int | None = None) -> str:
 
 def csv_text(offers: Sequence[Offer]) -> str:
     """Write offers as CSV, the fields those of the JSON value; several values in one are parted by blanks."""
+    from launchbay.catalog.offer import FIELDS
+
     text = io.StringIO()
-    rows = [offer.as_json() for offer in offers]
-    names = [name for name in rows[0] if name != "accelerators"] if rows else ["type"]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow([" ".join(value) if isinstance(value := row[name], list) else value for name in names])
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for offer in offers:
+        row = offer.as_json()
+        writer.writerow(
+            {name: " ".join(map(_cell, value)) if isinstance(value, list) else value for name, value in row.items()}
+        )
     return text.getvalue().rstrip("\n")
+
+
+def _cell(value: str | Mapping[str, object]) -> str:
+    """Write one of several values; of an accelerator ``neuron:Trainium:1:32768``: kind, name, how many, MiB of each."""
+    if isinstance(value, str):
+        return value
+    return ":".join(str(value[name]).replace(" ", "-") for name in ("kind", "name", "count", "memory_mib"))

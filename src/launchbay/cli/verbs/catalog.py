@@ -5,7 +5,7 @@ from __future__ import annotations
 import launchbay
 from launchbay.cli.context import Context, list_width
 from launchbay.cli.texts.refreshed import refreshed_text
-from launchbay.cli.texts.types import choose_columns, compare_text, csv_text, types_text
+from launchbay.cli.texts.types import choose_columns, compare_text, csv_text, left_out_text, types_text
 from launchbay.errors import UsageError
 
 __all__ = ["COMMANDS"]
@@ -52,6 +52,8 @@ def _types(context: Context) -> int:
     )
     columns = choose_columns(given.columns, answer)
     offers = answer.found.offers
+    if not is_table and (left_out := left_out_text(answer)):
+        context.reporter.note(left_out)
     context.show(offers, lambda: csv_text(offers) if given.csv else types_text(answer, columns, list_width()))
     return 0
 
