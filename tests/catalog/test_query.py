@@ -206,7 +206,8 @@ def test_several_regions_give_an_offer_each(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"gpu": "a10"}, r"no GPU named 'a10'; did you mean a10g"),
+        ({"gpu": "a10"}, r"no GPU named 'a10'; did you mean a10g\?"),
+        ({"gpu": "v520"}, r"no GPU named 'v520'; did you mean radeon pro v520\?"),
         ({"maker": "nvida"}, r"no maker of GPUs named 'nvida'; did you mean nvidia\?"),
         ({"accelerator": "neurons"}, r"no accelerator named 'neurons'; did you mean inference or neuron\?"),
         ({"processor": "intl"}, r"no maker of processors named 'intl'; did you mean intel\?"),
@@ -277,6 +278,12 @@ def test_types_side_by_side(catalogue: Catalogue) -> None:
     assert [offer.type.name for offer in offers] == ["p2.xlarge", "g5.xlarge"]
     with pytest.raises(UsageError, match=r"comparing needs two types or more, got p2\.xlarge"):
         compare_types(catalogue, ["p2.xlarge", "p2.xlarge"], "us-east-1")
+    with pytest.raises(UsageError, match=r"comparing needs two types or more, got p2\.xlarge"):
+        compare_types(catalogue, ["p2.xlarge", " P2.XLARGE"], "us-east-1")
+    with pytest.raises(
+        NotFound, match=r"'G5' is a family of instance types\n  Try: one of its sizes: g5.xlarge, g5.12xlarge"
+    ):
+        compare_types(catalogue, ["p2.xlarge", "G5"], "us-east-1")
     with pytest.raises(NotFound, match="did you mean"):
         compare_types(catalogue, ["p2.xlarge", "g5.xlrge"], "us-east-1")
 

@@ -14,7 +14,10 @@ from launchbay.errors import UsageError
         ("2..8", 2, 8),
         ("..8", None, 8),
         ("0", 0, 0),
-        ("0.5", 0.5, 0.5),
+        ("0.5", 0.45, 0.55),
+        ("22.35", 22.345, 22.355),
+        ("22.35+", 22.345, None),
+        ("..22.35", None, 22.355),
         (" 4 ", 4, 4),
         ("4..4", 4, 4),
     ],
@@ -23,13 +26,13 @@ def test_how_many(text: str, low: float | None, high: float | None) -> None:
     assert parse_range(text, where="--gpus") == Range(low=low, high=high)
 
 
-@pytest.mark.parametrize("text", ["16GiB+", "16 GiB+", "16GB+", "16G+", "16+"])
+@pytest.mark.parametrize("text", ["16GiB+", "16 GiB+", "16GB+", "16G+", "16+", "16gb+", "16 gib+"])
 def test_memory_may_have_its_unit_and_is_gib(text: str) -> None:
-    assert parse_range(text, where="--memory", has_unit=True) == Range(low=16)
+    assert parse_range(text, where="--memory", unit="GiB") == Range(low=16)
 
 
 def test_both_ends_may_have_a_unit() -> None:
-    assert parse_range("16GiB..64GiB", where="--memory", has_unit=True) == Range(low=16, high=64)
+    assert parse_range("16GiB..64GiB", where="--memory", unit="GiB") == Range(low=16, high=64)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +41,18 @@ def test_both_ends_may_have_a_unit() -> None:
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"--gpus must look like 4, 4\+, 2\.\.8 or \.\.8, got"):
         parse_range(text, where="--gpus")
+
+
+def test_disks_are_in_gb_and_gib_is_not_taken_for_it() -> None:
+    assert parse_range("100gb+", where="--local-disk", unit="GB") == Range(low=100)
+    with pytest.raises(UsageError, match=r"--local-disk is in GB, got '100GiB\.\.200'\n  Try: 1 GiB is 1\.074 GB"):
+        parse_range("100GiB..200", where="--local-disk", unit="GB")
+
+
+@pytest.mark.parametrize("text", ["0.5", "1..2.5", "..0.5", "1.5+"])
+def test_what_can_only_be_whole_is(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--gpus must be whole, got .*\n  Try: a share counts as one"):
+        parse_range(text, where="--gpus", whole="a share counts as one")
 
 
 def test_what_was_probably_meant_is_offered() -> None:

@@ -165,6 +165,22 @@ def test_types_like_one(says: Says) -> None:
     assert {row["type"] for row in rows} == {"g4dn.xlarge", "g5.xlarge", "g6.xlarge", "g6f.xlarge"}
 
 
+def test_case_does_not_matter_and_numbers_are_taken_as_the_table_shows_them(says: Says, bay: Bay) -> None:
+    for asked, meant in (
+        (("--like", "G4DN.XLARGE"), ("--like", "g4dn.xlarge")),
+        (("--arch", "ARM64", "--gpus", "1+"), ("--arch", "arm64", "--gpus", "1+")),
+        (("--capability", "ANY"), ("--capability", "any")),
+        (("--gpu-memory", "24gb"), ("--gpu-memory", "24")),
+        (("--gpu-memory", "22.35"), ("--gpu-memory", "22.3..22.4")),
+    ):
+        rows = says("types", *asked, "--json").value
+        assert rows == says("types", *meant, "--json").value != []
+    assert (
+        says("types", "compare", "g5.xlarge", "G6.XLARGE").out == says("types", "compare", "g5.xlarge", "g6.xlarge").out
+    )
+    assert launchbay.find_types(bay, gpus=4) == launchbay.find_types(bay, gpus="4")
+
+
 def test_architectures_by_their_other_names(says: Says) -> None:
     for asked, meant in (("amd64", "x86_64"), ("aarch64", "arm64")):
         rows = says("types", "--arch", asked, "--vcpus", "2", "--memory", "4", "--json").value
@@ -207,7 +223,19 @@ def test_side_by_side(says: Says) -> None:
         (["--csv", "--json"], 2, "--csv and --json cannot both be"),
         (["--csv", "--columns", "type"], 2, "--csv and --columns cannot both be"),
         (["--region", "us-wst-2"], 1, "no region named 'us-wst-2'; did you mean"),
-        (["--gpu", "a10"], 1, "no GPU named 'a10'; did you mean a100, a10g or v100?"),
+        (["--gpu", "a10"], 1, "no GPU named 'a10'; did you mean a100 or a10g?"),
+        (["--gpu", "v520"], 1, "no GPU named 'v520'; did you mean radeon pro v520?"),
+        (["--gpus", "0.5"], 2, "--gpus must be whole, got '0.5'\n  Try: a share of a GPU counts as one"),
+        (["--vcpus", "2.5"], 2, "--vcpus must be whole, got '2.5'"),
+        (["--local-disk", "100GiB"], 2, "--local-disk is in GB, got '100GiB'"),
+        (["--gpu-model", "a10g"], 2, "it does not take --gpu-model; here it is --gpu"),
+        (["--usage-class=spot"], 2, "here it is --spot"),
+        (["--cpu-architecture", "arm64"], 2, "here it is --arch"),
+        (["--vcpus-min", "2"], 2, "here it is --vcpus 4+"),
+        (["--memory-max", "2"], 2, "here it is --memory ..4"),
+        (["--gpus", "4", "compare", "g5.xlarge", "g6.xlarge"], 2, "bay types compare: error: it does not take --gpus;"),
+        (["--spot", "refresh"], 2, "bay types refresh: error: it does not take --spot;"),
+        (["--like", "g5"], 1, "'g5' is a family of instance types\n  Try: one of its sizes: g5.xlarge, g5.2xlarge,"),
         (["--family", "g55"], 1, "no family of types named 'g55'; did you mean g5 or g5g?"),
         (["--sort", "prise"], 1, "no column named 'prise'; did you mean"),
         (["--columns", "type,prise"], 1, "no column named 'prise'; did you mean"),

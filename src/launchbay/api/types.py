@@ -37,19 +37,19 @@ def find_types(
     bay: Bay,
     *,
     regions: Sequence[str] = (),
-    gpus: str | None = None,
+    gpus: str | float | None = None,
     gpu: str = "",
-    gpu_memory: str | None = None,
-    gpu_memory_total: str | None = None,
+    gpu_memory: str | float | None = None,
+    gpu_memory_total: str | float | None = None,
     maker: str = "",
     capability: str | None = None,
     accelerator: str = "",
-    vcpus: str | None = None,
-    memory: str | None = None,
+    vcpus: str | float | None = None,
+    memory: str | float | None = None,
     architectures: Sequence[str] = (),
     processor: str = "",
-    local_disk: str | None = None,
-    network: str | None = None,
+    local_disk: str | float | None = None,
+    network: str | float | None = None,
     efa: bool | None = None,
     families: Sequence[str] = (),
     is_current: bool | None = None,
@@ -66,25 +66,25 @@ def find_types(
 ) -> Answer:
     """Find the instance types that fulfil everything asked for, in order of `sort` (the on-demand price).
 
-    How many is written ``4``, ``4+``, ``2..8`` or ``..8``; memory is in GiB, local disks in GB, `network` in Gbit/s.
+    How many is a number, or written ``4``, ``4+``, ``2..8`` or ``..8``; memory is in GiB, local disks in GB, `network` in Gbit/s.
     `capability` is the least CUDA compute capability, or ``any``. `like` is a type to be like, `image` an image that must
     run. `regions` may hold ``all``; without any it is the region of ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, else
     us-east-1. Raises UsageError and NotFound, the latter with the nearest names.
     """
     asked = Question(
         regions=regions_of(bay, regions),
-        gpus=_range(gpus, "--gpus"),
+        gpus=_range(gpus, "--gpus", whole="a share of a GPU counts as one: --gpus 1"),
         gpu=gpu,
-        gpu_memory_gib=_range(gpu_memory, "--gpu-memory", has_unit=True),
-        gpu_memory_total_gib=_range(gpu_memory_total, "--gpu-memory-total", has_unit=True),
+        gpu_memory_gib=_range(gpu_memory, "--gpu-memory", unit="GiB"),
+        gpu_memory_total_gib=_range(gpu_memory_total, "--gpu-memory-total", unit="GiB"),
         maker=maker,
         capability=None if capability is None else parse_capability(capability),
         accelerator=accelerator,
-        vcpus=_range(vcpus, "--vcpus"),
-        memory_gib=_range(memory, "--memory", has_unit=True),
-        architectures=tuple(_ARCHITECTURES.get(name.casefold(), name) for name in architectures),
+        vcpus=_range(vcpus, "--vcpus", whole="--vcpus 2+"),
+        memory_gib=_range(memory, "--memory", unit="GiB"),
+        architectures=tuple(_ARCHITECTURES.get(name.casefold(), name.casefold()) for name in architectures),
         processor=processor,
-        local_disk_gb=_range(local_disk, "--local-disk", has_unit=True),
+        local_disk_gb=_range(local_disk, "--local-disk", unit="GB"),
         network_gbps=_range(network, "--network"),
         efa=efa,
         families=tuple(families),
@@ -122,8 +122,8 @@ def compare_types(bay: Bay, names: Sequence[str], *, region: str | None = None) 
     return query.compare_types(catalogue, names, regions[0])
 
 
-def _range(text: str | None, where: str, *, has_unit: bool = False) -> Range | None:
-    return None if text is None else parse_range(text, where=where, has_unit=has_unit)
+def _range(asked: str | float | None, where: str, *, unit: str = "", whole: str = "") -> Range | None:
+    return None if asked is None else parse_range(str(asked), where=where, unit=unit, whole=whole)
 
 
 def _price(text: str | Decimal | None) -> Decimal | None:

@@ -14,7 +14,7 @@ from launchbay.catalog.price import Catalogue
 from launchbay.catalog.question import Question, check_question
 from launchbay.catalog.ranges import Range
 from launchbay.catalog.type import InstanceType
-from launchbay.errors import UsageError
+from launchbay.errors import NotFound, UsageError
 from launchbay.spec.names import nearest
 
 __all__ = ["Found", "compare_types", "find_types", "like", "type_named"]
@@ -95,10 +95,15 @@ def _count_unrated(catalogue: Catalogue, question: Question) -> int:
 
 
 def type_named(catalogue: Catalogue, name: str) -> InstanceType:
-    """Return a type by its name. Raises NotFound with the nearest names."""
-    if name not in catalogue.types:
-        raise nearest(name, catalogue.types, kind="instance type", hint="`bay types` lists them")
-    return catalogue.types[name]
+    """Return a type by its name, in any case. Raises NotFound with the nearest names, or with sizes of a family."""
+    typed = name.strip().casefold()
+    if typed in catalogue.types:
+        return catalogue.types[typed]
+    sizes = sorted((item.name for item in catalogue.types.values() if item.family == typed), key=natural_order)
+    if sizes:
+        hint = f"one of its sizes: {', '.join(sizes[:8])}{' ...' if sizes[8:] else ''}"
+        raise NotFound(f"{name!r} is a family of instance types", hint=hint)
+    raise nearest(typed, catalogue.types, kind="instance type", hint="`bay types` lists them")
 
 
 def like(catalogue: Catalogue, name: str, question: Question) -> Question:
@@ -120,10 +125,10 @@ def like(catalogue: Catalogue, name: str, question: Question) -> Question:
 
 def compare_types(catalogue: Catalogue, names: Sequence[str], region: str) -> tuple[Offer, ...]:
     """Return types in the order named, each once, whether or not the region offers them. Raises NotFound, UsageError."""
-    asked = list(dict.fromkeys(names))
+    asked = {item.name: item for item in (type_named(catalogue, name) for name in names)}
     if len(asked) < 2:
         raise UsageError(f"comparing needs two types or more, got {', '.join(asked) or 'none'}")
-    return tuple(_offer(catalogue, type_named(catalogue, name), region) for name in asked)
+    return tuple(_offer(catalogue, item, region) for item in asked.values())
 
 
 def _offer(catalogue: Catalogue, item: InstanceType, region: str, market: str = "on-demand") -> Offer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 __all__ = ["Formatter", "Parser", "Verbs", "add_common", "add_verb"]
 
@@ -35,7 +35,9 @@ Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no 
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that knows what a mistyped verb or option was meant to be."""
+    """A parser that knows what a mistyped verb or option was meant to be; `other_words` are those of other programs for ours."""
+
+    other_words: Mapping[str, str] = {}
 
     def find_verb(self, words: Sequence[str]) -> Parser:
         """Return the parser of the verb, or verb below a verb, that these words are for."""
@@ -57,16 +59,27 @@ class Parser(argparse.ArgumentParser):
                 known = {option for parser in parsers for option in parser._option_string_actions}  # noqa: SLF001
                 for place, word in enumerate(words):
                     if isinstance(verb := action.choices.get(word), Parser):
+                        if not action.required:
+                            verb.refuse_others(words[:place])
                         return verb.check_options(words[place + 1 :])
                     typed = word.partition("=")[0]
                     if not action.required and word.startswith("--") and not any(o.startswith(typed) for o in known):
                         self.error(f"it does not take {word}; {self.near_option(word)}")
         return None
 
+    def refuse_others(self, words: Sequence[str]) -> None:
+        """End with a message where an option stands before this verb that means nothing to it: argparse would drop it."""
+        for word in words:
+            typed = word.partition("=")[0]
+            if word.startswith("--") and not any(option.startswith(typed) for option in self._option_string_actions):
+                self.error(f"it does not take {typed}; {self.near_option(word)}")
+
     def near_option(self, word: str) -> str:
         """Say which option a word was meant to be, or where they are listed."""
         import difflib
 
+        if meant := self.other_words.get(word.partition("=")[0]):
+            return f"here it is {meant}"
         close = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, n=1)
         return (
             f"did you mean {close[0]}?"

@@ -9,6 +9,40 @@ from launchbay.cli.grammar import Parser, Verbs, add_verb
 __all__ = ["add_types"]
 
 _RANGE = "4, 4+, 2..8 or ..8"
+_RANGES = {
+    "--gpus": "--gpus",
+    "--gpu-memory-total": "--gpu-memory-total",
+    "--instance-storage": "--local-disk",
+    "--memory": "--memory",
+    "--network-performance": "--network",
+    "--vcpus": "--vcpus",
+}
+_OTHER_WORDS = {
+    "--allow-list": "--family",
+    "--baremetal": "--bare-metal",
+    "--base-instance-type": "--like",
+    "--burst-support": "--burstable",
+    "--cpu-architecture": "--arch",
+    "--cpu-manufacturer": "--processor",
+    "--current-generation": "--generation current",
+    "--efa-support": "--efa",
+    "--fpga-support": "--accelerator fpga",
+    "--gpu-manufacturer": "--maker",
+    "--gpu-model": "--gpu",
+    "--inference-accelerators": "--accelerator inference",
+    "--instance-storage": "--local-disk",
+    "--max-results": "--limit",
+    "--network-performance": "--network",
+    "--output": "--json, --csv or --columns",
+    "--price-per-hour": "--max-price",
+    "--price-per-hour-max": "--max-price",
+    "--sort-by": "--sort",
+    "--sort-direction": "--reverse",
+    "--usage-class": "--spot",
+    **{f"{theirs}-min": f"{ours} 4+" for theirs, ours in _RANGES.items()},
+    **{f"{theirs}-max": f"{ours} ..4" for theirs, ours in _RANGES.items()},
+}
+"""What amazon-ec2-instance-selector calls what we call otherwise."""
 
 
 def add_types(verbs: Verbs[Parser]) -> None:
@@ -22,6 +56,7 @@ def add_types(verbs: Verbs[Parser]) -> None:
         "bay types --vcpus 4 --memory 16 --arch arm64 --max-price 0.20\nbay types --for tensorflow --gpus 1+\n"
         "bay types --like m5.xlarge",
     )
+    types.other_words = _OTHER_WORDS
     _add_gpu(types)
     _add_machine(types)
     _add_place(types)

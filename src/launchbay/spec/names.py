@@ -90,7 +90,9 @@ def closest(name: str, known: Iterable[str]) -> str:
     """Return what was probably meant, as the end of a sentence; nothing where no name is near."""
     import difflib  # only who mistyped needs it
 
-    close = sorted(difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5))
+    names = sorted(known)
+    within = [item for item in names if len(name) > 2 and name.casefold() in item.casefold()]
+    close = within[:3] or sorted(difflib.get_close_matches(name, names, n=3, cutoff=0.5))
     if not close:
         return ""
     return f"; did you mean {' or '.join([', '.join(close[:-1]), close[-1]] if close[1:] else close)}?"
