@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from launchbay.errors import StateError
 
 __all__ = [
     "AMOUNT",
+    "DATE",
     "FLAG",
     "INTEGER",
     "MAPPING",
@@ -40,6 +42,7 @@ class Kind:
 
 
 AMOUNT = Kind("an amount of 0 or more, as a text", lambda value: isinstance(value, str) and bool(_AMOUNT.match(value)))
+DATE = Kind("a date", lambda value: isinstance(value, str) and _is_date(value))
 TEXT = Kind("a text", lambda value: isinstance(value, str))
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 INTEGER = Kind("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
@@ -47,6 +50,14 @@ NUMBER = Kind(
     "a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 )
 MAPPING = Kind("an object", lambda value: isinstance(value, dict))
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def nullable(kind: Kind) -> Kind:

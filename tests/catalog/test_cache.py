@@ -330,8 +330,11 @@ def killed_at(number: int, path: Path, live: Live, monkeypatch: pytest.MonkeyPat
         patch.setattr(cache, "_connect", watched)
         pid = os.fork()
         if pid == 0:
-            write_cache(path, live, silent)
-            os._exit(0)
+            try:
+                write_cache(path, live, silent)
+                os._exit(0)
+            finally:
+                os._exit(1)  # a child that failed is no second run of the tests
     return os.waitpid(pid, 0)[1] == 0
 
 
@@ -377,12 +380,16 @@ def test_readers_and_writers_at_once_see_whole_regions(path: Path) -> None:
     write_cache(path, facts(), silent)
     pid = os.fork()
     if pid == 0:
-        for number in range(20):
-            write_cache(path, facts("0.90" if number % 2 else "1.006"), silent)
-        os._exit(0)
+        try:
+            for number in range(20):
+                write_cache(path, facts("0.90" if number % 2 else "1.006"), silent)
+            os._exit(0)
+        finally:
+            os._exit(1)
     seen = 0
-    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+    while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0):
         (kept,) = read_cache(path, silent)
         assert kept in (facts(), facts("0.90"))
         seen += 1
+    assert ended == (pid, 0)
     assert seen > 0

@@ -51,6 +51,13 @@ def test_a_row_that_lacks_what_every_type_has_is_refused(lacking: str) -> None:
         read_type(row, regions=(), is_retired=False, source="here")
 
 
+def test_a_device_whose_memory_is_not_said_has_none_of_0() -> None:
+    row = copy.deepcopy(dict(ROWS["g5.xlarge"]))
+    del row["GpuInfo"]["Gpus"][0]["MemoryInfo"]
+    with pytest.raises(KeyError, match="MemoryInfo"):
+        read_type(row, regions=(), is_retired=False, source="here")
+
+
 def test_a_bandwidth_that_one_card_does_not_say_is_unknown() -> None:
     row = copy.deepcopy(dict(ROWS["p4d.24xlarge"]))
     assert read("p4d.24xlarge").network_baseline_gbps == 400

@@ -154,9 +154,8 @@ def test_a_price_for_each_gpu_and_vcpu_is_of_the_market_and_as_stale_as_the_whol
         found = find_types(
             make_catalogue(types, prices), Question(regions=("us-east-1",), market=market, sort="price-per-gpu")
         )
-        return [
-            tuple(COLUMNS[name].text(offer) for name in ("price-per-gpu", "price-per-vcpu")) for offer in found.offers
-        ]  # type: ignore[misc]
+        gpu, vcpu = COLUMNS["price-per-gpu"], COLUMNS["price-per-vcpu"]
+        return [(gpu.text(offer), vcpu.text(offer)) for offer in found.offers]
 
     assert shown("on-demand") == [("2.0000*", "1.0000*"), ("-", "unknown")]
     assert shown("spot") == [("0.5000", "0.2500"), ("-", "unknown")]

@@ -231,9 +231,7 @@ UNREADABLE: dict[str, Callable[[], Fault]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "operation", ["DescribeInstanceTypeOfferings", "GetProducts", "DescribeSavingsPlansOfferingRates"]
-)
+@pytest.mark.parametrize("operation", [*CORE, *APART])
 @pytest.mark.parametrize("kind", UNREADABLE)
 def test_a_page_that_cannot_be_read_is_an_error_and_no_end(
     aws: AwsServer, noon: Bay, operation: str, kind: str, monkeypatch: pytest.MonkeyPatch

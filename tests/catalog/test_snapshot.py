@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from launchbay.catalog.snapshot import load_snapshot, read_regions
+from launchbay.catalog.snapshot import load_snapshot, read_date, read_regions
 from launchbay.errors import NotFound, StateError
 
 
@@ -59,9 +58,29 @@ def test_a_manifest_that_is_not_one_is_one_error(copy: Path, text: str) -> None:
         load_snapshot(folder=copy)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("described_on",), None),
+        (("described_on",), "x"),
+        (("origins", "a", "as_of"), "x"),
+        (("origins", "a", "stale"), 1),
+    ],
+)
+def test_a_manifest_with_anything_else_in_it_is_one_error(copy: Path, place: tuple[str, ...], value: object) -> None:
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    inner = manifest
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    (copy / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    for read in (load_snapshot, read_date, read_regions):
+        with pytest.raises(StateError, match="catalogue of instance types is damaged"):
+            read(folder=copy)
+
+
 def test_the_manifest_names_every_source_with_its_hash(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_bytes())
     assert [item["package"] for item in manifest["sources"]].count("moto") == 6
     assert all(len(item["sha256"]) == 64 and item["licence"] for item in manifest["sources"])
     assert {"as_of", "method", "source", "stale"} == manifest["origins"]["a"].keys()
-    shutil.rmtree(copy)

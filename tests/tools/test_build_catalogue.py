@@ -200,8 +200,9 @@ def test_a_share_of_a_gpu_has_the_logical_count() -> None:
         "Count": 0,
         "LogicalGpuCount": 1,
         "GpuPartitionSize": Decimal("0.125"),
+        "MemoryInfo": {"SizeInMiB": 2861},
     }
-    assert cells(described("g", GpuInfo={"Gpus": [gpu]}))["accelerators"] == "gpu:NVIDIA:L4:1:0:1/8"
+    assert cells(described("g", GpuInfo={"Gpus": [gpu]}))["accelerators"] == "gpu:NVIDIA:L4:1:2861:1/8"
 
 
 # --- wheels ---------------------------------------------------------------------------------------------------------

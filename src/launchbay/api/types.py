@@ -15,13 +15,11 @@ from launchbay.catalog.offer import Offer
 from launchbay.catalog.query import Found
 from launchbay.catalog.question import Question
 from launchbay.catalog.ranges import Range, parse_range
+from launchbay.catalog.type import architecture_named
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
 
 __all__ = ["Answer", "Offer", "compare_types", "find_types"]
-
-_ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
-"""What others call the two that EC2 calls otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +80,7 @@ def find_types(
         accelerator=accelerator,
         vcpus=_range(vcpus, "--vcpus", whole="--vcpus 2+"),
         memory_gib=_range(memory, "--memory", unit="GiB"),
-        architectures=tuple(_ARCHITECTURES.get(name.casefold(), name.casefold()) for name in architectures),
+        architectures=tuple(map(architecture_named, architectures)),
         processor=processor,
         local_disk_gb=_range(local_disk, "--local-disk", unit="GB"),
         network_gbps=_range(network, "--network"),

@@ -76,6 +76,6 @@ def _accelerators(row: Mapping[str, Any]) -> Iterator[Accelerator]:
                     maker=device.get("Manufacturer", "AWS"),  # Neuron devices do not say, and are AWS's own
                     name=name,
                     count=int(device.get("LogicalGpuCount", device["Count"])),
-                    memory_mib=_MEMORY_MIB.get(name, int(device.get("MemoryInfo", {}).get("SizeInMiB", 0))),
+                    memory_mib=_MEMORY_MIB.get(name) or int(device["MemoryInfo"]["SizeInMiB"]),
                     share=Fraction(device.get("GpuPartitionSize", 1)).limit_denominator(64),
                 )

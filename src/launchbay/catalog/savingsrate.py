@@ -29,8 +29,11 @@ _Key = tuple[str, str, str, int]
 
 def savings_filters(region: str) -> list[dict[str, object]]:
     """Return what AWS is asked to leave out: other regions, tenancies and operating systems."""
-    wanted = {"region": region, "tenancy": "shared", "productDescription": "Linux/UNIX"}
-    return [{"name": name, "values": [value]} for name, value in wanted.items()]
+    return [{"name": name, "values": [value]} for name, value in _wanted(region).items()]
+
+
+def _wanted(region: str) -> dict[str, str]:
+    return {"region": region, "tenancy": "shared", "productDescription": "Linux/UNIX"}
 
 
 def read_savings_rates(
@@ -78,8 +81,7 @@ def read_savings_rates(
 
 def _is_asked_for(row: Mapping[str, Any], region: str) -> bool:
     said = {str(item.get("name")): item.get("value") for item in row.get("properties", ())}
-    wanted = {"region": region, "tenancy": "shared", "productDescription": "Linux/UNIX"}
-    return wanted.items() <= said.items()
+    return _wanted(region).items() <= said.items()
 
 
 def _read_rate(row: Mapping[str, Any], key: _Key) -> tuple[Decimal | None, str]:

@@ -17,17 +17,18 @@ from typing import Any
 from launchbay.catalog.price import Catalogue, Price, SidePrice
 from launchbay.catalog.type import Accelerator, InstanceType
 from launchbay.errors import StateError
-from launchbay.fields import FLAG, INTEGER, TEXT, fields, list_of, mapping_of
+from launchbay.fields import DATE, FLAG, INTEGER, TEXT, fields, list_of, mapping_of
 from launchbay.spec.names import nearest
 
 __all__ = ["load_snapshot", "read_date", "read_regions"]
 
 FORMAT = 1
 _TYPES, _PRICES, _SIDE = "types.csv.gz", "prices.csv.gz", "side.csv"
-_ORIGIN = fields({"as_of": TEXT, "method": TEXT, "source": TEXT, "stale": FLAG})
+_ORIGIN = fields({"as_of": DATE, "method": TEXT, "source": TEXT, "stale": FLAG})
 _MANIFEST = fields(
     {
         "format": INTEGER,
+        "described_on": DATE,
         "regions": list_of(TEXT),
         "origins": mapping_of(_ORIGIN),
         "files": fields({_TYPES: TEXT, _PRICES: TEXT, _SIDE: TEXT}),

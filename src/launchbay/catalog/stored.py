@@ -50,9 +50,14 @@ class Kind:
 
 def kinds_of(live: Live) -> Mapping[str, Sequence[Any]]:
     """Return what is there to be stored, by kind; a kind that AWS would not say is not among them."""
-    offers = tuple(live.zones.items())
-    found = {"types": live.types, "offers": offers, "prices": live.prices, "side": live.side}
-    found |= {"spot": live.spot, "savings": live.savings}
+    found: Mapping[str, Sequence[Any] | None] = {
+        "types": live.types,
+        "offers": tuple(live.zones.items()),
+        "prices": live.prices,
+        "side": live.side,
+        "spot": live.spot,
+        "savings": live.savings,
+    }
     return {name: facts for name, facts in found.items() if facts is not None}
 
 

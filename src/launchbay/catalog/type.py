@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Accelerator", "InstanceType"]
+__all__ = ["Accelerator", "InstanceType", "architecture_named"]
+
+_ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
+
+
+def architecture_named(name: str) -> str:
+    """Return what EC2 calls an architecture that systems and people call so."""
+    return _ARCHITECTURES.get(name.casefold(), name.casefold())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

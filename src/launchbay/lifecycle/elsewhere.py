@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from launchbay.catalog.type import InstanceType, architecture_named
 from launchbay.errors import LaunchbayError, NotFound, StateError
 from launchbay.files import read_json, write_json
 from launchbay.jsonable import fields_of
@@ -21,12 +21,8 @@ from launchbay.planning.fleet import Instance
 from launchbay.providers.resources import Part, find_part
 from launchbay.store.spent import Elsewhere, find_elsewhere, write_elsewhere
 
-if TYPE_CHECKING:
-    from launchbay.catalog.type import InstanceType
-
 __all__ = ["Size", "find_type", "note_elsewhere"]
 
-_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 _GPUS = Path("/proc/driver/nvidia/gpus")
 
 
@@ -64,11 +60,10 @@ def note_elsewhere(bay: Bay, instances: Sequence[Instance], *, region: str) -> S
 
 
 def _whole_machine() -> Size:
-    machine = os.uname().machine
     return Size(
         processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_mib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20,
-        architecture=_MACHINES.get(machine.lower(), machine),
+        architecture=architecture_named(os.uname().machine),
         gpus=_gpus(),
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from launchbay.catalog.type import architecture_named
 from launchbay.errors import NotFound
 from launchbay.images.image import Image
 from launchbay.images.lock import current_target
@@ -18,8 +19,6 @@ from launchbay.lifecycle.images import find_any
 
 __all__ = ["ImageNeeds", "find_needs"]
 
-_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-"""What platforms call an architecture, and what EC2 does."""
 _SLUG = re.compile(r"\.py\d+-[a-z]+-(?P<machine>\w+)-(?:cpu|cuda\d+)\.(?:txt|lock)\Z")
 
 
@@ -99,7 +98,7 @@ def _lock_names(recipe: Recipe) -> Iterator[str]:
 
 
 def _ec2_names(machines: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted({_MACHINES.get(machine.casefold(), machine) for machine in machines}))
+    return tuple(sorted(set(map(architecture_named, machines))))
 
 
 def _number(version: str) -> tuple[int, ...]:
