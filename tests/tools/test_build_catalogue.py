@@ -228,14 +228,20 @@ def small() -> dict[tuple[str, str], zipfile.ZipFile]:
         f"{offered}/us-west-2.json.gz": [],
     }
     before: dict[str, object] = {"moto/ec2/resources/instance_types.json": {"m0.large": described("m0.large")}}
-    linux = {
+    linux: dict[str, dict[str, float]] = {
         "m1.large": {"us-east-1": 0.1, "us-west-2-lax-1": 0.2},
         "m0.large": {"us-west-2": 0.3},
         "m1": {"us-east-1": 7},
     }
-    prices = {"libcloud/data/pricing.json": {"updated": 1648133467, "compute": {"ec2_linux": linux}}}
+    later = {**linux, "m1.large": {**linux["m1.large"], "us-west-2": 0}}
+
+    def prices(table: object) -> bytes:
+        compute = {"updated": 1648133467, "compute": {"ec2_linux": table}}
+        return wheel({"libcloud/data/pricing.json": compute})
+
     found = {("moto", version): wheel(before if version != MOTO[0] else now) for version in MOTO}
-    found |= {("apache-libcloud", version): wheel(prices) for version in (*LIBCLOUD_CLEAN, *LIBCLOUD_DOUBTFUL)}
+    found |= {("apache-libcloud", version): prices(linux) for version in LIBCLOUD_CLEAN}
+    found |= {("apache-libcloud", version): prices(later) for version in LIBCLOUD_DOUBTFUL}
     return {key: zipfile.ZipFile(io.BytesIO(data)) for key, data in found.items()}
 
 
@@ -250,7 +256,10 @@ def test_the_same_wheels_give_the_same_bytes(small: dict[tuple[str, str], zipfil
         ("m0.large", "1", "0"), ("m1.large", "", "1"),
     ]  # fmt: skip
     prices = list(csv.reader(gzip.decompress(first["prices.csv.gz"]).decode().splitlines()))
-    assert prices == [["type", "us-east-1", "us-west-2"], ["m0.large", "", "0.3a"], ["m1.large", "0.1a", ""]]
+    assert prices == [["type", "us-east-1", "us-west-2"], ["m0.large", "", "0.3b"], ["m1.large", "0.1b", "0.1a"]]
+    methods = {letter: (origin["method"], origin["source"]) for letter, origin in manifest["origins"].items()}
+    assert methods["b"][0] == "scraped"
+    assert methods["a"] == ("assumed", "apache-libcloud 3.9.1, for a region with equal prices")
 
 
 def test_how_often_the_rule_is_right_is_counted(small: dict[tuple[str, str], zipfile.ZipFile]) -> None:

@@ -65,14 +65,10 @@ def _device_tests(question: Question) -> Iterator[_Test]:
     if question.maker:
         maker = _plain(question.maker)
         yield lambda item: item.gpu is not None and fnmatchcase(_plain(item.gpu.maker), maker)
-    if (least := question.capability) is not None:
-        yield (
-            lambda item: (
-                runs_cuda(item.gpu)
-                if least == ANY_CUDA
-                else (has := capability_of(item.gpu)) is not None and has >= least
-            )
-        )
+    if question.capability == ANY_CUDA:
+        yield lambda item: runs_cuda(item.gpu)
+    elif (least := question.capability) is not None:
+        yield lambda item: (has := capability_of(item.gpu)) is not None and has >= least
     if (each := question.gpu_memory_gib) is not None:
         yield lambda item: item.gpu is not None and each.holds(item.gpu.memory_mib / 1024, slack=GPU_SLACK)
     if (total := question.gpu_memory_total_gib) is not None:
@@ -91,9 +87,11 @@ def _plain(name: str) -> str:
 
 
 def wants_gpu(catalogue: Catalogue, question: Question) -> bool:
-    """Say whether only types with a GPU can answer it, be it named by its model alone."""
+    """Say whether only types with a GPU can answer it, be it named as a device alone."""
+    least = question.gpus is not None and (question.gpus.low or 0) > 0
+    asked = (question.gpu, question.maker, question.capability, question.gpu_memory_gib, question.gpu_memory_total_gib)
     kinds = {device.kind for device in _devices(catalogue) if _is_meant(device, question.accelerator)}
-    return question.wants_gpu or kinds == {"gpu"}
+    return least or any(item not in ("", None) for item in asked) or kinds == {"gpu"}
 
 
 def check_known(catalogue: Catalogue, question: Question) -> None:

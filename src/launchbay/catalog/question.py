@@ -53,13 +53,6 @@ class Question:
     is_reversed: bool = False
     limit: int | None = None
 
-    @property
-    def wants_gpu(self) -> bool:
-        """Whether only types with a GPU can answer it. A GPU named as `accelerator` is one too: `match.wants_gpu` knows it."""
-        least = self.gpus is not None and (self.gpus.low or 0) > 0
-        asked = (self.gpu, self.maker, self.capability, self.gpu_memory_gib, self.gpu_memory_total_gib)
-        return least or self.accelerator.casefold() == "gpu" or any(item not in ("", None) for item in asked)
-
 
 def check_question(question: Question) -> Question:
     """Return a question whose words all mean something. Raises UsageError for one that does not."""

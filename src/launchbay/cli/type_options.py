@@ -39,8 +39,8 @@ _OTHER_WORDS = {
     "--sort-by": "--sort",
     "--sort-direction": "--reverse",
     "--usage-class": "--spot",
-    **{f"{theirs}-min": f"{ours} 4+" for theirs, ours in _RANGES.items()},
-    **{f"{theirs}-max": f"{ours} ..4" for theirs, ours in _RANGES.items()},
+    **{f"{theirs}-min": f"{ours} N+" for theirs, ours in _RANGES.items()},
+    **{f"{theirs}-max": f"{ours} ..N" for theirs, ours in _RANGES.items()},
 }
 """What amazon-ec2-instance-selector calls what we call otherwise."""
 
