@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -136,3 +137,23 @@ def test_a_list_says_what_each_costs_and_would(bay: Bay, with_image: Callable[[s
     assert [row.elsewhere for row in rows] == launched.elsewhere
     assert {row.fleet_so_far for row in rows} == {"0.00"}
     assert all(row.elsewhere_so_far is not None for row in rows)
+
+
+def test_gpus_of_two_models_are_found_nowhere(bay: Bay) -> None:
+    assert find_type(bay, replace(SMALL, gpus=("Tesla T4", "NVIDIA L4")), "us-east-1") is None
+
+
+def test_an_instance_has_the_gpus_that_it_was_given(
+    bay: Bay, with_image: Callable[[str], Image], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(elsewhere, "_whole_machine", lambda: SMALL)
+    monkeypatch.setattr(elsewhere, "_GPUS", tmp_path)
+    for number, (bus, model) in enumerate([("0000:02", "NVIDIA L4"), ("0000:01", "Tesla T4")]):
+        (tmp_path / bus).mkdir()
+        text = f"Model: \t\t {model}\nGPU UUID: \t GPU-1\nDevice Minor: \t {number}\n"
+        (tmp_path / bus / "information").write_text(text, encoding="utf-8")
+    one, two = make_instances(bay, with_image("tiny"), 2)
+    for instance, number in ((one, 0), (two, 1)):
+        record = {"cpus": None, "processors": [], "memory": None, "gpus": [number], "group": None}
+        write_json(instance.root / "resources.json", record)
+    assert [item.type for item in note_elsewhere(bay, [one, two], region="us-east-1")] == ["g6.xlarge", "g4dn.xlarge"]

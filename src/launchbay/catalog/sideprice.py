@@ -70,7 +70,8 @@ LISTED = (
         if item
     ),
 )
-"""Everything that is looked for. Traffic to another region has a price for each of them, and is not."""
+"""Everything that is looked for. Not so traffic to another region, which has a price for each of them, and what burstable types
+cost above their baseline, which has one for each operating system: how the list tells those apart was never seen."""
 
 QUERIES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     ("AmazonEC2", "regionCode", {"volumeApiName": "gp3"}),

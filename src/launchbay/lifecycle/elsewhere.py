@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -41,13 +41,13 @@ def note_elsewhere(bay: Bay, instances: Sequence[Instance], *, region: str) -> S
 
     Return what is written there; nothing of one for which no type has what it may use, or no price is known.
     """
-    whole = _whole_machine()
+    whole, gpus = _whole_machine(), _gpus()
     known: dict[Size, Elsewhere | None] = {}
     noted = []
     for instance in instances:
         found = find_elsewhere(instance.root)
         if found is None:
-            size = _part_of(whole, find_part(instance.root))
+            size = _part_of(whole, gpus, find_part(instance.root))
             if size not in known:
                 known[size] = _look_up(bay, size, region)
             found = known[size]
@@ -64,28 +64,28 @@ def _whole_machine() -> Size:
         processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_mib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20,
         architecture=architecture_named(os.uname().machine),
-        gpus=_gpus(),
     )
 
 
-def _part_of(whole: Size, part: Part) -> Size:
+def _part_of(whole: Size, gpus: Mapping[int, str], part: Part) -> Size:
     """Return what an instance may use: what it was given a part of, and all there is of the rest."""
     return replace(
         whole,
         processors=part.cpus or whole.processors,
         memory_mib=part.memory >> 20 if part.memory else whole.memory_mib,
-        gpus=whole.gpus if part.gpus is None else whole.gpus[: len(part.gpus)],
+        gpus=tuple(gpus.get(number, "") for number in (sorted(gpus) if part.gpus is None else part.gpus)),
     )
 
 
-def _gpus() -> tuple[str, ...]:
-    """Return what the driver calls each GPU, without asking the GPUs."""
-    found = []
+def _gpus() -> Mapping[int, str]:
+    """Return what the driver calls each GPU, by the number of its device, without asking the GPUs."""
+    found = {}
     with contextlib.suppress(OSError):
-        for path in sorted(_GPUS.glob("*/information")):
-            match = re.search(r"^Model:\s*(.+?)\s*$", path.read_text(encoding="utf-8"), re.MULTILINE)
-            found.append(match[1] if match else "")
-    return tuple(found)
+        for path in _GPUS.glob("*/information"):
+            said = dict(re.findall(r"^([^:\n]+):\s*(.+?)\s*$", path.read_text(encoding="utf-8"), re.MULTILINE))
+            if said.get("Device Minor", "").isdigit():
+                found[int(said["Device Minor"])] = said.get("Model", "")
+    return found
 
 
 def _look_up(bay: Bay, size: Size, region: str) -> Elsewhere | None:
@@ -124,7 +124,7 @@ def find_type(bay: Bay, size: Size, region: str) -> Elsewhere | None:
     model, least_mib = ("", 0)
     if size.gpus:
         model = _named(size.gpus[0], {gpu.name for gpu in kinds})
-        if not model:
+        if not model or len(set(size.gpus)) > 1:  # no type has GPUs of two models
             return None
         least_mib = _memory_in(size.gpus[0])
     asked = Question(
