@@ -259,7 +259,6 @@ def test_side_by_side(says: Says) -> None:
             "takes one region, got us-west-2,us-",
         ),
         (["compar", "a", "b"], 2, "did you mean compare?"),
-        (["compare", "g5.xlarge"], 2, "comparing needs two types or more, got g5.xlarge"),
         (["compare", "g5.xlarge", "g5.xlrge"], 1, "did you mean"),
         (["compare"], 2, "TYPE"),
     ],

@@ -235,7 +235,7 @@ BOX = "instances: [{name: box, type: m6i.large"
         (HEAD + BOX + ", runs: [ap]}]\nendpoints: [{name: api}]\n", "box runs 'ap', and .* did you mean api?", 2),
         (HEAD + BOX + "}]\nendpoints:\n  - name: api\n", "api runs on no instance", 4),
         (HEAD + BOX + ", runs: [api]}]\nendpoints: [{name: api, replicas: 2}]\n", "api has 2 replicas, .* and 1 run it", 3),
-        (HEAD + BOX + ", runs: [api], hours: 5h a day}]\nendpoints: [{name: api}]\n", "api stands always, and box", 2),
+        (HEAD + BOX + ", runs: [api], hours: 5h a day}]\nendpoints: [{name: api}]\n", "api stands always, and instance box", 2),
         (HEAD + BOX + ", runs: [a], hours: 24h a month}]\n" + JOB + "}]\n", "box runs 24 hours in a month, and a takes 52.1", 2),
         (HEAD + BOX + ", runs: [a]}, {name: b, type: a.a, runs: [a]}]\n" + JOB + "}]\n", "a runs on several entries, so", 2),
         (HEAD + BOX + ", disk: 100TB}]\n", "disk must be at most 65536 GiB, got 93133 GiB", 2),

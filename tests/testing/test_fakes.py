@@ -117,9 +117,9 @@ def test_a_provider_stops_and_starts_only_what_there_is() -> None:
     provider.create([spec(1)], IMAGE, made=lambda _: None)
     instance = provider.observe()[0]
     assert provider.stop([instance]) == 0
-    assert provider.observe() == [replace(instance, state="stopped")]
+    assert provider.observe() == [replace(instance, state="stopped", ran_s=60.0, up_since=None)]
     provider.start([instance])
-    assert provider.observe() == [instance]
+    assert provider.observe() == [replace(instance, ran_s=60.0)]
     provider.delete([instance, instance])
     provider.stop([instance])
     provider.start([instance])

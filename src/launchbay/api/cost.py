@@ -203,6 +203,8 @@ def _runtimes(bay: Bay, workload: Workload) -> dict[str, Runtime]:
 
 def _check_output(source: Path, target: Path) -> None:
     """Raise UsageError or Conflict where a plan could not be written to a file: before the search, not after."""
+    if target.is_dir():
+        raise UsageError(f"there is a folder named {target.name}", where=str(target), hint="-o plan.yaml")
     if target.suffix not in _PLANS:
         _check_picture(target)
     if target.exists() and target.samefile(source):

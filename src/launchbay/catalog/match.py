@@ -13,7 +13,7 @@ from launchbay.catalog.type import Accelerator, InstanceType
 from launchbay.errors import UsageError
 from launchbay.spec.names import nearest
 
-__all__ = ["GPU_SLACK", "check_known", "tests_of", "wants_gpu"]
+__all__ = ["GPU_SLACK", "check_known", "plain_name", "tests_of", "wants_gpu"]
 
 GPU_SLACK = 0.07
 """How much less memory than asked for a GPU may show. What is sold as 24 GB shows 22,888 MiB, as 48 GB 45,776 MiB: the rest
@@ -60,11 +60,11 @@ def _device_tests(question: Question) -> Iterator[_Test]:
     if (gpus := question.gpus) is not None:
         yield lambda item: gpus.holds(item.gpus)
     if question.gpu:
-        model = _plain(question.gpu)
-        yield lambda item: item.gpu is not None and fnmatchcase(_plain(item.gpu.name), model)
+        model = plain_name(question.gpu)
+        yield lambda item: item.gpu is not None and fnmatchcase(plain_name(item.gpu.name), model)
     if question.maker:
-        maker = _plain(question.maker)
-        yield lambda item: item.gpu is not None and fnmatchcase(_plain(item.gpu.maker), maker)
+        maker = plain_name(question.maker)
+        yield lambda item: item.gpu is not None and fnmatchcase(plain_name(item.gpu.maker), maker)
     if question.capability == ANY_CUDA:
         yield lambda item: runs_cuda(item.gpu)
     elif (least := question.capability) is not None:
@@ -81,7 +81,7 @@ def _device_tests(question: Question) -> Iterator[_Test]:
         yield lambda item: any(_is_meant(device, question.accelerator) for device in item.accelerators)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name without case, blanks and dashes: ``RTX PRO 4500`` and ``rtx-pro-4500`` are the same."""
     return name.casefold().replace(" ", "").replace("-", "")
 
@@ -120,15 +120,15 @@ def _check_gpu(catalogue: Catalogue, question: Question) -> None:
     """Raise UsageError where no GPU can be what is asked for, whatever type it is in."""
     if question.gpus is not None and question.gpus.high == 0 and wants_gpu(catalogue, question):
         raise UsageError("no GPU at all (--gpus 0) and a GPU of some kind cannot both be", hint="--gpus 1+")
-    model, maker = _plain(question.gpu), _plain(question.maker)
+    model, maker = plain_name(question.gpu), plain_name(question.maker)
     if not model and not maker:
         return
     meant = [
         device
         for device in _devices(catalogue)
         if device.kind == "gpu"
-        and fnmatchcase(_plain(device.name), model or "*")
-        and fnmatchcase(_plain(device.maker), maker or "*")
+        and fnmatchcase(plain_name(device.name), model or "*")
+        and fnmatchcase(plain_name(device.maker), maker or "*")
     ]
     if not meant:
         raise UsageError(
@@ -146,12 +146,12 @@ def _devices(catalogue: Catalogue) -> list[Accelerator]:
 
 def _is_meant(device: Accelerator, asked: str) -> bool:
     """Say whether a device is of the kind asked for, or has that name."""
-    return device.kind == asked.casefold() or fnmatchcase(_plain(device.name), _plain(asked))
+    return device.kind == asked.casefold() or fnmatchcase(plain_name(device.name), plain_name(asked))
 
 
 def _check_name(asked: str, known: Iterable[str], kind: str) -> None:
     """Raise NotFound where a name or glob fits none; names are offered in small letters, which are taken as well."""
     names = sorted({name for name in known if name}) if asked else []
-    if names and not any(fnmatchcase(_plain(name), _plain(asked)) for name in names):
+    if names and not any(fnmatchcase(plain_name(name), plain_name(asked)) for name in names):
         small = [name.casefold() for name in names]
         raise nearest(asked.casefold(), small, kind=kind, hint=f"one of {', '.join(names)}")

@@ -126,8 +126,8 @@ def like(catalogue: Catalogue, name: str, question: Question) -> Question:
 def compare_types(catalogue: Catalogue, names: Sequence[str], region: str) -> tuple[Offer, ...]:
     """Return types in the order named, each once, whether or not the region offers them. Raises NotFound, UsageError."""
     asked = {item.name: item for item in (type_named(catalogue, name) for name in names)}
-    if len(asked) < 2:
-        raise UsageError(f"comparing needs two types or more, got {', '.join(asked) or 'none'}")
+    if not asked:
+        raise UsageError("comparing needs a type", hint="bay types compare g5.xlarge g6.xlarge")
     return tuple(_offer(catalogue, item, region) for item in asked.values())
 
 

@@ -80,7 +80,8 @@ class Parser(argparse.ArgumentParser):
 
         if meant := self.other_words.get(word.partition("=")[0]):
             return f"here it is {meant}"
-        close = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, n=1)
+        options = [name for name in self._option_string_actions if name != "--yes"]  # nobody shall agree by a slip
+        close = difflib.get_close_matches(word.partition("=")[0], options, n=1)
         return (
             f"did you mean {close[0]}?"
             if close and word.startswith("-")

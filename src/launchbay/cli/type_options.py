@@ -62,7 +62,7 @@ def add_types(verbs: Verbs[Parser]) -> None:
     _add_place(types)
     _add_list(types)
     types.usage = (
-        "bay types [OPTIONS]\n       bay types compare TYPE TYPE [...]\n       bay types refresh [--region REGION]"
+        "bay types [OPTIONS]\n       bay types compare TYPE [TYPE ...]\n       bay types refresh [--region REGION]"
     )
     actions = types.add_subparsers(
         dest="action",
@@ -74,7 +74,7 @@ def add_types(verbs: Verbs[Parser]) -> None:
     compare = add_verb(
         actions,
         "compare",
-        "Put two or more instance types side by side, whether or not the region offers them.",
+        "Show an instance type in full, or several side by side, whether or not the region offers them.",
         "bay types compare g4dn.xlarge g5.xlarge g6.xlarge --region us-west-2",
     )
     compare.add_argument("names", nargs="+", metavar="TYPE", help="types, by their full names")

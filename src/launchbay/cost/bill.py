@@ -34,7 +34,7 @@ def make_bill(workload: Workload, catalogue: Catalogue, *, compute_only: bool = 
         lines=tuple(sorted(lines, key=lambda line: CATEGORIES.index(line.category))),
         compute_only=compute_only,
         assumptions=tuple(_assumptions(workload, lines)),
-        notes=(*shortfalls(workload, catalogue), *_doubts(lines)),
+        notes=(*shortfalls(workload, catalogue), *_cures(lines), *_doubts(lines)),
     )
 
 
@@ -80,6 +80,12 @@ _DOUBTFUL = {
     "recalled": "noted from memory and not read from AWS",
 }
 """Methods of the catalogue that a reader should know of."""
+
+
+def _cures(lines: Sequence[Line]) -> Iterator[str]:
+    """Say how what is not known could be."""
+    if any(line.item.endswith(" spot") and line.amount is None for line in lines):
+        yield "no price of spot is known: spot: {below_on_demand: 60%} assumes one, `bay types refresh` asks AWS"
 
 
 def _doubts(lines: Sequence[Line]) -> Iterator[str]:

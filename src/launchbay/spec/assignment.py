@@ -132,7 +132,7 @@ def _check_endpoint(endpoint: Endpoint, hosts: Sequence[Assignment], month_hours
     stands = endpoint.hours.in_month(month_hours)
     for host in hosts:
         if host.hours is not None and host.hours.in_month(month_hours) * _SLACK < stands:
-            what = f"{endpoint.name} stands {endpoint.hours}, and {host.name} runs {host.hours}"
+            what = f"{endpoint.name} stands {endpoint.hours}, and instance {host.name} runs {host.hours}"
             raise UsageError(what, where=host.where, hint=f"hours: {endpoint.hours}")
 
 
@@ -150,5 +150,6 @@ def _check_hours(
     if work > assignment.count * hours * _SLACK:
         takes, there = (format_amount(value, most=1) for value in (work, assignment.count * hours))
         names = ", ".join(job.name for job in alone)
-        what = f"{assignment.name} runs {there} hours in a month, and {names} takes {takes}"
+        verb = "takes" if len(alone) == 1 else "take"
+        what = f"instance {assignment.name} runs {there} hours in a month, and {names} {verb} {takes}"
         raise UsageError(what, where=assignment.where, hint=f"a higher count, or hours: {takes}h a month")

@@ -62,7 +62,8 @@ def read_seconds(document: Document, field: str, *, plain_unit: str = "") -> Dec
     try:
         return parse_seconds(f"{text}{plain_unit}" if plain_unit and _AMOUNT.match(text) else text)
     except UsageError as error:
-        raise UsageError(f"{field}: {error.what}", where=document.where(field), hint=f"{field}: 30m") from None
+        hint = f"{field}: 12" if plain_unit else f"{field}: 30m"
+        raise UsageError(f"{field}: {error.what}", where=document.where(field), hint=hint) from None
 
 
 def read_size(document: Document, field: str, *, unit: int = _GIB) -> int | None:

@@ -59,7 +59,7 @@ def test_what_is_missing_takes_the_place_of_a_plan(tmp_path: Path) -> None:
     assert sum(line.split()[2:3] == ["unknown"] for line in lines) == 3
     assert sum(line.endswith("could not be worked out") for line in lines) == 3
     assert "missing   api does not say its vcpus and memory" in lines
-    assert lines[-1] == "from today to the cheapest plan: what runs today is not said (instances)"
+    assert lines[-1] == "from today to what is needed: what runs today is not said (instances)"
 
 
 def test_what_is_unknown_makes_a_lower_bound(tmp_path: Path) -> None:

@@ -256,3 +256,41 @@ def test_endpoints_with_hours_do_not_wait_for_each_other_beside_a_service(tmp_pa
     found = needed(tmp_path, catalogue(hourly), endpoints=endpoints)
     hosts = [item.runs for item in found.instances if len(item.runs) > 1]
     assert [len(runs) for runs in hosts] == [2]
+
+
+# --- what a plan does not meet ----------------------------------------------------------------------------------------
+
+
+def test_a_gpu_that_is_asked_for_by_name_is_so_on_every_rung_below_today(tmp_path: Path) -> None:
+    """A T4 with as much of everything would be cheaper than the A10G that is asked for."""
+    endpoints = [{"name": "api", "needs": needs(gpu="A10G", disk="10GiB")}]
+    running = [{"name": "box", "type": "a10g.small", "runs": ["api"], "disk": "10GiB"}]
+    found = alternatives(tmp_path, endpoints=endpoints, instances=running)
+    assert [used(item)[0][0] for item in found.alternatives] == ["a10g.small"] * 3
+    assert [item.unmet for item in found.alternatives] == [(), (), ()]
+
+
+def test_what_does_not_meet_all_needs_is_never_the_cheapest(tmp_path: Path) -> None:
+    endpoints = [{"name": "api", "needs": {**needs(), "vcpus": 8, "disk": "10GiB"}}]
+    running = [{"name": "box", "type": "c.small", "runs": ["api"], "disk": "10GiB"}]
+    found = alternatives(tmp_path, endpoints=endpoints, instances=running)
+    same, _, stated = found.alternatives
+    assert same.unmet == ("api: c.small has 2 vCPUs, and api needs 8",)
+    assert (same.usd or 0) < (stated.usd or 0)
+    assert found.best is stated
+
+
+def test_of_equal_prices_the_region_that_was_named_first_is_taken(tmp_path: Path) -> None:
+    known = catalogue()
+    types = {
+        name: replace(kind, regions=frozenset({"us-west-2", "eu-central-1"})) for name, kind in known.types.items()
+    }
+    for regions in (["us-west-2", "eu-central-1"], ["eu-central-1", "us-west-2"]):
+        found = needed(tmp_path, replace(known, types=types), region=None, regions=regions, endpoints=[API])
+        assert [item.region for item in found.instances] == regions[:1]
+
+
+def test_what_is_not_known_of_a_plan_is_named(tmp_path: Path) -> None:
+    found = needed(tmp_path, endpoints=[API])
+    assert [(line.category, line.name) for line in found.unknown] == [("disk", "api")]
+    assert found.as_json()["unknown"] == ["disk of api (gp3, size not said)"]

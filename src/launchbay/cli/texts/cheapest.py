@@ -12,6 +12,7 @@ from launchbay.cli.texts.cost import BAR, bar_length, cost_text, signed_text
 from launchbay.units import count_of, format_amount, format_usd
 
 if TYPE_CHECKING:
+    from launchbay.cost.line import Line
     from launchbay.cost.saving.cheapest import Cheapest
     from launchbay.cost.saving.lost import Lost
     from launchbay.cost.saving.rung import Rung
@@ -69,6 +70,8 @@ def _gap(rung: Rung) -> str:
 def _remark(cheapest: Cheapest, rung: Rung, saves: Decimal | None) -> str:
     if rung.missing:
         return "could not be worked out"
+    if rung.unmet:
+        return "does not meet all needs"
     if saves is not None and saves < 0:
         return "dearer than today"
     return "the cheapest" if rung is cheapest.best else ""
@@ -93,12 +96,22 @@ def _plan_text(rung: Rung, width: int | None) -> str:
         ]
         head = ("NAME", "TYPE", "REGION", "MARKET", "RUNS", "HOURS", "USD")
         lines += ["", table(head, rows, right=(5, 6), width=width, least=("REGION",)), ""]
+    lines += [f"unmet     {item}" for item in rung.unmet]
+    lines += [f"unknown   {line.category} of {line.name} ({line.what}){_cure(line)}" for line in rung.unknown]
     lines += [f"why       {item}" for item in rung.reasons]
     lines += _lost_lines(rung.rejected)
+    if rung.gap and not rung.is_cut_short:
+        lines.append(
+            "proof     the gap is what neither the search nor the bound could close; more time changes nothing"
+        )
     if rung.is_cut_short:
         lines.append("proof     the time was over: more of it (--seconds) could find a cheaper plan or prove this one")
     lines += [f"stale     {item}: its price is known to have changed since" for item in rung.stale]
     return "\n".join(lines)
+
+
+def _cure(line: Line) -> str:
+    return ": needs: {disk: 50GiB} says it" if line.category == "disk" and line.quantity is None else ""
 
 
 def _grounds_text(rungs: Sequence[Rung]) -> str:
@@ -113,7 +126,7 @@ def _lost_lines(rejected: Iterable[Lost]) -> Iterator[str]:
     found = list(rejected)
     near = [item for item in found if item.usd_more is not None][:_LOST]
     for item in near:
-        whom = f" for {item.job}" if item.job else ""
+        whom = f" for {item.job or 'what always stands'}"
         market = ", spot" if item.market == "spot" else ""
         yield f"lost      {item.type} in {item.region}{market}{whom}: {item.reason}"
     causes: dict[str, int] = {}
@@ -128,7 +141,7 @@ def _lost_lines(rejected: Iterable[Lost]) -> Iterator[str]:
 def _waterfall_text(waterfall: Waterfall, block: str) -> str:
     """Show the steps as bars: each begins where the one before ended."""
     if waterfall.begin_usd is None or waterfall.end_usd is None:
-        return f"from today to the cheapest plan: {waterfall.missing}"
+        return f"from today to what is needed: {waterfall.missing}"
     most = max([waterfall.begin_usd, *(step.left_usd for step in waterfall.steps)])
     rows = [("today", format_usd(waterfall.begin_usd), 0, bar_length(waterfall.begin_usd, most))]
     for step in waterfall.steps:

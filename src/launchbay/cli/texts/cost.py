@@ -120,7 +120,8 @@ def _comparison_text(bill: Bill, against: Comparison, width: int | None) -> str:
         for item in against.differences
     ]
     rows.append(("total", "", _total(bill), _total(against.other), signed_text(against.difference)))
-    head = ("NAME", "FOR", bill.workload, against.other.workload, "DIFFERENCE")
+    own, other = bill.workload, against.other.workload
+    head = ("NAME", "FOR", *(("HERE", "THERE") if own == other else (own, other)), "DIFFERENCE")
     lines = [f"against {against.other.workload}:", "", table(head, rows, right=(2, 3, 4), width=width)]
     if against.difference is None:
         lines.append("note      what is unknown is no saving: without it there is no difference")

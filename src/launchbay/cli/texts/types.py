@@ -90,7 +90,7 @@ def _notes(answer: Answer, columns: Sequence[str]) -> list[str]:
     where = f"{len(question.regions)} regions" if many else question.regions[0]
     said = f"{count_of(found.matched, noun)} in {where}"
     if len(found.offers) < found.matched:
-        said += f", of which {len(found.offers)} are shown (--limit {found.matched} shows all)"
+        said += f", of which {len(found.offers)} {_are(len(found.offers))} shown (--limit {found.matched} shows all)"
     doubts = [_unpriced(answer), left_out_text(answer)]
     lines = [" ".join([f"{said}." if found.matched else "", *doubts])]
     if answer.needs:
@@ -118,6 +118,10 @@ def left_out_text(answer: Answer) -> str:
     if found.unrated:
         words += f" Of {found.unrated} more the compute capability is not known."
     return words.strip()
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _unpriced(answer: Answer) -> str:

@@ -47,7 +47,7 @@ def patterns_within(
             for counts in _Search(problem, worth.bin, prices, usd - slack, steps).fillings():
                 pattern = Pattern(bin=worth.bin, counts=counts)
                 known = found.get(counts)
-                if known is None or problem.bins[known.bin].rank > problem.bins[worth.bin].rank:
+                if known is None or known.bin > worth.bin:
                     found[counts] = cheapest_bin(problem, pattern)
                 if len(found) > _MOST_PATTERNS:
                     return None

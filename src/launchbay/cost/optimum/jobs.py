@@ -34,9 +34,9 @@ class JobOption:
     spot: SpotRun | None = None
 
     @property
-    def rank(self) -> tuple[Decimal, str, str, str]:
-        """The order in which options are preferred: price, then on demand before spot, then name."""
-        return self.usd, self.market, self.machine.type, self.machine.region
+    def rank(self) -> tuple[Decimal, str, tuple[str, int, str]]:
+        """The order in which options are preferred: price, then on demand before spot, then the machine's own."""
+        return self.usd, self.market, self.machine.order
 
 
 def list_options(job: Job, machines: Sequence[Machine], *, missed: float = MISSED) -> list[JobOption]:

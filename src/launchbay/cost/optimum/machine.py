@@ -19,7 +19,8 @@ class Machine:
 
     `always_on_usd` is a month, day and night; `hourly_usd` an hour on demand; `spot_usd` an hour on the spot market, where
     an instance runs `spot_mean_hours` on average before it is taken back. `surplus_usd` is what an hour at full processor
-    costs on top, on a burstable type. What is None is unknown, and then the machine is not used in that way.
+    costs on top, on a burstable type. `place` is that of its region among those that were asked for: of equals the first is
+    taken. What is None is unknown, and then the machine is not used in that way.
     """
 
     type: str
@@ -34,11 +35,17 @@ class Machine:
     spot_usd: Decimal | None = None
     spot_mean_hours: float | None = None
     surplus_usd: Decimal = Decimal(0)
+    place: int = 0
 
     @property
     def name(self) -> str:
         """Type and region: ``g5.xlarge in us-west-2``."""
         return f"{self.type} in {self.region}"
+
+    @property
+    def order(self) -> tuple[str, int, str]:
+        """The order in which machines of one price are preferred: type, then region as asked for, then name."""
+        return self.type, self.place, self.region
 
     @property
     def units(self) -> Units:

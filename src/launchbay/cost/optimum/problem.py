@@ -53,11 +53,6 @@ class Bin:
     guests: int
     guest_hours: tuple[float, ...]
 
-    @property
-    def rank(self) -> tuple[float, str, str]:
-        """The order in which equals are preferred: price, then name."""
-        return self.usd, self.machine.type, self.machine.region
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
@@ -133,7 +128,7 @@ def build_problem(
     machines: Sequence[Machine],
     month_hours: float,
 ) -> Problem:
-    """Put services, jobs with what each costs alone, and machines with a price into numbers, ordered by price and name."""
+    """Put services, jobs with what each costs alone, and machines with a price into numbers, ordered by price."""
     kinds = _kinds(services)
     guests = tuple(
         Guest(job=job, units=job.needs.units, alone_usd=usd)
@@ -144,7 +139,11 @@ def build_problem(
     return Problem(
         kinds=kinds,
         guests=guests,
-        bins=tuple(sorted((item for item in bins if item.kinds or item.guests), key=lambda item: item.rank)),
+        bins=tuple(
+            sorted(
+                (item for item in bins if item.kinds or item.guests), key=lambda item: (item.usd, item.machine.order)
+            )
+        ),
         month_hours=month_hours,
     )
 

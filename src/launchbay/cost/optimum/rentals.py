@@ -38,7 +38,7 @@ def list_machines(
     that is not known it has no hourly price for jobs. Without `counts_surplus` nothing is, for what is there already.
     """
     found = []
-    for region in regions:
+    for place, region in enumerate(regions):
         beside = _beside(catalogue, region, month_hours, disk_gib, with_address=with_address)
         for kind in catalogue.types.values():
             if region in kind.regions:
@@ -50,6 +50,7 @@ def list_machines(
                 found.append(
                     replace(
                         machine,
+                        place=place,
                         always_on_usd=usd,
                         hourly_usd=None if is_charged else hourly,
                         spot_usd=None if is_charged else machine.spot_usd,

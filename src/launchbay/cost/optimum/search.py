@@ -72,7 +72,7 @@ def _exactly(
 ) -> Found:
     """Solve the model over all patterns."""
     columns = Columns(problem)
-    columns.add(sorted(patterns, key=lambda item: (problem.bins[item.bin].rank, item.counts, item.guests)))
+    columns.add(sorted(patterns, key=lambda item: (item.bin, item.counts, item.guests)))
     prices = sound_prices(problem, columns.cover.relax().duals)
     worths = Pricer(problem).worths(prices, [len(kind.services) for kind in problem.kinds])
     solution = columns.cover.solve(
@@ -190,7 +190,7 @@ class _Search:
         if patterns is None:
             return
         closed = Columns(self._problem)
-        closed.add(sorted(patterns, key=lambda item: (self._problem.bins[item.bin].rank, item.counts)))
+        closed.add(sorted(patterns, key=lambda item: (item.bin, item.counts)))
         start = closed.values(self._best)
         solution = closed.cover.solve(seconds=self._budget.left(), nodes=50 * _NODES, gap=0.0, start=start)
         self._take(closed, solution)

@@ -71,7 +71,7 @@ def charts_of_plans(cheapest: Cheapest, today: Workload, catalogue: Catalogue) -
     bill = best.bill if best is not None and best.bill is not None else cheapest.bill
     if bill is None:
         raise ValueError("neither a bill nor a plan")
-    title = f"{cheapest.workload}: {_total(bill)} a month at the least"
+    title = f"{cheapest.workload}: {_total(bill)} a month{' at the least' if bill.complete else ''}"
     if (saved := cheapest.waterfall.committed_usd) > 0:
         title += f" (${format_usd(saved)} less under a Savings Plan)"
     if cheapest.bill is not None:
@@ -117,7 +117,8 @@ def _without_spot(waterfall: Waterfall | None) -> Workload | None:
 def _total(bill: Bill) -> str:
     if bill.usd is None:
         return "an amount that is not known"
-    return f"${format_usd(bill.usd)}" if bill.complete else f"at least ${format_usd(bill.usd)}"
+    usd = f"${Decimal(format_usd(bill.usd)):,}"
+    return usd if bill.complete else f"at least {usd}"
 
 
 def _bars(bill: Bill) -> Iterator[Bar]:

@@ -19,6 +19,8 @@ from launchbay.units import format_amount, format_usd
 
 __all__ = ["render_page"]
 
+_SHORT = 24
+"""Characters that stay on one line in a table."""
 _NEAREST = 8
 """How many of what lost are named."""
 _UNKNOWN = '<span class="bad">unknown</span>'
@@ -83,7 +85,7 @@ def _total(bill: Bill) -> str:
 
 def _steps(waterfall: Waterfall) -> Iterator[str]:
     if not waterfall.steps:
-        yield f'<section class="card"><small>From today to the cheapest plan: {escape(waterfall.missing)}.</small></section>'
+        yield f'<section class="card"><small>From today to what is needed: {escape(waterfall.missing)}.</small></section>'
         return
     rows = [
         (
@@ -104,19 +106,26 @@ def _signed(usd: Decimal) -> str:
 
 
 def _rung(cheapest: Cheapest, rung: Rung) -> str:
-    lines = [*(f"missing: {item}" for item in rung.missing)]
-    lines += [f"{name} needs {text}" for name, text in rung.needs.items()]
+    proof = []
     if rung.bound_usd is not None and rung.gap is not None:
         gap = format_amount(rung.gap * 100, most=2)
-        lines.append(f"no plan under these needs costs less than ${format_usd(rung.bound_usd)}; the gap is {gap} %")
+        proof.append(f"no plan under these needs costs less than ${format_usd(rung.bound_usd)}; the gap is {gap} %")
     if rung.is_cut_short:
-        lines.append("the time was over: more of it could find a cheaper plan or prove this one")
-    lines += rung.reasons
-    lines += [f"assumed: {item}" for item in rung.assumptions]
-    lines += [f"stale: the price of {item} is known to have changed since" for item in rung.stale]
+        proof.append("the time was over: more of it could find a cheaper plan or prove this one")
+    doubts = [*(f"the price of {item} is known to have changed since" for item in rung.stale)]
     if rung is not cheapest.best:  # those of the best stand with its bill
-        lines += rung.notes
-    lines += [_lost(item) for item in rung.rejected if item.usd_more is not None][:_NEAREST]
+        doubts += rung.notes
+    parts = {
+        "missing": rung.missing,
+        "does not meet": rung.unmet,
+        "needs": [f"{name}: {text}" for name, text in rung.needs.items()],
+        "unknown": [f"{line.category} of {line.name} ({line.what})" for line in rung.unknown],
+        "proof": proof,
+        "why": rung.reasons,
+        "assumed": rung.assumptions,
+        "to look at": doubts,
+        "what lost": [_lost(item) for item in rung.rejected if item.usd_more is not None][:_NEAREST],
+    }
     rows = [
         (
             escape(item.name),
@@ -132,13 +141,17 @@ def _rung(cheapest: Cheapest, rung: Rung) -> str:
     head = ("name", "type", "region", "market", "runs", "hours", "usd")
     table = _table(head, rows, numbers=(5, 6)) if rows else ""
     best = " (the cheapest)" if rung is cheapest.best else ""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f'<h2>On {escape(rung.name)}{best}</h2>{table}<section class="card"><ul>{items}</ul></section>'
+    lists = "".join(f"<h3>{title}</h3>{_list(lines)}" for title, lines in parts.items() if lines)
+    return f'<h2>On {escape(rung.name)}{best}</h2>{table}<section class="card">{lists}</section>'
+
+
+def _list(lines: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
 
 def _lost(item: Lost) -> str:
     market = ", spot" if item.market == "spot" else ""
-    whom = f" for {item.job}" if item.job else ""
+    whom = f" for {item.job or 'what always stands'}"
     return f"{item.type} in {item.region}{market} lost{whom}: {item.reason}"
 
 
@@ -159,12 +172,15 @@ def _bill(title: str, bill: Bill) -> str:
     ]
     head = ("name", "for", "what", "quantity", "unit", "price", "usd", "price of", "source")
     notes = [*(f"assumed: {item}" for item in bill.assumptions), *bill.notes]
-    items = "".join(f"<li>{escape(line)}</li>" for line in notes)
     total = "" if bill.complete else " (a lower bound: not everything is known)"
     return (
         f"<h2>{escape(title)}: {_total(bill)}{total}</h2>{_table(head, rows, numbers=(3, 5, 6))}"
-        f'<section class="card"><ul>{items}</ul></section>'
+        f'<section class="card">{_list(notes)}</section>'
     )
+
+
+def _kind(place: int, cell: str, numbers: Sequence[int]) -> str:
+    return "n" if place in numbers else "short" if len(cell) < _SHORT else ""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int]) -> str:
@@ -172,8 +188,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Seque
 
     def row(cells: Sequence[str], tag: str) -> str:
         return "".join(
-            f'<{tag} class="n">{cell}</{tag}>' if place in numbers else f"<{tag}>{cell}</{tag}>"
-            for place, cell in enumerate(cells)
+            f'<{tag} class="{_kind(place, cell, numbers)}">{cell}</{tag}>' for place, cell in enumerate(cells)
         )
 
     body = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in rows)

@@ -232,8 +232,8 @@ def _curves(axes: Axes, charts: Charts, curves: Mapping[str, Sequence[tuple[floa
 _Paint = Callable[[Any, Charts], None]
 
 PANELS: Mapping[str, tuple[str, _Paint]] = {
-    "waterfall": ("From today to the cheapest plan, US dollars a month", _waterfall),
-    "lines": ("What it is spent on, US dollars a month", _lines),
+    "waterfall": ("From today to what is needed, US dollars a month", _waterfall),
+    "lines": ("What the cheapest of them is spent on, US dollars a month", _lines),
     "risk": ("Cost and risk: each way to run it", _risk),
     "months": ("Over the length of the month", _months),
     "discounts": ("Over the discount on spot, where its price is assumed", _discounts),

@@ -31,8 +31,8 @@ class Cheapest:
 
     @property
     def best(self) -> Rung | None:
-        """The cheapest of the alternatives of which every amount is known, else of those of which some are."""
-        priced = [rung for rung in self.alternatives if rung.usd is not None]
+        """The cheapest of the alternatives that meet all needs and of which every amount is known, else some are."""
+        priced = [rung for rung in self.alternatives if rung.usd is not None and not rung.unmet]
         known = [rung for rung in priced if rung.complete] or priced
         return min(known, key=lambda rung: rung.usd or Decimal(0), default=None)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from launchbay.catalog.burst import surplus_item
 from launchbay.catalog.price import Catalogue
 from launchbay.catalog.type import InstanceType
+from launchbay.cost.check import unmet
 from launchbay.cost.optimum.needs import Needs as Room
 from launchbay.cost.optimum.rentals import STEADY
 from launchbay.cost.saving.asked import Answer, Asked, bill_of, choice_of, solve
@@ -17,6 +18,8 @@ from launchbay.cost.saving.lost import list_lost
 from launchbay.cost.saving.room import capability_room, find_needs, is_throttled, needs_text, own_traits, room_of
 from launchbay.cost.saving.rung import Rung, list_used
 from launchbay.errors import UserError
+from launchbay.spec.assignment import Assignment
+from launchbay.spec.needs import ARCHITECTURES
 from launchbay.units import format_usd
 
 __all__ = ["RUNGS", "Need", "need_of", "same_capability", "same_types", "stated_need"]
@@ -141,6 +144,7 @@ def _today(asked: Asked, why: str) -> Rung:
         bill=bill_of(asked, asked.workload),
         instances=tuple(list_used(asked.workload, asked.catalogue, compute_only=asked.compute_only)),
         reasons=("everything stays as it is", why),
+        unmet=unmet(asked.workload, asked.catalogue),
     )
 
 
@@ -152,7 +156,7 @@ def same_capability(asked: Asked) -> Rung:
     running = [item for item in asked.workload.instances if item.runs]
     if not running:
         return Rung(name=RUNGS[1], missing=(_NO_INSTANCES,))
-    rooms = {item.name: capability_room(asked.catalogue.types[item.type]) for item in running}
+    rooms = {item.name: _with_named(asked, item, capability_room(asked.catalogue.types[item.type])) for item in running}
     load = load_instances(asked.workload, rooms).pin(asked.workload)
     texts = {item.name: needs_text(item.needs) for item in load.items}
     try:
@@ -161,6 +165,16 @@ def same_capability(asked: Asked) -> Rung:
     except UserError as error:
         return Rung(name=RUNGS[1], needs=texts, missing=(error.what,))
     return _rung(RUNGS[1], asked, texts, choice, answer, notes=(*choice.notes, *load.notes))
+
+
+def _with_named(asked: Asked, item: Assignment, room: Room) -> Room:
+    """Return a capability with what the work there asks for by name, and vCPUs and memory do not say: a GPU, a local disk."""
+    named: set[str] = set()
+    for work in asked.workload.work:
+        if work.name in item.runs:
+            wanted, _ = room_of(work.needs, asked.catalogue, asked.images.get(work.needs.image), where=work.where)
+            named |= wanted.requires - {STEADY, "cuda", *ARCHITECTURES}
+    return replace(room, requires=room.requires | named)
 
 
 def _rung(
@@ -180,6 +194,7 @@ def _rung(
         reasons=(*_choices(answer, asked.catalogue), *_moves(asked, answer), *notes),
         rejected=list_lost(plan, choice),
         assumptions=(*answer.bill.assumptions, *_assumptions(asked, answer)),
+        unmet=unmet(answer.workload, asked.catalogue),
     )
 
 

@@ -14,10 +14,10 @@ from launchbay.catalog.capability import Capability, capability_of, format_capab
 from launchbay.catalog.match import GPU_SLACK
 from launchbay.catalog.price import Catalogue
 from launchbay.catalog.type import InstanceType
+from launchbay.cost.check import gpu_named
 from launchbay.cost.optimum.machine import Machine
 from launchbay.cost.optimum.needs import Needs as Room
 from launchbay.cost.optimum.rentals import STEADY, traits_of
-from launchbay.spec.names import nearest
 from launchbay.spec.needs import Needs
 from launchbay.spec.workload import Workload
 from launchbay.units import format_amount
@@ -75,7 +75,7 @@ def room_of(needs: Needs, catalogue: Catalogue, runtime: Runtime | None, *, wher
     if needs.local_disk_gb:
         requires |= {_DISK.format(needs.local_disk_gb)}
     if needs.gpus:
-        requires |= {_gpu_named(needs.gpu, catalogue, where)} if needs.gpu else {"cuda"}
+        requires |= {gpu_named(needs.gpu, catalogue, where)} if needs.gpu else {"cuda"}
         if runtime is not None and runtime.capability is not None:
             requires |= {_CAPABILITY.format(format_capability(runtime.capability))}
     each = (needs.gpu_memory_mib or 0) / 1024
@@ -98,20 +98,6 @@ def _architecture(needs: Needs, runtime: Runtime | None) -> tuple[frozenset[str]
     if len(runtime.architectures) == 1:
         return frozenset(runtime.architectures), ""
     return frozenset(), ""
-
-
-def _gpu_named(name: str, catalogue: Catalogue, where: str) -> str:
-    gpus = {kind.gpu.name for kind in catalogue.types.values() if kind.gpu is not None}
-    for known in gpus:
-        if _plain(known) == _plain(name):
-            return known
-    error = nearest(name, gpus, kind="GPU", hint=f"one of {', '.join(sorted(gpus))}")
-    error.where = where
-    raise error
-
-
-def _plain(name: str) -> str:
-    return name.casefold().replace(" ", "").replace("-", "")
 
 
 def capability_room(kind: InstanceType) -> Room:

@@ -9,7 +9,7 @@ from typing import Any
 
 from launchbay.catalog.price import Catalogue
 from launchbay.cost.instances import hours_of, lines_of_instance
-from launchbay.cost.line import CATEGORIES, Bill, total_of
+from launchbay.cost.line import CATEGORIES, Bill, Line, total_of
 from launchbay.cost.saving.lost import Lost
 from launchbay.spec.workload import Workload
 from launchbay.units import format_amount, format_usd
@@ -48,8 +48,9 @@ class Used:
 class Rung:
     """The cheapest plan under some needs, by the name of what needs them. Where it could not be looked for, `missing` says why.
 
-    `workload` and `bill` are the plan as `bay cost` would see it. `bound_usd` is what no plan under these needs costs less
-    than, None where that is not known. `reasons` say why it is what it is, `rejected` why the rest is not.
+    `workload` and `bill` are the plan as `bay cost` would see it; `unmet` is what of the stated needs it does not meet.
+    `bound_usd` is what no plan under these needs costs less than, None where that is not known. `reasons` say why it is what it
+    is, `rejected` why the rest is not.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Rung:
     rejected: tuple[Lost, ...] = ()
     assumptions: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()
 
     @property
     def usd(self) -> Decimal | None:
@@ -90,6 +92,11 @@ class Rung:
         return tuple(sorted({line.item for line in lines if line.is_stale}))
 
     @property
+    def unknown(self) -> tuple[Line, ...]:
+        """The lines of its bill whose amount is not known."""
+        return self.bill.unknown if self.bill else ()
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What its bill says that a person should look at, stale and assumed prices among it."""
         return self.bill.notes if self.bill else ()
@@ -101,6 +108,8 @@ class Rung:
             "name": self.name,
             "needs": self.needs,
             "missing": self.missing,
+            "unmet": self.unmet,
+            "unknown": [f"{line.category} of {line.name} ({line.what})" for line in self.unknown],
             "monthly_usd": None if self.bill is None else self.bill.monthly_usd,
             "complete": self.complete,
             "bound_usd": None if self.bound_usd is None else format_usd(self.bound_usd),

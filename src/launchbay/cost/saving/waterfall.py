@@ -18,6 +18,7 @@ from launchbay.cost.saving.choice import Choice
 from launchbay.cost.saving.load import Load, hosts_of
 from launchbay.cost.saving.trim import clean_up, keep_disks, right_size, schedule
 from launchbay.cost.saving.variant import type_of
+from launchbay.spec.assignment import Assignment
 from launchbay.spec.schedule import ALWAYS
 from launchbay.spec.workload import Workload
 from launchbay.units import format_amount, format_usd
@@ -100,7 +101,7 @@ def find_waterfall(asked: Asked, choice: Choice, answer: Answer) -> Waterfall:
             _SIZED if resized else "",
         ),
         (STEPS[1], scheduled, rested or "every instance runs as long as what it runs", _RESTED if rested else ""),
-        (STEPS[2], keep_disks(moved.workload, today), _moved(moved), _MOVED),
+        (STEPS[2], keep_disks(moved.workload, today), *_moved(moved, scheduled)),
         (STEPS[3], kept, *(_no_spot(choice, answer) if moved is answer else (_cut(answer), _cut_risk(asked)))),
     )
     begin = first.usd or Decimal(0)
@@ -117,7 +118,6 @@ _COMMITTED = "a commitment is paid for its whole term, whatever runs"
 _DEARER = (
     "dearer, for here everything gets what it needs as that is stated: room, disk, and on spot hours for interruptions"
 )
-_MOVED = "what shares an instance fails together; what starts for a run waits until its instance is up"
 
 
 def _steps(asked: Asked, begin: Decimal, stages: Sequence[tuple[str, Workload, str, str]]) -> Iterator[Step]:
@@ -147,17 +147,29 @@ def _without_new_spot(asked: Asked, load: Load, answer: Answer) -> Load:
     return replace(load, jobs=tuple(jobs))
 
 
-def _moved(answer: Answer) -> str:
-    """Say what runs where in a plan on demand."""
-    said = []
+def _moved(answer: Answer, before: Workload) -> tuple[str, str]:
+    """Say what runs where in a plan on demand, and what that risks; nothing, where all of it ran there before."""
+    there = {_place(item, before) for item in before.instances}
+    if all(_place(item, answer.workload) in there for item in answer.workload.instances):
+        return "everything stays where it is", ""
+    said, risks = [], []
+    if any(len(item.runs) > 1 for item in answer.workload.instances):
+        risks.append("what shares an instance fails together")
+    if any(item.runs and item.hours != ALWAYS for item in answer.workload.instances):
+        risks.append("what starts for a run waits until its instance is up")
     for item in answer.workload.instances:
         if item.runs:
             when = (
                 "always" if item.hours == ALWAYS else f"{format_amount(hours_of(item, answer.workload), most=1)} hours"
             )
             times = f"{item.count} × " if item.count > 1 else ""
-            said.append(f"{', '.join(item.runs)} on {times}{item.type}, {when}")
-    return "; ".join(said)
+            where = f" in {item.region}" if len(answer.workload.regions) > 1 else ""
+            said.append(f"{', '.join(item.runs)} on {times}{item.type}{where}, {when}")
+    return "; ".join(said), "; ".join(risks)
+
+
+def _place(item: Assignment, workload: Workload) -> tuple[object, ...]:
+    return item.type, item.region, item.market, item.count, frozenset(item.runs), hours_of(item, workload)
 
 
 def _commit(asked: Asked, answer: Answer, before: Decimal) -> Step:
@@ -206,9 +218,10 @@ def _duration_curve(asked: Asked, workload: Workload) -> Iterator[Segment]:
 
 def _free(asked: Asked, kept: Workload, answer: Answer, before: Decimal) -> Step:
     """Return the step from disks that stay while their instance is off, as today, to those that go with it."""
-    _, freed = clean_up(kept)
+    freed = "" if asked.compute_only else clean_up(kept)[1]
     saves = (bill_of(asked, kept).usd or Decimal(0)) - answer.usd
-    what, risk = freed or "no disk stays while its instance is off", _FREED if freed else ""
+    none = "disks are not counted" if asked.compute_only else "no disk stays while its instance is off"
+    what, risk = freed or none, _FREED if freed else ""
     return Step(
         name=STEPS[5],
         saves_usd=saves,
@@ -233,6 +246,7 @@ def _no_spot(choice: Choice, answer: Answer) -> tuple[str, str]:
     if any(way.spot is not None for way in answer.plan.alone):
         return "what can be interrupted is on spot already", ""
     said = next((note for note in choice.notes if note.startswith("spot was not")), "")
+    said = said or "; ".join(note for note in choice.load.notes if note.endswith("spot is no option for it"))
     return said or "nothing can be interrupted, or spot is not cheaper for it", ""
 
 
