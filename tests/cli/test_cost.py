@@ -89,6 +89,6 @@ def test_errors_name_file_line_and_what_to_do(says: Says, tmp_path: Path) -> Non
     said = says("cost", str(path))
     assert said.code == 1
     assert said.err.startswith("bay: there is no region named 'us-wset-2'; did you mean ")
-    assert f"({path})\n" in said.err
+    assert f"({path}:1)\n" in said.err
     assert says("cost", str(tmp_path / "none.yaml")).err == f"bay: there is no such file ({tmp_path / 'none.yaml'})\n"
     assert says("cost", ONE, "--reconcile", str(path)).code == 2

@@ -63,6 +63,11 @@ def test_no_dashes_and_nothing_after_them_are_told_apart() -> None:
         (["dance"], "there is no 'bay dance'; `bay --help` lists what there is"),
         (["launc", "x"], "there is no 'bay launc'; did you mean launch?"),
         (["image", "biuld"], "there is no 'bay image biuld'; did you mean build?"),
+        (
+            ["types", "g5.xlarge"],
+            "there is no 'bay types g5.xlarge'; `bay types compare g5.xlarge` shows a type in full",
+        ),
+        (["types", "comapre"], "there is no 'bay types comapre'; did you mean compare?"),
         (["train", "exp-1", "s.py", "--epochs", "3"], "goes after '--': bay train ... -- --epochs 3"),
         (["--", "ps"], "VERB"),
         (["ps", "--"], "'bay ps' takes nothing after '--'"),

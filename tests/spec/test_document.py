@@ -102,6 +102,22 @@ def test_what_cannot_be_is_named_with_file_line_and_field(text: str, what: str, 
     assert "\n" not in error.what
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("jobs:\n  - cron: * 2 * * 1-5  # at two\n", "cron: '* 2 * * 1-5'    # in quotes: YAML reads * as its own"),
+        ("jobs:\n  - cron: */15 * * * *\n", "cron: '*/15 * * * *'    # in quotes: YAML reads * as its own"),
+        ("name: @daily\n", "name: '@daily'    # in quotes: YAML reads @ as its own"),
+        ("name: 'exp\n", ""),
+        ("name: a: b\n", ""),
+    ],
+)
+def test_what_begins_with_a_sign_of_yaml_is_shown_in_quotes(text: str, hint: str) -> None:
+    with pytest.raises(UsageError, match="not valid YAML") as caught:
+        parse(text)
+    assert caught.value.hint == hint
+
+
 @pytest.mark.parametrize("field", ["name", "count", "packages", "env"])
 def test_a_long_value_is_cut(field: str) -> None:
     laughs = "\n".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]" for n in range(1, 12))

@@ -35,9 +35,14 @@ Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no 
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that knows what a mistyped verb or option was meant to be; `other_words` are those of other programs for ours."""
+    """A parser that knows what a mistyped verb or option was meant to be.
+
+    `other_words` are those of other programs for ours; `no_verb` says what a word is probably for that is no verb, which
+    stands in it as ``{}``.
+    """
 
     other_words: Mapping[str, str] = {}
+    no_verb = ""
 
     def find_verb(self, words: Sequence[str]) -> Parser:
         """Return the parser of the verb, or verb below a verb, that these words are for."""
@@ -94,7 +99,8 @@ class Parser(argparse.ArgumentParser):
             import difflib
 
             close = difflib.get_close_matches(str(value), action.choices, n=1)
-            meant = f"did you mean {close[0]}?" if close else f"`{self.prog} --help` lists what there is"
+            other = self.no_verb.format(value) or f"`{self.prog} --help` lists what there is"
+            meant = f"did you mean {close[0]}?" if close else other
             raise argparse.ArgumentError(None, f"there is no '{self.prog} {value}'; {meant}")
         super()._check_value(action, value)
 

@@ -57,6 +57,7 @@ def add_types(verbs: Verbs[Parser]) -> None:
         "bay types --like m5.xlarge",
     )
     types.other_words = _OTHER_WORDS
+    types.no_verb = "`bay types compare {}` shows a type in full"
     _add_gpu(types)
     _add_machine(types)
     _add_place(types)

@@ -19,7 +19,7 @@ def check_workload(workload: Workload, catalogue: Catalogue) -> None:
     for region in workload.regions:
         if region not in catalogue.regions:
             what = f"there is no region named {region!r}{closest(region, catalogue.regions)}"
-            raise NotFound(what, where=workload.source, hint="region: us-west-2")
+            raise NotFound(what, where=workload.regions_at, hint="region: us-west-2")
     for item in workload.work:
         if item.needs.gpu:
             gpu_named(item.needs.gpu, catalogue, item.where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -189,9 +190,16 @@ def parse_document(text: str, source: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
         problem = getattr(error, "problem", None) or str(error)
-        raise UsageError(f"not valid YAML: {problem}", where=where) from error
+        hint = _quote_hint(text.splitlines()[mark.line]) if mark and mark.line < len(text.splitlines()) else ""
+        raise UsageError(f"not valid YAML: {problem}", where=where, hint=hint) from error
     except RecursionError:
         raise UsageError("not valid YAML: nested too deeply", where=source) from None
+
+
+def _quote_hint(line: str) -> str:
+    """Say how to write a line whose value begins with what means something to YAML: a cron line's star is an alias to it."""
+    found = re.match(r" *(?:- +)?(\w+): +([*&!%@`][^'\"#]*)", line)
+    return f"{found[1]}: '{found[2].strip()}'    # in quotes: YAML reads {found[2][0]} as its own" if found else ""
 
 
 def _document(node: Any, source: str, *, line: int | None = None) -> Document:

@@ -53,7 +53,10 @@ class SpotAssumption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What runs in a month. Without `instances` it says what is needed, and not on what it runs."""
+    """What runs in a month. Without `instances` it says what is needed, and not on what it runs.
+
+    `regions_at` is the file and line of its regions.
+    """
 
     name: str
     source: str
@@ -65,6 +68,7 @@ class Workload:
     endpoints: tuple[Endpoint, ...] = ()
     instances: tuple[Assignment, ...] = ()
     beside: Beside = field(default_factory=Beside)
+    regions_at: str = field(default="", compare=False)
 
     @property
     def work(self) -> tuple[Job | Endpoint, ...]:
@@ -87,6 +91,7 @@ def read_workload(path: Path, measure: Measure | None = None) -> Workload:
         endpoints=read_endpoints(document, month_hours, measure),
         instances=read_assignments(document, regions=regions, month_hours=month_hours, market=market),
         beside=read_beside(document, regions=regions, month_hours=month_hours),
+        regions_at=document.where("regions" if document.has("regions") else "region"),
     )
     document.finish()
     _refuse_double(workload)
