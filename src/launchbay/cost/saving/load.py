@@ -65,8 +65,7 @@ class Load:
             return self
         pinned = {}
         for item in self.items:
-            runs = set(self.runs[item.name])
-            regions = {host.region for host in workload.instances if runs.intersection(host.runs)}
+            regions = {host.region for name in self.runs[item.name] for host in hosts_of(name, workload)}
             if len(regions) == 1:
                 pinned[item.name] = replace(item.needs, requires=item.needs.requires | regions)
         return self.map_needs(pinned)
@@ -79,19 +78,20 @@ def hosts_of(name: str, workload: Workload) -> list[Assignment]:
 
 def outfit_of(item: Runs | Endpoint, workload: Workload) -> Outfit:
     """Return what an instance gets that runs a job or endpoint: what it says itself, else the most that it has today."""
-    today = join_outfits(
-        Outfit(
-            disk_gib=host.disk_gib,
-            public_address=host.public_address,
-            software_usd_per_hour=host.software_usd_per_hour,
-        )
-        for host in hosts_of(item.name, workload)
-    )
+    today = join_outfits(_outfit_today(host) for host in hosts_of(item.name, workload))
     disk, address = item.needs.disk_gib, item.needs.public_address
     return replace(
         today,
         disk_gib=today.disk_gib if disk is None else disk,
         public_address=today.public_address if address is None else address,
+    )
+
+
+def _outfit_today(host: Assignment) -> Outfit:
+    return Outfit(
+        disk_gib=host.disk_gib,
+        public_address=host.public_address,
+        software_usd_per_hour=host.software_usd_per_hour,
     )
 
 
@@ -158,17 +158,7 @@ def load_instances(workload: Workload, capability: Mapping[str, Needs]) -> Load:
             Service(name=name, needs=capability[item.name], replicas=item.count) for name, item in named.items()
         ),
         runs={**load.runs, **{name: item.runs for name, item in named.items()}},
-        outfits={
-            **load.outfits,
-            **{
-                name: Outfit(
-                    disk_gib=item.disk_gib,
-                    public_address=item.public_address,
-                    software_usd_per_hour=item.software_usd_per_hour,
-                )
-                for name, item in named.items()
-            },
-        },
+        outfits={**load.outfits, **{name: _outfit_today(item) for name, item in named.items()}},
         kept=_idle(workload),
     )
 
