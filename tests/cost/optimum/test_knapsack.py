@@ -71,6 +71,16 @@ def test_no_filling_is_worth_more_than_is_said(seed: int, most_cells: int) -> No
             assert worth.most_usd == pytest.approx(best)
 
 
+def test_a_large_bin_with_gpus_is_worth_what_its_best_filling_is() -> None:
+    """Not more: what is left beside three of these services is worth nothing, because no part of one can stand there."""
+    sizes = {"a": (17.25, 63.5), "b": (20, 80)}
+    services = [service(f"{name}{number}", *sizes[name], gpus=1) for name in sizes for number in range(4)]
+    problem = build_problem(services, [], [machine("g5.16xlarge", 64, 256, "4.096", gpus=4)], 720.0)
+    prices = [100.0, 110.0]
+    (worth,) = Pricer(problem).worths(prices, [len(kind.services) for kind in problem.kinds])
+    assert worth.most_usd == pytest.approx(best_filling(problem, 0, prices))
+
+
 @pytest.mark.parametrize("most_cells", [guests._MOST_CELLS, 0])  # noqa: SLF001
 @pytest.mark.parametrize("seed", range(25))
 def test_no_filling_is_worth_more_where_hours_are_short(

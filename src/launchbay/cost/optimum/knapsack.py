@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Pricer"]
 
-_MOST_CELLS, _MOST_WITH_GUESTS = 200_000, 1_200_000
-"""Cells of one table. Larger ones cost more time than the relaxation loses, which is little on a bin that holds much; but
-guests make that more: what they are worth is added at the best room for them, not at the one that services leave."""
+_MOST_CELLS, _MOST_FINE = 200_000, 1_200_000
+"""Cells of one table. Larger ones cost more time than the relaxation loses, which is little on a bin that holds much. Guests
+make that more: what they are worth is added at the best room for them, not at the one that services leave. So do GPUs: a bin
+with many vCPUs holds few of them, and the relaxation takes parts of a service for the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +43,11 @@ class Pricer:
 
     def __init__(self, problem: Problem, most_cells: int | None = None) -> None:
         self._problem = problem
-        usual = _MOST_WITH_GUESTS if problem.guests else _MOST_CELLS
         groups: dict[int, list[int]] = {}
         for number, item in enumerate(problem.bins):
             groups.setdefault(item.allowed, []).append(number)
         self._groups = [
-            _group(problem, allowed, bins, usual if most_cells is None else most_cells)
+            _group(problem, allowed, bins, _most_cells(problem, allowed) if most_cells is None else most_cells)
             for allowed, bins in groups.items()
         ]
 
@@ -65,6 +65,12 @@ class Pricer:
                 found += [table.worth(number, guests) for number in group.tabled]
             found += [value_by_room(self._problem, number, items, prices, guests) for number in group.large]
         return found
+
+
+def _most_cells(problem: Problem, allowed: int) -> int:
+    """Return how large the table of a group may be."""
+    is_fine = problem.guests or any(problem.kinds[kind].units[2] for kind in members(allowed))
+    return _MOST_FINE if is_fine else _MOST_CELLS
 
 
 def _group(problem: Problem, allowed: int, bins: Sequence[int], most_cells: int) -> _Group:
