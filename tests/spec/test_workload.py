@@ -208,6 +208,11 @@ BOX = "instances: [{name: box, type: m6i.large"
         (HEAD + "endpoints: [{name: api, hours: 4 times a week}]\n", "hours must be 'always' or so many a day", 2),
         (HEAD + "jobs: [{name: a, hours: 12, runs: 0 a week}]\n", "runs must be so many", 2),
         (HEAD + "jobs: [{name: a, hours: 12, cron: 0 0 30 2 *}]\n", "never fires", 2),
+        (
+            HEAD + "jobs: [{name: a, hours: 12, runs: 1 a month, interruptibel: true, checkpoint: 30s}]\n",
+            "unknown field 'interruptibel'",
+            2,
+        ),
         (HEAD + "jobs: [{name: a, hours: 12, cron: '0 2 * * *', timezone: Europe/Berln}]\n", "did you mean .*Europe/Berlin", 2),
         (HEAD + JOB + ", timezone: UTC}]\n", "timezone belongs to a cron line", 2),
         (HEAD + JOB + ", deadline: 11h}]\n", "a run of a takes 12h 00m, so it cannot be done within 11h", 2),

@@ -110,7 +110,7 @@ def parse_cron(text: str, *, where: str = "") -> Cron:
         either_day=not parts[2].startswith("*") and not parts[4].startswith("*"),
     )
     if not cron.runs_in_cycle():
-        raise UsageError(f"the cron line {text!r} never fires: no month of its has such a day", where=where, hint=_HINT)
+        raise UsageError(f"the cron line {text!r} never fires: no month has such a day", where=where, hint=_HINT)
     return cron
 
 

@@ -70,11 +70,7 @@ class Endpoint:
 
 def read_jobs(document: Document, measure: Measure | None = None) -> tuple[Job, ...]:
     """Read `jobs`. Raises UsageError naming file, line and field."""
-    jobs = []
-    for entry in document.documents("jobs"):
-        jobs.append(_read_job(entry, measure))
-        entry.finish()
-    return tuple(jobs)
+    return tuple(_read_job(entry, measure) for entry in document.documents("jobs"))
 
 
 def _read_job(entry: Document, measure: Measure | None) -> Job:
@@ -92,6 +88,7 @@ def _read_job(entry: Document, measure: Measure | None) -> Job:
         run_seconds=_read_run_seconds(entry, needs),  # last: a field that was mistyped may be why it is not there
         where=entry.where("name"),
     )
+    entry.finish()  # before the rules: a field that was mistyped may be why one is broken
     for name in ("checkpoint", "restart"):
         if entry.has(name) and not interruptible:
             what = f"{name} says what an interruption costs, and {job.name} cannot be interrupted"
