@@ -18,6 +18,7 @@ from launchbay.lifecycle.bay import Bay, open_bay
 from launchbay.lifecycle.end import terminate
 from launchbay.lifecycle.launch import launch_fleet
 from launchbay.store.journal import open_journal
+from launchbay.store.spent import find_elsewhere
 from tests.lifecycle.killing import count_crossings, folders, kill_at, leftovers
 
 WISH = ["exp-1", "exp-2", "exp-3"]
@@ -139,11 +140,13 @@ def through_the_command_line(bay: Bay, tiny: str, tmp_path: Path, *, every: int)
     for at in range(1, count + 1, every):
         assert bay_command(*end).returncode == 0
         shutil.rmtree(bay.home.onboard)
+        shutil.rmtree(bay.home.elsewhere)
         bay.home.journal.unlink()
         assert bay_command(*wish, at=str(at)).returncode == -signal.SIGKILL
         done = bay_command(*wish)
         assert done.returncode == 0, f"killed at {at}: {done.stderr}"
         check_standing(bay)
+        assert all(find_elsewhere(item.root) for item in bay.provider.observe()), f"killed at {at}: one has no price"
     for at in range(1, crossings_of(tmp_path, *end) + 1, every):
         assert bay_command(*wish).returncode == 0
         assert bay_command(*end, at=str(at)).returncode == -signal.SIGKILL

@@ -13,6 +13,7 @@ from launchbay.errors import UserError
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance
 from launchbay.runs.train import RunSpec, submit_run
+from launchbay.transport.onboard import install_onboard
 from tests.runs.running import Project, run_it
 
 pytestmark = pytest.mark.all
@@ -36,6 +37,7 @@ def small(bay: Bay, mount: Callable[[Path, int], None], monkeypatch: pytest.Monk
     """Return a function that leaves so many KiB for runs; drafts lie there as well, to be renamed."""
 
     def make(size_kib: int) -> None:
+        install_onboard(bay.home)  # its draft is renamed to where the disk is another
         mount(bay.home.runs, size_kib)
         monkeypatch.setattr(type(bay.home), "tmp", property(lambda home: home.runs.parent / "runs" / "tmp"))
         bay.home.tmp.mkdir()

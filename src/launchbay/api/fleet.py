@@ -25,7 +25,6 @@ from launchbay.runs.end import stop_run
 from launchbay.spec.names import LATEST, is_run_id
 from launchbay.spec.resources import Resources
 from launchbay.store.records import Run, find_run
-from launchbay.store.spent import find_elsewhere
 from launchbay.transport.base import Transport
 
 __all__ = [
@@ -68,10 +67,8 @@ def launch(
         parts = give_parts(launched.instances, resources, machine)
         names = [item.name for item in launched.instances]
         launched = replace(launched, parts=say_parts(dict(zip(names, parts, strict=True)), machine))
-    created = [item for item in launched.instances if item.name in launched.created]
-    note_elsewhere(bay, created, region=regions_of(bay, ())[0])
-    there = [find_elsewhere(item.root) for item in launched.instances]
-    return replace(launched, elsewhere=[item for item in there if item is not None])
+    # of all, not only of those just made: a launch that was killed before it came here is given again
+    return replace(launched, elsewhere=note_elsewhere(bay, launched.instances, region=regions_of(bay, ())[0]))
 
 
 def update(bay: Bay, fleet: str, image: str) -> Update:
