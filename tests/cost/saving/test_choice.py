@@ -109,7 +109,7 @@ def test_what_a_catalogue_alone_can_tell(tmp_path: Path, said: dict[str, Any], b
 def test_a_need_that_no_type_meets_is_one_error_with_the_nearest(tmp_path: Path) -> None:
     for said, lacks in (
         ({"vcpus": 40}, "t4.four in us-west-2, has 16 vCPUs, 40 needed"),
-        ({"gpu_memory": "40GiB"}, "a10g.small in us-west-2, has 22.3516 GiB a GPU, 37.2 needed"),
+        ({"gpu_memory": "40GiB"}, "a10g.small in us-west-2, has 22.3516 GiB a GPU, 40 needed"),
         ({"local_disk": "1TB"}, "c.small in us-west-2, is not a type with 1000 GB of local disk"),
     ):
         endpoints = [{"name": "api", "needs": needs(**said)}]

@@ -78,7 +78,7 @@ def why_not(needs: Needs, machine: Machine, job: Job | None = None) -> str:
         return f"is not {' and not '.join(sorted(needs.requires - machine.traits - {machine.region}))}"
     if needs.gpus > machine.gpus:
         return f"has {machine.gpus} GPUs, {needs.gpus} needed" if machine.gpus else "has no GPU"
-    if needs.gpus and needs.gpu_memory_gib > machine.gpu_memory_gib:
+    if needs.gpus and needs.least_gpu_memory_gib > machine.gpu_memory_gib:
         return f"has {machine.gpu_memory_gib:g} GiB a GPU, {needs.gpu_memory_gib:g} needed"
     wanted, there = needs.units, machine.units
     if wanted[0] > there[0]:

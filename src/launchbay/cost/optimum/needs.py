@@ -23,7 +23,8 @@ class Needs:
     """The least that a machine must have free.
 
     vCPUs, memory and GPUs add up over what runs side by side. `gpu_memory_gib` is what *each* GPU must have, a
-    threshold and never a sum. `requires` are traits of the machine, in the words of whoever describes the machines:
+    threshold and never a sum; the share `gpu_slack` of it may be missing, because what is sold as 24 GB shows less.
+    `requires` are traits of the machine, in the words of whoever describes the machines:
     ``x86_64``, ``cuda``, ``steady`` (no burstable type), ``us-west-2``.
     """
 
@@ -31,12 +32,18 @@ class Needs:
     memory_gib: float
     gpus: int = 0
     gpu_memory_gib: float = 0.0
+    gpu_slack: float = 0.0
     requires: frozenset[str] = frozenset()
 
     @property
     def units(self) -> Units:
         """The needs that add up, rounded up to whole steps."""
         return round_up(self.vcpus, VCPU_STEP), round_up(self.memory_gib, GIB_STEP), self.gpus
+
+    @property
+    def least_gpu_memory_gib(self) -> float:
+        """What each GPU must show at least."""
+        return self.gpu_memory_gib * (1 - self.gpu_slack)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +124,8 @@ def _check_needs(name: str, needs: Needs) -> None:
     ):
         if not 0 <= amount < math.inf:
             raise UsageError(f"{what} must be 0 or more, got {amount}", where=name)
+    if not 0 <= needs.gpu_slack < 1:
+        raise UsageError(f"gpu_slack must be 0 or more and below 1, got {needs.gpu_slack}", where=name)
     if needs.gpu_memory_gib and not needs.gpus:
         raise UsageError(f"{needs.gpu_memory_gib} GiB a GPU are needed, and no GPU", where=name, hint="gpus: 1")
 

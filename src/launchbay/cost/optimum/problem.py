@@ -153,7 +153,7 @@ def _kinds(services: Sequence[Service]) -> tuple[Kind, ...]:
     found: dict[tuple[object, ...], list[Service]] = {}
     for service in sorted(services, key=lambda item: item.name):
         needs = service.needs
-        key = (needs.units, needs.gpu_memory_gib, needs.requires, service.replicas)
+        key = (needs.units, needs.gpu_memory_gib, needs.gpu_slack, needs.requires, service.replicas)
         found.setdefault(key, []).append(service)
     return tuple(
         Kind(
@@ -203,4 +203,6 @@ def _bin(machine: Machine, kinds: Sequence[Kind], guests: Sequence[Guest], month
 def _is_allowed(needs: Needs, machine: Machine) -> bool:
     """Tell whether a machine has the traits and the kind of GPU, whatever its size."""
     has_traits = needs.requires <= machine.traits | {machine.region}
-    return has_traits and (not needs.gpus or (machine.gpus > 0 and needs.gpu_memory_gib <= machine.gpu_memory_gib))
+    return has_traits and (
+        not needs.gpus or (machine.gpus > 0 and needs.least_gpu_memory_gib <= machine.gpu_memory_gib)
+    )

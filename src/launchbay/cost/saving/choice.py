@@ -162,7 +162,7 @@ def _distance(room: Room, machine: Machine) -> tuple[int, float, Decimal, str]:
     """Return how far a machine is from what is needed: how many measures fall short, then by how much."""
     pairs = (
         (room.gpus, machine.gpus),
-        (room.gpu_memory_gib if room.gpus else 0.0, machine.gpu_memory_gib),
+        (room.least_gpu_memory_gib if room.gpus else 0.0, machine.gpu_memory_gib),
         (room.vcpus, machine.vcpus),
         (room.memory_gib, machine.memory_gib),
     )

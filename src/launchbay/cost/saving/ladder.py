@@ -54,7 +54,7 @@ def need_of(asked: Asked) -> Need:
         wanted = needs[item.name]
         runtime = asked.images.get(wanted.image)
         rooms[item.name], assumed = room_of(wanted, asked.catalogue, runtime, where=item.where)
-        texts[item.name] = needs_text(replace(rooms[item.name], gpu_memory_gib=(wanted.gpu_memory_mib or 0) / 1024))
+        texts[item.name] = needs_text(rooms[item.name])
         x86 += [item.name] if assumed else []
         unsteady += [item.name] if not wanted.burstable else []
     notes = []
@@ -130,7 +130,8 @@ def _tamed(asked: Asked, load: Load, kinds: Mapping[str, InstanceType]) -> Itera
                 vcpus=min(item.needs.vcpus, max(room.vcpus for room in most)),
                 memory_gib=min(item.needs.memory_gib, max(room.memory_gib for room in most)),
                 gpus=min(item.needs.gpus, gpus),
-                gpu_memory_gib=min(item.needs.gpu_memory_gib, each) if gpus else 0.0,
+                gpu_memory_gib=min(item.needs.least_gpu_memory_gib, each) if gpus else 0.0,
+                gpu_slack=0.0,
                 requires=item.needs.requires & traits,
             ),
         )

@@ -78,12 +78,12 @@ def room_of(needs: Needs, catalogue: Catalogue, runtime: Runtime | None, *, wher
         requires |= {gpu_named(needs.gpu, catalogue, where)} if needs.gpu else {"cuda"}
         if runtime is not None and runtime.capability is not None:
             requires |= {_CAPABILITY.format(format_capability(runtime.capability))}
-    each = (needs.gpu_memory_mib or 0) / 1024
     room = Room(
         vcpus=float(needs.vcpus or 0),
         memory_gib=(needs.memory_mib or 0) / 1024,
         gpus=needs.gpus,
-        gpu_memory_gib=each if needs.like else each * (1 - GPU_SLACK),  # what was measured is no name on a box
+        gpu_memory_gib=(needs.gpu_memory_mib or 0) / 1024,
+        gpu_slack=0.0 if needs.like else GPU_SLACK,  # what was measured is no name on a box
         requires=requires,
     )
     return room, assumed

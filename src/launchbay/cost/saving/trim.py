@@ -81,7 +81,7 @@ def _together(item: Assignment, rooms: Mapping[str, Room], jobs: set[str]) -> Ro
         vcpus=least("vcpus"),
         memory_gib=least("memory_gib"),
         gpus=int(least("gpus")),
-        gpu_memory_gib=max(room.gpu_memory_gib for room in both),
+        gpu_memory_gib=max(room.least_gpu_memory_gib for room in both),
         requires=frozenset().union(*(room.requires for room in both)),
     )
 
