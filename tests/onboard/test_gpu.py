@@ -28,6 +28,7 @@ class Library:
             "nvmlInit_v2": lambda: None,
             "nvmlDeviceGetCount_v2": lambda count: setattr(_behind(count), "value", self.count),
             "nvmlDeviceGetHandleByIndex_v2": lambda *_: None,
+            "nvmlDeviceGetName": lambda _, name, room: setattr(name, "value", b"NVIDIA H200"[:room]),
             "nvmlDeviceGetUtilizationRates": lambda _, use: setattr(_behind(use), "gpu", self.uses.pop(0)),
             "nvmlDeviceGetMemoryInfo": lambda _, memory: self._tell(_behind(memory)),
         }
@@ -66,6 +67,7 @@ def test_use_and_memory_before_and_at_the_peak(monkeypatch: pytest.MonkeyPatch) 
         "every_s": 2.0,
         "gpus": [
             {
+                "name": "NVIDIA H200",
                 "mean_percent": 60.0,
                 "max_percent": 100,
                 "peak_memory_bytes": 1_935_540_224,
@@ -89,13 +91,17 @@ def test_a_driver_that_does_not_answer_is_none(monkeypatch: pytest.MonkeyPatch, 
     assert watch(monkeypatch, Library(uses=[], memory=[], failing=failing)) is None
 
 
-@pytest.mark.parametrize("failing", ["nvmlDeviceGetUtilizationRates", "nvmlDeviceGetMemoryInfo"])
+@pytest.mark.parametrize("failing", ["nvmlDeviceGetName", "nvmlDeviceGetUtilizationRates", "nvmlDeviceGetMemoryInfo"])
 def test_what_a_gpu_does_not_say_is_not_zero(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     found = watch(monkeypatch, Library(uses=[5], memory=[BARE, BARE], failing=failing), samples=1)
     assert found is not None
     row = found["gpus"][0]
-    silent = ("mean_percent", "max_percent") if failing.endswith("Rates") else ("peak_memory_bytes", "memory_bytes")
-    assert [row[name] for name in silent] == [None, None]
+    silent = {
+        "nvmlDeviceGetName": {"name"},
+        "nvmlDeviceGetUtilizationRates": {"mean_percent", "max_percent"},
+        "nvmlDeviceGetMemoryInfo": {"peak_memory_bytes", "memory_before_bytes", "memory_bytes"},
+    }
+    assert {name for name, value in row.items() if value is None} == silent[failing]
 
 
 def test_without_a_driver_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

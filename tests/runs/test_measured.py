@@ -24,9 +24,17 @@ def run(*gpus: dict[str, Any], **more: Any) -> Run:
     return replace(DONE, machine=HERE, gpu={"gpus": list(gpus), "every_s": 2.0} if gpus else None, **more)
 
 
-def gpu(mean: float | None, peak: int | None, *, most: int | None = None, before: int | None = BARE) -> dict[str, Any]:
+def gpu(
+    mean: float | None,
+    peak: int | None,
+    *,
+    most: int | None = None,
+    before: int | None = BARE,
+    name: str = "NVIDIA H200",
+) -> dict[str, Any]:
     most = most if most is not None or mean is None else round(mean * 2)
     return {
+        "name": name,
         "mean_percent": mean,
         "max_percent": most,
         "peak_memory_bytes": peak,
@@ -44,7 +52,7 @@ def test_processors_are_the_mean_rounded_up_and_memory_has_room() -> None:
     taken = measure_run(run(seconds=50.0, cpu_seconds=70.0, peak_memory_bytes=2 * GIB), "w.yaml:3")
     assert (taken.vcpus, taken.memory_mib, taken.gpus, taken.seconds) == (Decimal(2), 2560, 0, Decimal(50))
     assert words(taken).startswith(
-        "r-1 took 50.0 s on 2 × AMD EPYC 7R13: 1.4 processors on average, for which 2 are reckoned with, and 2.1 GB"
+        "r-1 took 50.0 s on 2 × AMD EPYC 7R13: 1.40 processors on average, for which 2 are reckoned with, and 2.1 GB"
     )
     assert taken.said[-1] == "another machine is taken to be as fast as 2 × AMD EPYC 7R13"
 
@@ -109,6 +117,16 @@ def test_a_gpu_whose_memory_was_taken_was_used_although_no_kernel_was_seen() -> 
 def test_a_busy_gpu_needs_its_peak_and_nothing_is_said_of_it() -> None:
     taken = measure_run(run(gpu(61.0, 1_935_540_224)), "")
     assert (taken.gpus, taken.gpu_memory_mib, len(taken.said)) == (1, 1846, 3)
+
+
+def test_the_gpus_that_were_used_are_part_of_the_speed_that_is_assumed() -> None:
+    fast, idle, other = gpu(61.0, 10 * GIB), gpu(0.0, BARE), gpu(61.0, 10 * GIB, name="Tesla K80")
+    with_one = "another machine is taken to be as fast as 2 × AMD EPYC 7R13 with NVIDIA H200"
+    assert measure_run(run(fast, fast), "").said[-1] == with_one
+    assert measure_run(run(fast, other), "").said[-1] == f"{with_one} and Tesla K80"
+    assert "with" not in measure_run(run(idle), "").said[-1]
+    del fast["name"]  # as in a record of before
+    assert measure_run(run(fast), "").said[-1].endswith("7R13 with a GPU that was not written down")
 
 
 def test_of_two_gpus_one_of_which_was_idle_one_is_needed() -> None:

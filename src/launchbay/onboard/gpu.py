@@ -15,6 +15,9 @@ __all__ = ["GpuWatch"]
 EVERY_S = 2.0
 """Seconds between samples; a call costs some 50 microseconds a GPU."""
 
+_NAME_BYTES = 96
+"""NVML's own limit for the name of a GPU, NVML_DEVICE_NAME_V2_BUFFER_SIZE."""
+
 
 class _Utilization(ctypes.Structure):
     _fields_ = [("gpu", ctypes.c_uint), ("memory", ctypes.c_uint)]
@@ -35,6 +38,7 @@ class GpuWatch:
         self.samples: list[list[int]] = []
         self.peaks: list[int | None] = []
         self.before: list[_Memory | None] = []
+        self.names: list[str | None] = []
         self.handles: list[Any] = []
         if not os.path.isdir("/proc/driver/nvidia"):
             return
@@ -52,6 +56,7 @@ class GpuWatch:
         self.samples = [[] for _ in self.handles]
         self.peaks = [None for _ in self.handles]
         self.before = [self._memory(handle) for handle in self.handles]
+        self.names = [self._name(handle) for handle in self.handles]
         if self.handles:
             self.next_at = time.monotonic() + EVERY_S / 4
 
@@ -71,18 +76,25 @@ class GpuWatch:
         memory = _Memory()
         return memory if self.library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory)) == 0 else None
 
+    def _name(self, handle: Any) -> str | None:
+        name = ctypes.create_string_buffer(_NAME_BYTES)
+        if self.library.nvmlDeviceGetName(handle, name, _NAME_BYTES):
+            return None
+        return name.value.decode("utf-8", "replace")
+
     def result(self) -> dict[str, Any] | None:
-        """Return, per GPU, mean and highest use in percent and memory in bytes: before, at the peak, and all there is.
+        """Return, per GPU, its name, mean and highest use in percent, and memory in bytes: before, at the peak, and in all.
 
         None without a GPU.
         """
         if not self.handles:
             return None
         rows = []
-        for taken, peak, before in zip(self.samples, self.peaks, self.before):
+        for name, taken, peak, before in zip(self.names, self.samples, self.peaks, self.before):
             mean = round(sum(taken) / len(taken), 1) if taken else None
             rows.append(
                 {
+                    "name": name,
                     "mean_percent": mean,
                     "max_percent": max(taken, default=None),
                     "peak_memory_bytes": peak,

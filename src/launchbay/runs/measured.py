@@ -41,11 +41,12 @@ def measure_run(run: Run, where: str) -> Measured:
     gpus = _join([(item.gpu or {}).get("gpus", ()) for item in attempts])
     used = [gpu for gpu in gpus if _is_used(gpu)]
     took = (
-        f"{run.id} took {format_duration(seconds)} on {machine}: {mean:.1f} processors on average, for which {vcpus} are "
+        f"{run.id} took {format_duration(seconds)} on {machine}: {mean:.2f} processors on average, for which {vcpus} are "
         f"reckoned with, and {format_bytes(memory)} at the peak of its largest process, for which "
         f"{format_bytes(memory_mib * _MIB)} are"
     )
-    said = [took, *_said_of_gpus(gpus, used), f"another machine is taken to be as fast as {machine}"]
+    as_fast = f"another machine is taken to be as fast as {machine}{_with_gpus(used)}"
+    said = [took, *_said_of_gpus(gpus, used), as_fast]
     return Measured(
         run=run.id,
         seconds=Decimal(str(round(seconds, 3))),
@@ -100,6 +101,12 @@ def _machine(machine: Mapping[str, Any] | None) -> str:
         return str(machine["type"])
     name = machine.get("processor") or "processors of a kind that was not written down"
     return f"{machine.get('processors') or 'some'} × {name}"
+
+
+def _with_gpus(used: Sequence[Mapping[str, Any]]) -> str:
+    """Name the GPUs that made it as fast as it was; "" where none did. A run of before did not write their names down."""
+    names = dict.fromkeys(str(gpu.get("name") or "a GPU that was not written down") for gpu in used)
+    return f" with {' and '.join(names)}" if names else ""
 
 
 def _is_used(gpu: Mapping[str, Any]) -> bool:

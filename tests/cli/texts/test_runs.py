@@ -94,9 +94,15 @@ def test_what_comes_next_after_a_run() -> None:
 
 def test_a_run_shorter_than_a_sample_of_the_gpu_says_so() -> None:
     unknown = {"mean_percent": None, "max_percent": None, "peak_memory_bytes": 0, "samples": 0}
-    known = {"mean_percent": 81.5, "max_percent": 99, "peak_memory_bytes": 3_000_000_000, "samples": 9}
+    known = {
+        "name": "NVIDIA H200",
+        "mean_percent": 81.5,
+        "max_percent": 99,
+        "peak_memory_bytes": 3_000_000_000,
+        "samples": 9,
+    }
     lines = run_text(replace(DONE, gpu={"gpus": [unknown, known]})).splitlines()
-    assert lines[1:] == ["  gpu 0    use unknown", "  gpu 1    81.5 % on average, peak memory 3.0 GB"]
+    assert lines[1:] == ["  gpu 0    use unknown", "  gpu 1    NVIDIA H200: 81.5 % on average, peak memory 3.0 GB"]
 
 
 def test_a_list_of_runs() -> None:

@@ -114,7 +114,8 @@ def runs_text(runs: Sequence[Run], now: float, width: int | None = None) -> str:
 
 def _gpu_use(use: Mapping[str, Any]) -> str:
     """Say how a GPU was used; a script may be over before the first sample."""
+    name = f"{use['name']}: " if use.get("name") else ""
     if use["mean_percent"] is None:
-        return "use unknown"
+        return f"{name}use unknown"
     memory = f", peak memory {format_bytes(use['peak_memory_bytes'])}" if use["peak_memory_bytes"] else ""
-    return f"{use['mean_percent']} % on average{memory}"
+    return f"{name}{use['mean_percent']} % on average{memory}"
