@@ -1,4 +1,4 @@
-"""What starting costs: which packages are loaded, and how many milliseconds of processor it takes."""
+"""What starting costs: which packages are loaded, and how many modules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -35,8 +34,12 @@ if code:
 """
 REPORT = "\nimport json; print('\\n' + json.dumps(sorted(sys.modules)))"
 
-MILLISECONDS = 150
-"""Of processor time for `bay --help` and `bay ps`, of which the interpreter itself takes about 15."""
+MODULES = {"--help": 30, "ps": 125}
+"""Most modules that are loaded on top of those of `import launchbay`: one costs up to a millisecond of each start.
+
+The time itself is measured by `benchmarks/startup.py`, beside commands of others: seconds are no test, for they depend on
+the machine.
+"""
 
 
 def start(code: str, *args: str, home: Path) -> str:
@@ -78,46 +81,7 @@ def test_training_in_a_standing_instance_loads_no_recipes_and_locks(tmp_path: Pa
     assert modules & {"launchbay.images.lock", "launchbay.images.recipe", "launchbay.lifecycle.build"} == set()
 
 
-@pytest.mark.parametrize("args", [("--help",), ("ps",)])
-def test_the_command_starts_at_once(args: tuple[str, ...], tmp_path: Path) -> None:
-    start(BAY, *args, home=tmp_path)  # compiles what was edited
-    seconds = []
-    for _ in range(7):
-        before = os.times()
-        start(BAY, *args, home=tmp_path)
-        after = os.times()
-        used = after.children_user + after.children_system - before.children_user - before.children_system
-        seconds.append(used)
-    assert min(seconds) * 1000 < MILLISECONDS
-
-
-PUBLIC = """
-import launchbay, json, types
-seen = {name: type(getattr(launchbay, name)).__name__ for name in launchbay.__all__}
-namespace = {}
-exec("from launchbay import *", namespace)
-left_out = [name for name in launchbay.__all__ if name not in namespace]
-extra = [
-    name for name, value in vars(launchbay).items()
-    if name[0] != "_" and name not in launchbay.__all__
-    and not isinstance(value, types.ModuleType)
-    and str(getattr(value, "__module__", "")).startswith("launchbay")
-]
-unlisted = sorted(set(launchbay.__all__) - set(dir(launchbay)))
-print(json.dumps([sorted(seen), left_out, extra, unlisted, launchbay.__version__]))
-"""
-
-
-def test_the_public_names_are_those_that_can_be_imported(tmp_path: Path) -> None:
-    names, left_out, extra, unlisted, version = json.loads(start(PUBLIC, home=tmp_path))
-    assert names
-    assert left_out == []
-    assert extra == []
-    assert unlisted == []
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert version == project["version"]
-
-
-def test_a_name_that_does_not_exist_is_an_attribute_error(tmp_path: Path) -> None:
-    code = "import launchbay\ntry: launchbay.lunch\nexcept AttributeError as error: print(error)"
-    assert "lunch" in start(code, home=tmp_path)
+@pytest.mark.parametrize("verb", ["--help", "ps"])
+def test_the_command_loads_few_modules(verb: str, tmp_path: Path) -> None:
+    more = loaded(BAY, verb, home=tmp_path) - loaded("import sys, launchbay", home=tmp_path)
+    assert len(more) <= MODULES[verb], sorted(more)
