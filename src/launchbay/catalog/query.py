@@ -53,30 +53,43 @@ def find_types(catalogue: Catalogue, question: Question) -> Found:
     offers = _offers(catalogue, fitting, question)
     passing = _affordable(offers, question)
     ordered = _sort(passing, question)
-    with_retired = replace(question, is_retired_too=True)
+    retired = [] if question.is_retired_too else _retired(catalogue, fitting, question)
     return Found(
         offers=tuple(ordered[: question.limit]),
         matched=len(ordered),
         unpriced=sum(1 for offer in offers if offer.asked is None),
         unrated=_count_unrated(catalogue, question),
-        retired=len(_affordable(_offers(catalogue, fitting, with_retired), question)) - len(passing),
+        retired=len(_affordable(retired, question)),
         elsewhere=sum(1 for item in fitting if item.regions and item.regions.isdisjoint(question.regions)),
     )
 
 
 def _fitting(catalogue: Catalogue, question: Question) -> list[InstanceType]:
-    tests = list(tests_of(question))
-    return [item for item in catalogue.types.values() if all(test(item) for test in tests)]
+    found = list(catalogue.types.values())
+    for test in tests_of(question):
+        found = [item for item in found if test(item)]
+    return found
 
 
 def _offers(catalogue: Catalogue, types: Sequence[InstanceType], question: Question) -> list[Offer]:
-    """Return each of some types in each region that has it; of those offered no more, where it had a price."""
-    return [
+    """Return each of some types in each region that has it, and those offered no more, if they are asked for."""
+    offered = [
         _offer(catalogue, item, region, question.market)
         for region in question.regions
         for item in types
         if region in item.regions
-        or (question.is_retired_too and item.is_retired and catalogue.price(item.name, region) is not None)
+    ]
+    return [*offered, *_retired(catalogue, types, question)] if question.is_retired_too else offered
+
+
+def _retired(catalogue: Catalogue, types: Sequence[InstanceType], question: Question) -> list[Offer]:
+    """Return each of some types that are offered no more in each region where it had a price."""
+    retired = [item for item in types if item.is_retired]
+    return [
+        _offer(catalogue, item, region, question.market)
+        for region in question.regions
+        for item in retired
+        if region not in item.regions and catalogue.price(item.name, region) is not None
     ]
 
 
