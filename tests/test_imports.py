@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,35 @@ def test_training_in_a_standing_instance_loads_no_recipes_and_locks(tmp_path: Pa
 def test_the_command_loads_few_modules(verb: str, tmp_path: Path) -> None:
     more = loaded(BAY, verb, home=tmp_path) - loaded("import sys, launchbay", home=tmp_path)
     assert len(more) <= MODULES[verb], sorted(more)
+
+
+PUBLIC = """
+import launchbay, json, types
+seen = {name: type(getattr(launchbay, name)).__name__ for name in launchbay.__all__}
+namespace = {}
+exec("from launchbay import *", namespace)
+left_out = [name for name in launchbay.__all__ if name not in namespace]
+extra = [
+    name for name, value in vars(launchbay).items()
+    if name[0] != "_" and name not in launchbay.__all__
+    and not isinstance(value, types.ModuleType)
+    and str(getattr(value, "__module__", "")).startswith("launchbay")
+]
+unlisted = sorted(set(launchbay.__all__) - set(dir(launchbay)))
+print(json.dumps([sorted(seen), left_out, extra, unlisted, launchbay.__version__]))
+"""
+
+
+def test_the_public_names_are_those_that_can_be_imported(tmp_path: Path) -> None:
+    names, left_out, extra, unlisted, version = json.loads(start(PUBLIC, home=tmp_path))
+    assert names
+    assert left_out == []
+    assert extra == []
+    assert unlisted == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert version == project["version"]
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error(tmp_path: Path) -> None:
+    code = "import launchbay\ntry: launchbay.lunch\nexcept AttributeError as error: print(error)"
+    assert "lunch" in start(code, home=tmp_path)
