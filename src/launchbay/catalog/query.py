@@ -89,7 +89,7 @@ def _retired(catalogue: Catalogue, types: Sequence[InstanceType], question: Ques
         _offer(catalogue, item, region, question.market)
         for region in question.regions
         for item in retired
-        if region not in item.regions and catalogue.price(item.name, region) is not None
+        if catalogue.price(item.name, region) is not None
     ]
 
 

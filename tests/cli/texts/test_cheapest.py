@@ -65,7 +65,7 @@ def test_what_is_missing_takes_the_place_of_a_plan(tmp_path: Path) -> None:
 def test_what_is_unknown_makes_a_lower_bound(tmp_path: Path) -> None:
     lines = shown(alternatives(tmp_path, endpoints=[API]))
     assert any(line.startswith("stated need  ") and ">= " in line for line in lines)
-    assert any(line.startswith("api ") and line.endswith(" unknown") for line in lines)
+    assert any(line.startswith("api ") and ">= " in line for line in lines)
 
 
 def test_a_search_that_was_cut_short_says_so(found: Cheapest) -> None:

@@ -161,6 +161,11 @@ def test_measured_needs_stand_in_the_place_of_stated_ones(tmp_path: Path) -> Non
     tight = replace(took, gpus=1, gpu_memory_mib=23000)  # measured: no name on a box
     with pytest.raises(UserError, match=r"a10g.small in us-west-2, has 22.3516 GiB a GPU, 22.4609 needed"):
         rung(MEASURED, tmp_path, jobs=jobs, measure=lambda *_: tight)
+    greedy = replace(tight, said=("1 GB was taken; less may do",))
+    with pytest.raises(UserError) as caught:
+        rung(MEASURED, tmp_path, jobs=jobs, measure=lambda *_: greedy)
+    said = "say vcpus, memory, gpus and gpu_memory in the place of `like: run-1`; 1 GB was taken; less may do"
+    assert caught.value.hint == said
 
 
 def test_a_job_takes_as_long_as_the_run_that_it_is_like_where_it_says_no_hours(tmp_path: Path) -> None:
@@ -213,7 +218,7 @@ def test_a_disk_that_nobody_said_makes_the_plan_a_lower_bound(tmp_path: Path) ->
     found = alternatives(tmp_path, endpoints=[API])
     best = found.alternatives[2]
     assert not best.complete
-    assert [item.usd for item in best.instances] == [None]
+    assert [(str(item.usd.normalize()), item.complete) for item in best.instances if item.usd] == [("64.8", False)]
     running = [{"name": "one", "type": "c.huge", "runs": ["api"]}]
     found = alternatives(tmp_path, endpoints=[API], instances=running)
     assert [found.saves_usd(item) for item in found.alternatives] == [None] * 3  # what is not known is no saving

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from launchbay.cost.line import Line
     from launchbay.cost.saving.cheapest import Cheapest
     from launchbay.cost.saving.lost import Lost
-    from launchbay.cost.saving.rung import Rung
+    from launchbay.cost.saving.rung import Rung, Used
     from launchbay.cost.saving.waterfall import Waterfall
 
 __all__ = ["cheapest_text"]
@@ -56,10 +56,10 @@ def _rungs_text(cheapest: Cheapest, width: int | None) -> str:
     return f"{cheapest.workload}, at the least{commits}:\n\n{table(head, rows, right=(1, 2, 3, 4), width=width)}"
 
 
-def _total(rung: Rung) -> str:
-    if rung.usd is None:
+def _total(item: Rung | Used) -> str:
+    if item.usd is None:
         return _UNKNOWN
-    return format_usd(rung.usd) if rung.complete else f">= {format_usd(rung.usd)}"
+    return format_usd(item.usd) if item.complete else f">= {format_usd(item.usd)}"
 
 
 def _gap(rung: Rung) -> str:
@@ -90,7 +90,7 @@ def _plan_text(rung: Rung, width: int | None) -> str:
                 item.market,
                 ", ".join(item.runs) or "-",
                 format_amount(item.hours, most=1),
-                _UNKNOWN if item.usd is None else format_usd(item.usd),
+                _total(item),
             )
             for item in rung.instances
         ]

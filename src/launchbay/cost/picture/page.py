@@ -13,7 +13,7 @@ from launchbay.cost.picture.charts import Charts
 from launchbay.cost.picture.panels import PANELS, draw_one, panels_of
 from launchbay.cost.saving.cheapest import Cheapest
 from launchbay.cost.saving.lost import Lost
-from launchbay.cost.saving.rung import Rung
+from launchbay.cost.saving.rung import Rung, Used
 from launchbay.cost.saving.waterfall import Waterfall
 from launchbay.units import format_amount, format_usd
 
@@ -77,10 +77,10 @@ def _cards(cheapest: Cheapest) -> str:
     return f'<div class="cards">{sections}</div>'
 
 
-def _total(bill: Bill) -> str:
-    if bill.usd is None:
+def _total(item: Bill | Used) -> str:
+    if item.usd is None:
         return _UNKNOWN
-    return f"${format_usd(bill.usd)}" if bill.complete else f"≥ ${format_usd(bill.usd)}"
+    return f"${format_usd(item.usd)}" if item.complete else f"≥ ${format_usd(item.usd)}"
 
 
 def _steps(waterfall: Waterfall) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _rung(cheapest: Cheapest, rung: Rung) -> str:
             escape(item.market),
             escape(", ".join(item.runs) or "-"),
             format_amount(item.hours, most=1),
-            _UNKNOWN if item.usd is None else format_usd(item.usd),
+            _total(item).replace("$", ""),
         )
         for item in rung.instances
     ]

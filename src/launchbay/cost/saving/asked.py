@@ -74,7 +74,7 @@ def choice_of(asked: Asked, load: Load, *, types: frozenset[str] | None = None, 
         current_only=asked.current_only,
         counts_surplus=counts_surplus,
     )
-    check_fit(choice, {item.name: item.where for item in asked.workload.work})
+    check_fit(choice, asked.workload.work)
     return replace(choice, load=replace(choice.load, outfits=load.outfits))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -16,10 +16,13 @@ from launchbay.cost.saving.load import Load, Outfit
 from launchbay.cost.saving.room import add_traits
 from launchbay.cost.saving.variant import ask_for_outfits, list_variants
 from launchbay.errors import UserError
+from launchbay.spec.work import Endpoint, Job
 from launchbay.spec.workload import Workload
 from launchbay.units import count_of
 
 __all__ = ["Choice", "assume_spot", "check_fit", "list_choice"]
+
+_LESS = "less of it, or another region"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,15 +150,28 @@ def _notes(
             yield "spot was not looked at: no price of it is known, and none assumed (spot: {below_on_demand: 60%})"
 
 
-def check_fit(choice: Choice, wheres: Mapping[str, str]) -> None:
+def check_fit(choice: Choice, works: Iterable[Job | Endpoint]) -> None:
     """Raise UserError for a service or job that no machine with a known price can run, naming the nearest."""
+    said = {work.name: work for work in works}
     priced = [item for item in choice.machines if item.always_on_usd is not None]
     for item in choice.load.items:
         if all(why_not(item.needs, machine) for machine in priced):
             closest = min(priced, key=lambda machine: _distance(item.needs, machine))
             what = f"{item.name} needs more than any type with a known price has"
-            hint = f"the nearest, {closest.name}, {why_not(item.needs, closest)}"
-            raise UserError(f"{what}; {hint}", where=wheres.get(item.name, ""), hint="less of it, or another region")
+            nearest = f"the nearest, {closest.name}, {why_not(item.needs, closest)}"
+            work = said.get(item.name)
+            where, hint = (work.where, _less(work)) if work else ("", _LESS)
+            raise UserError(f"{what}; {nearest}", where=where, hint=hint)
+
+
+def _less(work: Job | Endpoint) -> str:
+    """Say how less can be asked for: what a run took cannot be said beside it."""
+    measured = work.needs.measured
+    if measured is None:
+        return _LESS
+    fields = "vcpus, memory, gpus and gpu_memory" if measured.gpus else "vcpus and memory"
+    said = "".join(f"; {line}" for line in measured.said if "less may do" in line)
+    return f"say {fields} in the place of `like: {measured.run}`{said}"
 
 
 def _distance(room: Room, machine: Machine) -> tuple[int, float, Decimal, str]:

@@ -19,7 +19,10 @@ __all__ = ["Rung", "Used", "list_used"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
-    """An entry of instances in a plan: what runs there, for how many hours in all, and what it costs with all beside it."""
+    """An entry of instances in a plan: what runs there, for how many hours in all, and what it costs with all beside it.
+
+    `usd` is a lower bound unless it is `complete`, and None where nothing of it is known.
+    """
 
     name: str
     type: str
@@ -29,6 +32,7 @@ class Used:
     runs: tuple[str, ...]
     hours: Decimal
     usd: Decimal | None
+    complete: bool = True
 
     def as_json(self) -> Mapping[str, Any]:
         """Return the fields that `--json` shows."""
@@ -41,6 +45,7 @@ class Used:
             "runs": self.runs,
             "hours": format_amount(self.hours),
             "usd": None if self.usd is None else format_amount(self.usd, least=2),
+            "complete": self.complete,
         }
 
 
@@ -142,5 +147,6 @@ def list_used(workload: Workload, catalogue: Catalogue, *, compute_only: bool) -
             count=item.count,
             runs=item.runs,
             hours=hours_of(item, workload),
-            usd=total_of(lines) if all(line.amount is not None for line in lines) else None,
+            usd=total_of(lines),
+            complete=all(line.amount is not None for line in lines),
         )
