@@ -45,7 +45,7 @@ docs: $(VENV)/.dev ## write docs/reference anew from the code
 	$(PY) -m tools.generate_reference
 
 lock: $(VENV)/.run ## pin requirements/*.txt anew; UPGRADE=1 takes newer versions
-	$(LOCK) pyproject.toml --extra aws --extra plot --extra solver requirements/build.in --output-file requirements/run.txt
+	$(LOCK) pyproject.toml --extra aws --extra plot --extra solver --extra twin requirements/build.in --output-file requirements/run.txt
 	$(LOCK) requirements/dev.in --constraint requirements/run.txt --output-file requirements/dev.txt
 
 clean: ## remove what make made (images and runs lie in LAUNCHBAY_HOME and stay)

@@ -57,6 +57,8 @@ IMPURE |= {"sqlite3", "subprocess", "tempfile", "threading", "time", "urllib"}
 DEPENDENCIES = {"matplotlib", "plotext", "rich", "uv", "yaml"}
 OF_A_PART = {"catalog": {"boto3", "botocore"}, "cost": {"highspy", "numpy"}}
 """What one part alone may import, inside the function that needs it: what the extras `aws` and `solver` bring."""
+OF_A_PROCESS = {"twin": {"asyncssh", "botocore", "moto", "werkzeug"}}
+"""What one part alone may import anywhere: it is a process of its own, which has the extra `twin`."""
 IN_AN_IMAGE = {"google", "jax", "jupyterlab", "keras", "mxnet", "numpy", "onnxruntime", "tensorboard", "tensorflow"}
 IN_AN_IMAGE |= {"torch"}
 """What onboard code may import inside a function: the Python that runs it has them."""
@@ -133,6 +135,7 @@ def check_dependencies(modules: Sequence[Module]) -> list[str]:
         allowed = {PACKAGE, *sys.stdlib_module_names}
         if module.part not in LAYERS[0]:
             allowed |= DEPENDENCIES
+        allowed |= OF_A_PROCESS.get(module.part, set())
         for item in imports(module):
             is_extra = item.top in OF_A_PART.get(module.part, ()) and (item.deferred or item.typing_only)
             in_an_image = module.part == "onboard" and item.deferred and item.top in IN_AN_IMAGE

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from launchbay.api.refresh import refresh_types
     from launchbay.api.runs import explain, list_runs, logs, resume, train
     from launchbay.api.services import board, end_board, end_notebook, notebook, open_in_browser
+    from launchbay.api.twin import advance_twin, start_twin, stop_twin, twin_bill, twin_environment, twin_status
     from launchbay.api.types import compare_types, find_types
     from launchbay.api.wish import complete_launch, complete_resources, complete_resumption, complete_training
     from launchbay.experiment import demo
@@ -81,6 +82,7 @@ _NAMES = {
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
     "launchbay.api.people": ("readmit_person", "revoke", "share"),
     "launchbay.api.project": ("doctor", "init"),
+    "launchbay.api.twin": ("advance_twin", "start_twin", "stop_twin", "twin_bill", "twin_environment", "twin_status"),
     "launchbay.api.types": ("compare_types", "find_types"),
     "launchbay.api.wish": ("complete_launch", "complete_resources", "complete_resumption", "complete_training"),
     "launchbay.experiment": ("demo",),
@@ -91,6 +93,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [
     "Bay",
     "__version__",
+    "advance_twin",
     "bake",
     "bill",
     "board",
@@ -138,12 +141,17 @@ __all__ = [
     "show_image",
     "show_model_card",
     "start",
+    "start_twin",
     "stop",
+    "stop_twin",
     "terminate",
     "terminate_plan",
     "testing",
     "to_json",
     "train",
+    "twin_bill",
+    "twin_environment",
+    "twin_status",
     "update",
     "verify",
     "verify_built",

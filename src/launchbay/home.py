@@ -77,6 +77,11 @@ class Home:
         return self.root / "spent"
 
     @property
+    def twin(self) -> Path:
+        """The offline EC2: its state, its hosts, where it listens; only its owner can look inside."""
+        return self.root / "twin"
+
+    @property
     def probes(self) -> Path:
         """What frameworks could use of the GPUs, one file an image; asked again when the driver or the GPUs change."""
         return self.root / "probes"

@@ -23,6 +23,7 @@ GROUPS = {
     "models": ("model", "evaluate", "predict"),
     "catalog": ("types",),
     "cost": ("cost",),
+    "twin": ("twin",),
 }
 """The verbs of each module in `verbs`, by their first word."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from launchbay.cli.cost_options import add_cost
 from launchbay.cli.grammar import Parser, Verbs, add_verb
+from launchbay.cli.twin_options import add_twin
 from launchbay.cli.type_options import add_types
 
 __all__ = ["add_verbs"]
@@ -20,6 +21,7 @@ def add_verbs(verbs: Verbs[Parser]) -> None:
     _add_models(verbs)
     add_types(verbs)
     add_cost(verbs)
+    add_twin(verbs)
 
 
 def _add_start(verbs: Verbs[Parser]) -> None:

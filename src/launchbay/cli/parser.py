@@ -53,6 +53,9 @@ money
   types compare A B       some of them side by side
   types refresh           ask AWS for today's prices
   cost WORKLOAD           what a workload costs in a month, line by line
+
+rehearsal
+  twin start              an EC2 on this machine; `twin status`, `twin bill`, `twin stop`
 """
 
 

@@ -1,0 +1,54 @@
+"""The twin: an API call for each verb, and what of it is shown."""
+
+from __future__ import annotations
+
+import launchbay
+from launchbay.cli.context import Context, list_width
+from launchbay.cli.texts.twin import bill_text, stopped_text, twin_text
+from launchbay.units import parse_duration
+
+__all__ = ["COMMANDS"]
+
+
+def _start(context: Context) -> int:
+    given = context.arguments
+    with context.waiting("start the twin"):
+        twin = launchbay.start_twin(context.bay, clock=given.clock or "", seed=given.seed, port=given.port)
+    context.show(twin, lambda: twin_text(twin, launchbay.twin_environment(twin)))
+    return 0
+
+
+def _stop(context: Context) -> int:
+    given = context.arguments
+    if given.forget:
+        context.agree("All that is in the twin is removed for good")
+    stopped = launchbay.stop_twin(context.bay, forget=given.forget)
+    context.show(stopped, lambda: stopped_text(stopped))
+    return 0
+
+
+def _status(context: Context) -> int:
+    twin = launchbay.twin_status(context.bay)
+    context.show(twin, lambda: twin_text(twin, launchbay.twin_environment(twin)))
+    return 0
+
+
+def _bill(context: Context) -> int:
+    bill = launchbay.twin_bill(context.bay)
+    context.show(bill, lambda: bill_text(bill, width=list_width()))
+    return 0
+
+
+def _advance(context: Context) -> int:
+    launchbay.advance_twin(context.bay, parse_duration(context.arguments.duration))
+    return _status(context)
+
+
+COMMANDS = {
+    "twin start": _start,
+    "twin stop": _stop,
+    "twin status": _status,
+    "twin bill": _bill,
+    "twin advance": _advance,
+}
+"""The verbs of this group."""

@@ -1,0 +1,169 @@
+"""The offline EC2 of a home: start its process, find it, ask it things, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from launchbay.errors import Conflict, LaunchbayError, NotFound, UserError
+from launchbay.files import locked, remove_tree
+from launchbay.home import Home
+from launchbay.jsonable import fields_of
+from launchbay.lifecycle.bay import Bay
+
+__all__ = ["Twin", "ask_twin", "find_twin", "start_twin", "stop_twin", "twin_environment"]
+
+_PATIENCE_S = 60.0
+_POLL_S = 0.02
+_NEEDS = ("moto", "asyncssh", "flask", "flask_cors", "boto3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twin:
+    """A twin that runs. `now` is its own time, `instances` counts them by state, `calls` what it was asked since it was made."""
+
+    url: str
+    region: str
+    clock: str
+    now: str
+    seed: int
+    running: int
+    instances: Mapping[str, int]
+    calls: int
+    faults: int
+    was_started: bool = False
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return its fields, with the variables that let other programs talk to it."""
+        return {**fields_of(self), "environment": twin_environment(self)}
+
+
+def twin_environment(twin: Twin) -> Mapping[str, str]:
+    """Return the variables that point the AWS CLI, boto3 and other programs at it; its keys open nothing else."""
+    return {
+        "AWS_ENDPOINT_URL": twin.url,
+        "AWS_ACCESS_KEY_ID": "twin",
+        "AWS_SECRET_ACCESS_KEY": "twin",
+        "AWS_REGION": twin.region,
+        "AWS_DEFAULT_REGION": twin.region,
+    }
+
+
+def start_twin(bay: Bay, *, clock: str = "", seed: int | None = None, port: int = 0) -> Twin:
+    """Start the twin where it was left, or a new one; one that runs comes back.
+
+    `clock` is ``real`` or ``virtual``, and like `seed` chosen when a twin is made. Raises UserError without the packages it
+    needs, Conflict for a clock or seed that is not that of the one there, LaunchbayError when it does not come up.
+    """
+    missing = [name for name in _NEEDS if find_spec(name) is None]
+    if missing:
+        raise UserError(f"the twin needs {', '.join(missing)}", hint="pip install 'launchbay[twin]'")
+    folder = bay.home.twin
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(bay.home.lock("twin")):
+        found = find_twin(bay.home)
+        if found is None:
+            settings: dict[str, Any] = {"is_virtual": clock == "virtual"}
+            if seed is not None:
+                settings["seed"] = seed
+            _spawn(folder, settings, port)
+            found = find_twin(bay.home)
+            if found is None:
+                raise LaunchbayError("the twin was started and does not answer", where=str(folder / "log"))
+            found = Twin(**{**fields_of(found), "was_started": True})
+    if clock and found.clock != clock:
+        raise _other(f"its clock is {found.clock}")
+    if seed is not None and found.seed != seed:
+        raise _other(f"its seed is {found.seed}")
+    return found
+
+
+def _other(what: str) -> Conflict:
+    return Conflict(
+        f"there is a twin already, and {what}", hint="`bay twin stop --forget` first: all in it is then gone"
+    )
+
+
+def _spawn(folder: Path, settings: Mapping[str, Any], port: int) -> None:
+    """Start the process, which outlives us, and wait until it listens."""
+    record = folder / "twin.json"
+    record.unlink(missing_ok=True)
+    words = [sys.executable, "-m", "launchbay.twin.server", str(folder), "--port", str(port)]
+    words += ["--settings", json.dumps(settings)]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=variables
+        )
+    end = time.monotonic() + _PATIENCE_S
+    while not record.exists():
+        if process.poll() is not None or time.monotonic() > end:
+            lines = (folder / "log").read_text(errors="replace").strip().splitlines()
+            what = "the twin did not come up" + (f": {lines[-1]}" if lines else "")
+            raise LaunchbayError(what, where=str(folder / "log"), hint="bay twin start, or `bay doctor`")
+        time.sleep(_POLL_S)
+
+
+def find_twin(home: Home) -> Twin | None:
+    """Return the twin that runs; None where none does, or what was there was killed."""
+    try:
+        record = json.loads((home.twin / "twin.json").read_text())
+        status = _ask(home, record["url"], "status", {})
+    except (OSError, ValueError, KeyError):
+        return None
+    return Twin(
+        url=record["url"],
+        region=record["region"],
+        **{name: status[name] for name in ("clock", "now", "seed", "running", "instances", "calls", "faults")},
+    )
+
+
+def ask_twin(home: Home, door: str, **asked: Any) -> dict[str, Any]:
+    """Ask one of the twin's own addresses. Raises NotFound when it does not run, UserError for what it refuses."""
+    try:
+        url = json.loads((home.twin / "twin.json").read_text())["url"]
+        return _ask(home, url, door, asked)
+    except urllib.error.HTTPError as error:
+        raise UserError(json.load(error).get("error", str(error)), where="twin") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise NotFound("no twin runs", hint="bay twin start") from error
+
+
+def _ask(home: Home, url: str, door: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    token = (home.twin / "token").read_text()
+    headers = {"X-Twin-Token": token, "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/twin/{door}", json.dumps(asked).encode(), headers)  # noqa: S310 - loopback, http
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy would not find it
+    with opener.open(request, timeout=_PATIENCE_S) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def stop_twin(bay: Bay, *, forget: bool = False) -> bool:
+    """End the twin's process; say whether one ran. What is in it stays, and stands still, unless it shall be forgotten."""
+    with locked(bay.home.lock("twin")):
+        ran = find_twin(bay.home) is not None
+        if ran:
+            with contextlib.suppress(NotFound):
+                ask_twin(bay.home, "stop")
+            end = time.monotonic() + _PATIENCE_S
+            while (bay.home.twin / "twin.json").exists():
+                if time.monotonic() > end:
+                    raise LaunchbayError(
+                        "the twin does not end", where=str(bay.home.twin / "log"), hint="the same again"
+                    )
+                time.sleep(_POLL_S)
+        if forget:
+            remove_tree(bay.home.twin)
+    return ran

@@ -1,0 +1,157 @@
+"""The twin as a WSGI application: one request after the other is read, shown to the rules, answered, and metered."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.http import http_date
+
+from launchbay.twin.call import Answer, Call, Refused
+from launchbay.twin.rule import Rule
+from launchbay.twin.wire import Unread, encode_call, new_request_id, read_call, read_scope, write_answer, write_refusal
+from launchbay.twin.world import World
+
+__all__ = ["TwinApp"]
+
+_FIXED_ID = (
+    b"<requestId>request-id</requestId>",
+    b"<RequestId>request-id</RequestId>",
+    b"<RequestID>request-id</RequestID>",
+)
+_READS = ("Describe", "Get", "List", "Search")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What the app does with its state: `save` writes it down after each change, `admin` answers the twin's own addresses."""
+
+    save: Callable[[], None]
+    admin: Callable[[Mapping[str, Any], bytes], Answer]
+
+
+class TwinApp:
+    """Answers EC2 and its neighbours. Requests are taken one after the other, those to S3 beside them."""
+
+    def __init__(self, world: World, kept: Kept) -> None:
+        self.world = world
+        self.lock = threading.RLock()
+        self._kept = kept
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._s3 = create_backend_app("s3")
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request."""
+        if environ.get("PATH_INFO", "").startswith("/twin/"):
+            with self.lock:
+                answer = self._kept.admin(environ, _read_body(environ))
+            return self._send(answer, start_response)
+        _, _, service = read_scope(environ)
+        # S3 streams, and its dispatcher would eat a form's body in the search for an action: it is asked directly
+        if service == "s3" or (not service and not _is_form(environ)):
+            parts: Iterable[bytes] = self._s3(environ, start_response)
+            return parts
+        body = _read_body(environ)
+        with self.lock:
+            answer = self._answer(environ, body)
+        return self._send(answer, start_response)
+
+    def _answer(self, environ: dict[str, Any], body: bytes) -> Answer:
+        world = self.world
+        world.catch_up()
+        try:
+            call = read_call(environ, body)
+        except Unread:
+            return self._ask_moto(environ, body)
+        except Refused as refused:
+            return write_refusal("ec2", refused)
+        world.truth.calls[call.name] += 1
+        is_read = call.action.startswith(_READS)
+        if is_read and call.service == "ec2":
+            world.poll()
+            world.catch_up()
+        try:
+            answer = self._through_rules(call, environ, body)
+        except Refused as refused:
+            answer = write_refusal(call.service, refused)
+        if not is_read:
+            world.settle()
+            self._kept.save()
+        return answer
+
+    def _through_rules(self, call: Call, environ: dict[str, Any], body: bytes) -> Answer:
+        """Show a call to the rules in their order, to moto if none answers, and the answer to those that saw the call.
+
+        A rule looks at the answer with the call as it saw it, whatever later rules made of that.
+        """
+        world, asked, passed = self.world, call, list[tuple[Rule, Call]]()
+        world.fresh = []
+        answer: Answer | None = None
+        try:
+            for rule in world.rules:
+                if not rule.is_about(call.name):
+                    continue
+                passed.append((rule, asked))
+                got = rule.before(asked, world) if rule.before else None
+                if isinstance(got, Call):
+                    asked = got
+                elif got is not None:
+                    answer = got if isinstance(got, Answer) else write_answer(asked, got)
+                    break
+            if answer is None:
+                world.current = asked
+                answer = self._ask_moto(environ, body if asked is call else encode_call(asked), asked)
+        except Refused as refused:
+            answer = write_refusal(call.service, refused)
+        finally:
+            world.current = None
+        for rule, seen in reversed(passed):
+            if rule.after:
+                answer = rule.after(seen, world, answer) or answer
+        return answer
+
+    def _ask_moto(self, environ: dict[str, Any], body: bytes, call: Call | None = None) -> Answer:
+        seen: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def note(status: str, headers: list[tuple[str, str]], _: object = None) -> None:
+            seen.append((status, headers))
+
+        asked = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        try:
+            parts = self._moto(asked, note)
+            text = b"".join(parts)
+            if hasattr(parts, "close"):
+                parts.close()
+        except NotImplementedError as error:
+            what = f"{call.action} is not modelled by the twin" if call else str(error)
+            return write_refusal(call.service if call else "ec2", Refused("InvalidAction", what))
+        except (ImportError, KeyError):
+            service = read_scope(environ)[2]
+            return write_refusal("ec2", Refused("InvalidAction", f"the twin has no service {service!r}"))
+        status, headers = seen[-1]
+        for fixed in _FIXED_ID:
+            if fixed in text:
+                text = text.replace(b"request-id", new_request_id().encode(), 1)
+        kept = tuple((name, value) for name, value in headers if name.lower() != "content-length")
+        return Answer(status=int(status.split()[0]), headers=kept, body=text)
+
+    def _send(self, answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Send an answer, dated by the twin's clock: a client sees what time it is there, as it does on EC2."""
+        date = http_date(self.world.now())
+        kept = [(name, value) for name, value in answer.headers if name.lower() != "date"]
+        headers = [*kept, ("Date", date), ("Content-Length", str(len(answer.body)))]
+        start_response(f"{answer.status} {'OK' if answer.status < 400 else 'Refused'}", headers)
+        return [answer.body]
+
+
+def _is_form(environ: Mapping[str, Any]) -> bool:
+    return str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded")
+
+
+def _read_body(environ: Mapping[str, Any]) -> bytes:
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    return bytes(environ["wsgi.input"].read(length)) if length else b""

@@ -1,0 +1,240 @@
+"""One host as it runs: its listener, its box while somebody uses it, its boot script. Lives on the twin's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import uuid
+from collections.abc import Collection, Coroutine
+from typing import Any
+
+import asyncssh
+
+from launchbay.errors import Conflict
+from launchbay.twin.hosts import ssh
+from launchbay.twin.hosts.boot import BOOT, script_of
+from launchbay.twin.hosts.files import Files
+from launchbay.twin.hosts.filter import drop_from
+from launchbay.twin.hosts.host import Host, Knock, Listening
+from launchbay.twin.hosts.keeper import SHELL, Keeper, Surroundings, environment
+from launchbay.twin.hosts.metadata import Answer, Metadata
+from launchbay.twin.hosts.running import Box, BoxFailed
+
+__all__ = ["Machine"]
+
+_SFTP = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
+
+
+class Machine:
+    """One host. What its SSH sessions need of it is the protocol `session.Sessions`."""
+
+    def __init__(self, host: Host, files: Files, around: Surroundings) -> None:
+        self.host = host
+        self._files = files
+        self._around = around
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._refused: set[str] = set()
+        self._once: dict[tuple[str, str], float] = {}  # (user, key) -> until when
+        self._host_key: asyncssh.SSHKey
+        metadata = Metadata(host.user_data, self._look_up, self._asked, around.now)
+        self._keeper = Keeper(host, files, around, metadata)
+
+    # --- as the twin calls it -------------------------------------------------------------------------------------
+
+    def listen(self, refused: Collection[str]) -> Listening:
+        """Listen, and start what is to start with the host. Raises Conflict for a port that is taken, OSError."""
+        self._files.prepare(self.host, ssh.new_host_key())
+        key = ssh.read_host_key(self._files.host_key() or b"")
+        if key is None:
+            raise Conflict(
+                "its host key cannot be read", where=self.host.instance, hint="terminate it and launch another"
+            )
+        self._host_key = key
+        self._listener = self._bound()
+        self.filter(refused)
+        self._files.note(port=self._listener.getsockname()[1])
+        accepting = ssh.accept_all(self._listener, self._admit)
+        self._accepting = asyncio.get_running_loop().create_task(accepting)
+        self.spawn(self._boot())
+        return self.listening()
+
+    def listening(self) -> Listening:
+        """Return where this host listens."""
+        assert self._listener is not None
+        address, port = self._listener.getsockname()[:2]
+        return Listening(address=address, port=port, host_key=ssh.public_line(self._host_key))
+
+    def filter(self, refused: Collection[str]) -> None:
+        """Drop what comes from these addresses, where the kernel permits it."""
+        self._refused = set(refused)
+        if self._listener is not None:
+            drop_from(self._listener, self._refused)
+
+    def authorize(self, user: str, key: str, until: float) -> None:
+        """Accept a key of a user until then."""
+        self._once[user, key] = until
+
+    async def shut(self, *, grace: float) -> None:
+        """Stop listening, end all connections and processes; those in the box are asked first and have `grace` seconds."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
+        if self._listener is not None:
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.abort()
+        await self._keeper.shut(grace=grace)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    # --- as its sessions use it -----------------------------------------------------------------------------------
+
+    @property
+    def home(self) -> str:
+        """Return where a login starts."""
+        return f"/home/{self.host.user}"
+
+    def used(self) -> None:
+        """Count a session, which keeps the box."""
+        self._keeper.used()
+
+    def unused(self) -> None:
+        """Count one less."""
+        self._keeper.unused()
+
+    async def box(self) -> Box:
+        """Return the running box. Raises BoxFailed."""
+        return await self._keeper.box()
+
+    def login(self, command: str | None, subsystem: str | None) -> tuple[str, list[str]] | None:
+        """Return program and arguments for a command, a subsystem, or a login shell."""
+        if subsystem is not None:
+            servers = [path for path in _SFTP if os.path.exists(path)]
+            return (servers[0], [servers[0]]) if subsystem == "sftp" and servers else None
+        name = os.path.basename(SHELL)
+        return (SHELL, [f"-{name}"]) if command is None else (SHELL, [name, "-c", command])
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a login; PRIVATE_IP is for the session to use up."""
+        return {**environment(self.host.user, self.home), "PRIVATE_IP": self.host.private_ip}
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something until the host stops."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- its door -------------------------------------------------------------------------------------------------
+
+    async def _admit(self, connection: socket.socket, peer: str) -> None:
+        loop = asyncio.get_running_loop()
+        around, instance = self._around, self.host.instance
+        try:
+            is_allowed = await loop.run_in_executor(around.threads, around.allows, instance, peer, 22)
+        except asyncio.CancelledError:
+            ssh.refuse(connection)
+            raise
+        around.knocked(Knock(instance=instance, peer=peer, at=around.now(), is_allowed=is_allowed, banner=is_allowed))
+        if not is_allowed:
+            ssh.refuse(connection)
+            self.filter({*self._refused, peer})
+            return
+        door = ssh.Door(host=self, user=self.host.user, accepts=self._accepts)
+        with contextlib.suppress(OSError, asyncssh.Error, TimeoutError):  # it went away, or may not come in
+            client = await ssh.serve(connection, door, self._host_key)
+            self._connections.add(client)
+            try:
+                await client.wait_closed()
+            finally:
+                self._connections.discard(client)
+                client.abort()
+
+    def _accepts(self, key: str) -> bool:
+        if self._once.get((self.host.user, key), float("-inf")) > self._around.now():
+            return True
+        return key in ssh.read_keys(self._files.authorized_keys(self.host.user))
+
+    def _bound(self) -> socket.socket:
+        wanted = self.host.port or int(self._files.state().get("port", 0))
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setblocking(False)  # noqa: FBT003
+        try:
+            try:
+                listener.bind((self.host.address, wanted))
+            except OSError:
+                if self.host.port:
+                    raise
+                listener.bind((self.host.address, 0))  # somebody has it meanwhile
+            listener.listen(128)
+        except OSError as error:
+            listener.close()
+            where = f"{self.host.address}:{wanted}"
+            raise Conflict(f"cannot listen: {error.strerror}", where=where, hint="another address or port") from None
+        return listener
+
+    # --- what runs by itself --------------------------------------------------------------------------------------
+
+    async def _boot(self) -> None:
+        is_first = not self._files.state().get("is_booted")
+        if is_first:
+            self._files.note(is_booted=True)  # before it runs: a script that was cut off does not run again, as on EC2
+        if is_first and self.host.user_data:
+            await self._run_as_root(["/bin/sh", "-c", BOOT], script_of(self.host.user_data))
+        elif self._files.has_services():
+            await self._run_as_root(["/usr/bin/systemctl", "start-enabled"], b"")
+
+    async def _run_as_root(self, argv: list[str], data: bytes) -> None:
+        """Run something as the boot does, its output thrown away. A host that cannot start does not, as on EC2."""
+        with contextlib.suppress(BoxFailed):
+            async with self._keeper.using() as box:
+                started = await box.run(argv[0], argv, environment("root", "/root"))
+                for end in started.ends[1:]:
+                    os.close(end)
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._around.threads, _write_all, started.ends[0], data)
+                await started.ended
+
+    async def _look_up(self, path: str) -> bytes | None:
+        around = self._around
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(around.threads, around.metadata, self.host.instance, path)
+
+    async def _asked(self, method: str, path: str) -> Answer:
+        if (method, path) in (("PUT", "power/stop"), ("PUT", "power/reboot")):
+            self._around.threads.submit(self._around.power, self.host.instance, path.removeprefix("power/"))
+            return Answer(status=200)
+        if (method, path) == ("PUT", "ssh/restart"):
+            key = ssh.read_host_key(self._files.host_key() or b"")
+            if key is None:
+                return Answer(status=400, body=b"no host key in /etc/ssh that can be read; the old one stays")
+            self._host_key = key
+            return Answer(status=200)
+        if (method, path) == ("GET", "gpus"):
+            return Answer(status=200, body=json.dumps(self._gpus()).encode())
+        return Answer(status=404)
+
+    def _gpus(self) -> list[dict[str, str]]:
+        return [
+            {
+                "count": str(len(self.host.gpus)),
+                "index": str(index),
+                "memory": str(gpu.memory_mib),
+                "name": gpu.name,
+                "uuid": f"GPU-{uuid.uuid5(uuid.NAMESPACE_OID, f'{self.host.instance} {index}')}",
+            }
+            for index, gpu in enumerate(self.host.gpus)
+        ]
+
+
+def _write_all(end: int, data: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), os.fdopen(end, "wb") as file:
+        file.write(data)

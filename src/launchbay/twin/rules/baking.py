@@ -1,0 +1,255 @@
+"""Images made of instances: pending until their snapshots are there, with the disks that the instance had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from moto.ec2.utils import random_ami_id
+
+from launchbay.twin.backend import ec2, find_instance
+from launchbay.twin.call import Answer, Call, Refused
+from launchbay.twin.clock import Due
+from launchbay.twin.rule import Rule
+from launchbay.twin.rules.asked import tags_asked
+from launchbay.twin.rules.images import OwnImage, check_name, drop_image, make_image, make_snapshot, users_of
+from launchbay.twin.rules.passing import let_pass
+from launchbay.twin.world import World
+
+__all__ = ["BAKED", "IMAGE_S", "RULE", "SNAPSHOT_S"]
+
+BAKED = "baked"
+"""Where it is noted of which instance an image was made: the hosts copy that one's folder."""
+
+IMAGE_S = 60.0
+"""How long an image is pending, in seconds of the twin's clock. On EC2 it goes by the size of the disks."""
+
+SNAPSHOT_S = 60.0
+"""How long a snapshot is pending, in seconds of the twin's clock."""
+
+_IMAGE, _SNAPSHOT = "image", "snapshot"
+_STATES = ("running", "stopping", "stopped")
+
+
+def _create(call: Call, world: World) -> Mapping[str, Any]:
+    region, name = call.region, str(call.get("Name", default=""))
+    instance = find_instance(str(call.get("InstanceId")), region)
+    if instance is None:
+        what = f"The instance ID '{call.get('InstanceId')}' does not exist"
+        raise Refused("InvalidInstanceID.NotFound", what)
+    check_name(region, name)
+    if instance.state not in _STATES:
+        what = f"Invalid value '{instance.id}' for instanceId. Instance is not in state 'running' or 'stopping' or 'stopped'"
+        raise Refused("InvalidParameterValue", what)
+    identity = str(random_ami_id())
+    image = make_image(region, identity, name=name, description=str(call.get("Description", default="")), like=instance)
+    image.instance_id = instance.id
+    image.state = "pending"
+    image.add_tags(tags_asked(call, "image"))
+    image.devices = _devices(call, instance, identity)
+    if image.devices:
+        image.ebs_snapshot = ec2(region).snapshots[image.devices[0]["Ebs"]["SnapshotId"]]
+    world.truth.noted(BAKED)[identity] = {"instance": instance.id, "no_reboot": bool(call.get("NoReboot", default=False))}
+    world.clock.plan(_IMAGE, identity, seconds=IMAGE_S, data={"region": region})
+    return {"ImageId": identity}
+
+
+def _devices(call: Call, instance: Any, identity: str) -> Sequence[Mapping[str, Any]]:
+    """Return the devices of an image: those of the instance, each with a new snapshot, as far as the call wants them."""
+    changed: dict[str, Mapping[str, Any]] = {
+        str(item.get("DeviceName")): item for item in call.get("BlockDeviceMappings", default=[])
+    }
+    tags = tags_asked(call, "snapshot")
+    found = []
+    attached = sorted(instance.block_device_mapping.items(), key=lambda item: item[0] != instance.root_device_name)
+    for device, held in attached:
+        wish = changed.get(device, {})
+        if "NoDevice" in wish:
+            continue
+        volume = ec2(call.region).volumes[held.volume_id]
+        what = f"Created by CreateImage({instance.id}) for {identity}"
+        snapshot = make_snapshot(call.region, volume, description=what, image=identity)
+        snapshot.add_tags(tags)
+        ends = wish.get("Ebs", {}).get("DeleteOnTermination", held.delete_on_termination)
+        found.append(_device(device, snapshot, volume, ends=bool(ends)))
+    return tuple(found)
+
+
+def _device(device: str, snapshot: Any, volume: Any, *, ends: bool) -> dict[str, Any]:
+    ebs: dict[str, Any] = {
+        "SnapshotId": snapshot.id,
+        "VolumeSize": int(volume.size),
+        "VolumeType": volume.volume_type,
+        "DeleteOnTermination": ends,
+        "Encrypted": bool(snapshot.encrypted),
+    }
+    if volume.volume_type in ("gp3", "io1", "io2") and volume.iops:
+        ebs["Iops"] = volume.iops
+    if volume.volume_type == "gp3" and volume.throughput:
+        ebs["Throughput"] = volume.throughput
+    return {"DeviceName": device, "Ebs": ebs}
+
+
+def _image_done(world: World, due: Due) -> None:  # noqa: ARG001 - a thing that happens has this form
+    region = str(due.data["region"])
+    image = ec2(region).amis.get(due.resource)
+    if image is None:
+        return
+    for item in image.block_device_mappings:
+        snapshot = ec2(region).snapshots.get(item["Ebs"]["SnapshotId"])
+        if snapshot is not None:
+            snapshot.status = "completed"
+    image.state = "available"
+
+
+def _copy(call: Call, world: World) -> Mapping[str, Any]:
+    """Copy an image into the region of the call."""
+    origin, source_id = str(call.get("SourceRegion")), str(call.get("SourceImageId"))
+    source = ec2(origin).amis.get(source_id)
+    if source is None:
+        raise Refused("InvalidAMIID.NotFound", f"The image id '[{source_id}]' does not exist")
+    if source.state != "available":
+        raise Refused("InvalidAMIID.Unavailable", f"The image ID '[{source_id}]' is not available")
+    name = str(call.get("Name") or source.name)
+    check_name(call.region, name)
+    identity = str(random_ami_id())
+    text = str(call.get("Description") or source.description or "")
+    image = make_image(call.region, identity, name=name, description=text, like=source)
+    image.state = "pending"
+    if call.get("CopyImageTags"):
+        image.add_tags(dict(ec2(origin).tags.get(source_id, {})))
+    image.add_tags(tags_asked(call, "image"))
+    image.devices = tuple(_copied(call, source, origin, identity))
+    image.ebs_snapshot = ec2(call.region).snapshots[image.devices[0]["Ebs"]["SnapshotId"]]
+    baked = world.truth.noted(BAKED)
+    if source_id in baked:
+        baked[identity] = dict(baked[source_id])
+    world.clock.plan(_IMAGE, identity, seconds=IMAGE_S, data={"region": call.region})
+    return {"ImageId": identity}
+
+
+def _copied(call: Call, source: Any, origin: str, identity: str) -> list[Mapping[str, Any]]:
+    backend, found = ec2(call.region), []
+    zone = backend.describe_availability_zones()[0].name
+    for item in source.block_device_mappings:
+        if not item.get("Ebs"):
+            continue
+        held = ec2(origin).snapshots[item["Ebs"]["SnapshotId"]]
+        is_encrypted = bool(held.encrypted or call.get("Encrypted") or backend.ebs_encryption_by_default)
+        key = call.get("KmsKeyId") if is_encrypted else None
+        volume = backend.create_volume(int(held.volume.size), zone, encrypted=is_encrypted, kms_key_id=key)
+        what = f"Copied for DestinationAmi {identity} from SourceAmi {source.id} for SourceSnapshot {held.id}."
+        snapshot = make_snapshot(call.region, volume, description=what, image=identity)
+        backend.delete_volume(volume.id)
+        snapshot.add_tags(tags_asked(call, "snapshot"))
+        size = item["Ebs"].get("VolumeSize", int(held.volume.size))
+        ebs = {**item["Ebs"], "SnapshotId": snapshot.id, "VolumeSize": size, "Encrypted": is_encrypted}
+        found.append({**item, "Ebs": ebs})
+    return found
+
+
+def _deregister(call: Call, world: World) -> Mapping[str, Any] | None:
+    image = ec2(call.region).amis.get(call.get("ImageId"))
+    if image is None:
+        return None
+    if image.owner_id != world.truth.settings.account:
+        raise Refused("AuthFailure", f"Not authorized for image:{image.id}", status=403)
+    world.clock.cancel(image.id, _IMAGE)
+    results = drop_image(call.region, image, with_snapshots=bool(call.get("DeleteAssociatedSnapshots")))
+    return {"Return": True, "DeleteSnapshotResults": results}
+
+
+def _snapshot(call: Call, world: World) -> Any:
+    volume = ec2(call.region).volumes.get(call.get("VolumeId"))
+    if volume is None:
+        return None
+    snapshot = make_snapshot(call.region, volume, description=str(call.get("Description", default="")))
+    snapshot.add_tags(tags_asked(call, "snapshot"))
+    world.clock.plan(_SNAPSHOT, snapshot.id, seconds=SNAPSHOT_S, data={"region": call.region})
+    return snapshot
+
+
+def _snapshot_done(world: World, due: Due) -> None:  # noqa: ARG001 - a thing that happens has this form
+    snapshot = ec2(str(due.data["region"])).snapshots.get(due.resource)
+    if snapshot is not None:
+        snapshot.status = "completed"
+
+
+def _check_unneeded(call: Call, world: World) -> None:
+    identity = str(call.get("SnapshotId"))
+    users = users_of(call.region, identity)
+    if users:
+        raise Refused("InvalidSnapshot.InUse", f"The snapshot {identity} is currently in use by {users[0]}")
+    world.clock.cancel(identity, _SNAPSHOT)
+
+
+def _register(call: Call, world: World) -> Mapping[str, Any]:  # noqa: ARG001 - a rule's form
+    """Make an image of snapshots. moto keeps name and description only."""
+    region, name = call.region, str(call.get("Name", default=""))
+    check_name(region, name)
+    root = str(call.get("RootDeviceName", default="/dev/sda1"))
+    given: Sequence[Mapping[str, Any]] = call.get("BlockDeviceMappings", default=[])
+    found: list[dict[str, Any]] = []
+    for item in given:
+        identity = item.get("Ebs", {}).get("SnapshotId")
+        held = ec2(region).snapshots.get(identity)
+        if identity and held is None:
+            raise Refused("InvalidSnapshot.NotFound", f"The snapshot '{identity}' does not exist.")
+        ends = {"DeleteOnTermination": True, "VolumeType": "gp2"}
+        sized = {"VolumeSize": int(held.volume.size), "Encrypted": bool(held.encrypted)} if held else {}
+        found.append({**item, "Ebs": {**ends, **sized, **item.get("Ebs", {})}})
+    made = ec2(region).register_image(name, str(call.get("Description", default="")))
+    made.__class__ = OwnImage
+    made.architecture = call.get("Architecture", default="x86_64")
+    made.virtualization_type = call.get("VirtualizationType", default="paravirtual")
+    made.root_device_name, made.root_device_type = root, "ebs"
+    made.ena_support = bool(call.get("EnaSupport", default=False))
+    if any(item.get("Ebs", {}).get("SnapshotId") for item in found):
+        ec2(region).snapshots.pop(made.ebs_snapshot.id, None)
+    else:
+        size = int(made.ebs_snapshot.volume.size)
+        ebs = {"SnapshotId": made.ebs_snapshot.id, "VolumeSize": size, "VolumeType": "gp2", "DeleteOnTermination": True}
+        found = [{"DeviceName": root, "Ebs": ebs}]
+    made.devices = tuple(found)
+    made.add_tags(tags_asked(call, "image"))
+    return {"ImageId": made.id}
+
+
+def _before(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | None:
+    if call.action.startswith("Describe"):
+        let_pass(world, _IMAGE, _SNAPSHOT)
+        return None
+    if call.action == "DeleteSnapshot":
+        _check_unneeded(call, world)
+        return None
+    act = {
+        "CopyImage": _copy,
+        "CreateImage": _create,
+        "CreateSnapshot": _snapshot,
+        "DeregisterImage": _deregister,
+        "RegisterImage": _register,
+    }[call.action]
+    found: Mapping[str, Any] | None = act(call, world)
+    return found
+
+
+RULE = Rule(
+    name="baking",
+    on=frozenset(
+        {
+            "ec2:CopyImage",
+            "ec2:CreateImage",
+            "ec2:CreateSnapshot",
+            "ec2:DeleteSnapshot",
+            "ec2:DeregisterImage",
+            "ec2:DescribeImages",
+            "ec2:DescribeSnapshots",
+            "ec2:RegisterImage",
+        }
+    ),
+    source="names' rules and messages seen in issues of other tools (webdigi 6, wazuh 654), the states that can be imaged in "
+    "aws-systemsmanagerautomation-with-asglifecyclehooks 2, DeleteAssociatedSnapshots and its results verified in botocore's "
+    "model; how long it takes is ours",
+    before=_before,
+    happens={_IMAGE: _image_done, _SNAPSHOT: _snapshot_done},
+)

@@ -1,0 +1,68 @@
+"""All rules, in the order in which they look at a call."""
+
+from __future__ import annotations
+
+from launchbay.twin.rule import Rule
+from launchbay.twin.rules import (
+    baking,
+    capacity,
+    connect,
+    dryrun,
+    faults,
+    groups,
+    iam,
+    idempotency,
+    interfaces,
+    listed,
+    network,
+    pages,
+    pricing,
+    quota,
+    quotas_api,
+    repeats,
+    requirements,
+    savings,
+    spot,
+    spot_prices,
+    states,
+    types,
+    visibility,
+    volumes,
+)
+
+__all__ = ["RULES"]
+
+RULES: tuple[Rule, ...] = (
+    # who may ask, and was it asked before
+    faults.RULE,
+    iam.RULE,
+    dryrun.RULE,
+    idempotency.RULE,
+    repeats.RULE,
+    visibility.RULE,
+    # what a launch asks for
+    spot.RULE,
+    network.RULE,
+    quota.RULE,
+    capacity.RULE,
+    network.ADDRESSES,
+    interfaces.RULE,
+    groups.RULE,
+    volumes.RULE,
+    # what becomes of things
+    states.RULE,
+    baking.RULE,
+    connect.RULE,
+    # what is told of them
+    pages.RULE,
+    listed.RULE,
+    types.RULE,
+    requirements.RULE,
+    quotas_api.RULE,
+    spot_prices.RULE,
+    pricing.RULE,
+    savings.RULE,
+)
+"""Faults come first, then permission, then dry runs; a token is looked up only for what may be done, and what comes after it
+is remembered with it. What is refused for its own sake comes before what is refused for want of quota, and that before want of
+room, as on EC2."""

@@ -1,0 +1,120 @@
+"""The twin's process: it takes its state up where it was, listens on loopback, and ends when it is told to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from launchbay.catalog.snapshot import load_snapshot
+from launchbay.errors import StateError
+from launchbay.twin import patches
+from launchbay.twin.admin import Admin
+from launchbay.twin.app import Kept, TwinApp
+from launchbay.twin.keeping import read_state, write_state
+from launchbay.twin.rules.table import RULES
+from launchbay.twin.truth import Settings, new_truth
+from launchbay.twin.world import World
+
+__all__ = ["main", "open_world", "serve"]
+
+STATE, TOKEN, RECORD = "state.pickle", "token", "twin.json"
+"""The files in a twin's folder: its state, the token of its own addresses, and where it listens now."""
+
+
+class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto is read as Any
+    """moto's, which keeps the metadata headers of S3, without a line on the terminal for each request."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug calls it so
+        """Write nothing; the twin counts calls itself."""
+
+
+def open_world(path: Path, settings: Settings) -> World:
+    """Return the twin whose state is in a file, as it was; a new one where there is none. Raises StateError."""
+    world: World | None = None
+
+    def now() -> datetime:
+        return world.now() if world else datetime.now(UTC)
+
+    def made(instances: Sequence[Any]) -> None:
+        if world:
+            world.made(instances)
+
+    patches.install(patches.Hooks(now=now, made=made, images=lambda _: None))
+    truth = read_state(path)
+    if truth is None:
+        truth = new_truth(settings)
+    world = World(truth, load_snapshot(), RULES)
+    return world
+
+
+def serve(folder: Path, settings: Settings, *, port: int = 0) -> None:
+    """Be the twin of a folder until it is told to stop. Raises StateError for a damaged state, OSError for a taken port."""
+    world = open_world(folder / STATE, settings)
+    token = _token(folder / TOKEN)
+    server: BaseWSGIServer
+
+    def save() -> None:
+        write_state(folder / STATE, world.truth)
+
+    def ended() -> None:
+        threading.Thread(target=server.shutdown, daemon=True).start()
+
+    app = TwinApp(world, Kept(save=save, admin=Admin(world, token, ended=ended)))
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)
+    signal.signal(signal.SIGTERM, lambda *_: ended())
+    record = {
+        "pid": os.getpid(),
+        "url": f"http://127.0.0.1:{server.server_port}",
+        "region": world.truth.settings.region,
+    }
+    draft = folder / f"{RECORD}.draft"
+    draft.write_text(json.dumps(record))
+    draft.replace(folder / RECORD)
+    try:
+        server.serve_forever(poll_interval=0.05)
+    finally:
+        with app.lock:
+            save()
+        (folder / RECORD).unlink(missing_ok=True)
+
+
+def _token(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        token = secrets.token_urlsafe(32)
+        with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(token)
+        return token
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the twin of a folder: ``python -m launchbay.twin.server FOLDER``. Its settings are JSON, and for a new twin only."""
+    parser = argparse.ArgumentParser(prog="launchbay.twin")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--settings", type=json.loads, default={})
+    asked = parser.parse_args(argv)
+    asked.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        serve(asked.folder, Settings(**asked.settings), port=asked.port)
+    except (StateError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

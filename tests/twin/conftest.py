@@ -1,0 +1,93 @@
+"""A twin as its own process, on a virtual clock, begun anew for each test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+
+class TwinProcess:
+    """A twin that runs, clients for it, and its own addresses."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.start()
+
+    def start(self) -> None:
+        words = [
+            sys.executable,
+            "-m",
+            "launchbay.twin.server",
+            str(self.folder),
+            "--settings",
+            json.dumps(self.settings),
+        ]
+        self.process = subprocess.Popen(words)
+        end = time.monotonic() + 60
+        while not (self.folder / "twin.json").exists():
+            assert self.process.poll() is None, "the twin ended"
+            assert time.monotonic() < end, "the twin does not come up"
+            time.sleep(0.02)
+        self.url = json.loads((self.folder / "twin.json").read_text())["url"]
+        self.token = (self.folder / "token").read_text()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        (self.folder / "twin.json").unlink(missing_ok=True)
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=30)
+
+    def client(self, service: str, region: str = "us-east-1", *, attempts: int = 1, key: str = "AKIATEST") -> Any:
+        return boto3.client(
+            service,
+            region_name=region,
+            endpoint_url=self.url,
+            aws_access_key_id=key,
+            aws_secret_access_key="secret",
+            config=Config(retries={"total_max_attempts": attempts}, parameter_validation=True),
+        )
+
+    def ask(self, door: str, **asked: Any) -> Any:
+        """Ask one of the twin's own addresses. Raises ValueError for what it refuses."""
+        headers = {"X-Twin-Token": self.token, "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/twin/{door}", json.dumps(asked).encode(), headers)
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise ValueError(json.load(error)["error"]) from error
+
+
+@pytest.fixture(scope="session")
+def _process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwinProcess]:
+    process = TwinProcess(tmp_path_factory.mktemp("twin"), is_virtual=True, seed=1)
+    yield process
+    process.end()
+
+
+@pytest.fixture
+def twin(_process: TwinProcess) -> TwinProcess:
+    """Return a twin on a virtual clock in which nothing has happened yet."""
+    _process.ask("reset")
+    return _process
+
+
+@pytest.fixture
+def ec2(twin: TwinProcess) -> Any:
+    """Return a client that asks once and does not try again."""
+    return twin.client("ec2")
