@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from launchbay import errors
+    from launchbay.api.conformance import conformance
     from launchbay.api.cost import bill, cheapest_plan
     from launchbay.api.curves import curves, draw_curves
     from launchbay.api.data import fetch
@@ -77,6 +78,7 @@ _NAMES = {
     "launchbay.api.refresh": ("refresh_types",),
     "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
+    "launchbay.api.conformance": ("conformance",),
     "launchbay.api.cost": ("bill", "cheapest_plan"),
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
@@ -104,6 +106,7 @@ __all__ = [
     "complete_resources",
     "complete_resumption",
     "complete_training",
+    "conformance",
     "copy",
     "curves",
     "demo",

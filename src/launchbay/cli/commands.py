@@ -23,7 +23,7 @@ GROUPS = {
     "models": ("model", "evaluate", "predict"),
     "catalog": ("types",),
     "cost": ("cost",),
-    "twin": ("twin",),
+    "twin": ("twin", "conformance"),
 }
 """The verbs of each module in `verbs`, by their first word."""
 

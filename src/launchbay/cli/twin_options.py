@@ -38,5 +38,22 @@ def add_twin(verbs: Verbs[Parser]) -> None:
         "bay twin status",
     )
     add_verb(actions, "bill", "Say what it would have cost.", "bay twin bill")
+    _add_conformance(verbs)
     advance = add_verb(actions, "advance", "Set its clock forward.", "bay twin advance 8h")
     advance.add_argument("duration", metavar="DURATION", help="how far: 90s, 15m, 8h, 30d")
+
+
+def _add_conformance(verbs: Verbs[Parser]) -> None:
+    conformance = add_verb(
+        verbs,
+        "conformance",
+        "Try what EC2 does, behaviour by behaviour: in a new twin, against moto alone, or on AWS with your own account. Exit "
+        "code 1 if something is not so.",
+        "bay conformance\nbay conformance token-repeats --moto\nbay conformance --real --max-usd 1",
+    )
+    conformance.add_argument("names", nargs="*", metavar="NAME", help="only these behaviours (default: all)")
+    place = conformance.add_mutually_exclusive_group()
+    place.add_argument("--moto", action="store_true", help="against moto as it comes, to see what the twin adds")
+    place.add_argument("--real", action="store_true", help="on AWS: launches small instances, and removes them again")
+    conformance.add_argument("--max-usd", metavar="USD", help="with --real, what it may cost at most")
+    conformance.add_argument("--region", default="us-east-1", help="where (default: us-east-1)")

@@ -11,6 +11,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.http import http_date
 
+from launchbay.twin.buckets import refuse_bucket_call
 from launchbay.twin.call import Answer, Call, Refused
 from launchbay.twin.rule import Rule
 from launchbay.twin.wire import Unread, encode_call, new_request_id, read_call, read_scope, write_answer, write_refusal
@@ -53,6 +54,9 @@ class TwinApp:
         _, _, service = read_scope(environ)
         # S3 streams, and its dispatcher would eat a form's body in the search for an action: it is asked directly
         if service == "s3" or (not service and not _is_form(environ)):
+            refusal = refuse_bucket_call(environ)
+            if refusal is not None:
+                return self._send(refusal, start_response)
             parts: Iterable[bytes] = self._s3(environ, start_response)
             return parts
         body = _read_body(environ)

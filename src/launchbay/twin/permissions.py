@@ -43,6 +43,7 @@ _IDS = {
 _FOREIGN = ("image", "snapshot")
 """Kinds whose names carry no account: they may be somebody else's."""
 
+_RESOLVE = "resolve:ssm:"
 _READS = ("Describe", "Get", "List")
 
 
@@ -154,7 +155,13 @@ def _launch(call: Call, world: World, common: Mapping[str, Sequence[str]]) -> It
         context = {**common, **_context_of_tags(tags.get("spot-instances-request", []))}
         yield _made(world, region, action, "spot-instances-request", context)
     interfaces = call.get("NetworkInterfaces", default=[])
-    used = [str(call.get("ImageId", default=""))]
+    image = str(call.get("ImageId", default=""))
+    if image.startswith(_RESOLVE):
+        yield Asked(
+            action="ssm:GetParameters", resource=_parameter(region, image.removeprefix(_RESOLVE)), context=common
+        )
+        yield _made(world, region, action, "image", common)
+    used = [] if image.startswith(_RESOLVE) else [image]
     used += [str(item) for item in call.get("SecurityGroupIds", default=[])]
     used += [str(group) for item in interfaces for group in item.get("Groups", [])]
     used += [str(item["SubnetId"]) for item in interfaces if item.get("SubnetId")]
@@ -185,12 +192,15 @@ def _elsewhere(call: Call, world: World, action: str, common: Mapping[str, Seque
             call, world, action, str(call.get("InstanceId", default="")), {**common, "ec2:osuser": [_os_user(call)]}
         )
     elif call.service == "ssm" and str(call.get("Name", default="")).startswith("/"):
-        arn = f"arn:aws:ssm:{call.region}::parameter{call.get('Name')}"
-        yield Asked(action=action, resource=arn, context=common)
+        yield Asked(action=action, resource=_parameter(call.region, str(call.get("Name"))), context=common)
     elif call.service == "sts" and call.action == "GetCallerIdentity":
         return  # everybody may ask who he is
     else:
         yield Asked(action=action, context=common)
+
+
+def _parameter(region: str, name: str) -> str:
+    return f"arn:aws:ssm:{region}::parameter{name}"
 
 
 def _os_user(call: Call) -> str:

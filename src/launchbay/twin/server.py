@@ -22,6 +22,7 @@ from launchbay.errors import StateError
 from launchbay.twin import patches
 from launchbay.twin.admin import Admin
 from launchbay.twin.app import Kept, TwinApp
+from launchbay.twin.images import fill
 from launchbay.twin.keeping import read_state, write_state
 from launchbay.twin.rules.table import RULES
 from launchbay.twin.truth import Settings, new_truth
@@ -51,7 +52,7 @@ def open_world(path: Path, settings: Settings) -> World:
         if world:
             world.made(instances)
 
-    patches.install(patches.Hooks(now=now, made=made, images=lambda _: None))
+    patches.install(patches.Hooks(now=now, made=made, images=fill))
     truth = read_state(path)
     if truth is None:
         truth = new_truth(settings)

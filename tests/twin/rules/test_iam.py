@@ -42,6 +42,7 @@ LEAST: dict[str, Any] = {
             "Resource": "*",
             "Condition": {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
         },
+        {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "arn:aws:ssm:*::parameter/aws/service/*"},
         {
             "Effect": "Allow",
             "Action": "ec2:TerminateInstances",

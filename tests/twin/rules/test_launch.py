@@ -10,11 +10,13 @@ from botocore.exceptions import ClientError
 
 from tests.twin.conftest import TwinProcess
 
+IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+
 
 def launch(ec2: Any, *, count: int = 1, least: int | None = None, token: str = "t", **more: Any) -> Any:
     return ec2.run_instances(
         **{
-            "ImageId": more.pop("image", "ami-0123456789abcdef0"),
+            "ImageId": more.pop("image", IMAGE),
             "InstanceType": "p3.2xlarge",
             "MinCount": count if least is None else least,
             "MaxCount": count,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from launchbay.api.twin import TwinStopped
     from launchbay.lifecycle.twin import Twin
 
-__all__ = ["bill_text", "stopped_text", "twin_text"]
+__all__ = ["bill_text", "conformance_text", "stopped_text", "twin_text"]
 
 
 def twin_text(twin: Twin, environment: Mapping[str, str]) -> str:
@@ -69,3 +69,25 @@ def _row(item: tuple[str, str | None], lines: Sequence[Mapping[str, Any]]) -> Se
         "unknown" if usd_per_unit is None else format_usd(amount),
         str(sum(line["end"] is None for line in lines)),
     )
+
+
+def conformance_text(found: Mapping[str, Any]) -> str:
+    """Say how many behaviours are as EC2's, and name each that is not, with what was found."""
+    lines = [f"{found['place']}: {found['met']} of {found['behaviours']} behaviours are as EC2's."]
+    for outcome in found["outcomes"]:
+        if outcome["met"] is None:
+            lines.append(f"  not tried  {outcome['name']}: {outcome['found']}")
+        elif not outcome["met"]:
+            lines.append(
+                f"  missed     {outcome['name']}: {outcome['says']} Found: {' '.join(outcome['found'].split())}"
+            )
+    known = [sum(item["known"] == how for item in found["outcomes"]) for how in ("seen", "verified", "remembered")]
+    lines.append(
+        f"  sources    {known[0]} seen in AWS's documentation and public code, {known[1]} verified in botocore's models, "
+        f"{known[2]} from memory (--json has each)"
+    )
+    if found["place"] != "EC2":
+        lines.append(
+            "  note       not tried on AWS by us: `bay conformance --real --max-usd 1` does, with your account"
+        )
+    return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import launchbay
 from launchbay.cli.context import Context, list_width
-from launchbay.cli.texts.twin import bill_text, stopped_text, twin_text
+from launchbay.cli.texts.twin import bill_text, conformance_text, stopped_text, twin_text
 from launchbay.units import parse_duration
 
 __all__ = ["COMMANDS"]
@@ -44,11 +44,22 @@ def _advance(context: Context) -> int:
     return _status(context)
 
 
+def _conformance(context: Context) -> int:
+    given = context.arguments
+    place = "real" if given.real else "moto" if given.moto else "twin"
+    if given.real and given.max_usd is not None:
+        context.agree(f"Small instances are launched on AWS in {given.region}, for at most {given.max_usd} USD")
+    found = launchbay.conformance(context.bay, place, names=given.names, region=given.region, max_usd=given.max_usd)
+    context.show(found, lambda: conformance_text(found))
+    return 1 if found["missed"] else 0
+
+
 COMMANDS = {
     "twin start": _start,
     "twin stop": _stop,
     "twin status": _status,
     "twin bill": _bill,
     "twin advance": _advance,
+    "conformance": _conformance,
 }
 """The verbs of this group."""

@@ -210,6 +210,8 @@ class Hosts:
 
     async def _close(self) -> None:
         await asyncio.gather(*(self._shut(instance, 0.0) for instance in list(self._machines)))
+        for _ in range(5):  # what was closed just now lets go of its descriptors in the loop's next rounds
+            await asyncio.sleep(0)
 
     @contextlib.asynccontextmanager
     async def _turn(self, instance: str) -> Any:

@@ -87,8 +87,11 @@ class Machine:
             await asyncio.wait([self._accepting])
         if self._listener is not None:
             self._listener.close()
-        for connection in list(self._connections):
+        connections = list(self._connections)
+        for connection in connections:
             connection.abort()
+        for connection in connections:
+            await connection.wait_closed()
         await self._keeper.shut(grace=grace)
         for task in self._tasks:
             task.cancel()

@@ -176,10 +176,6 @@ class Box:
         """Send a signal to a process and its group, if it still runs."""
         self._send({"do": "signal", "id": started.number, "signal": number})
 
-    def resize(self, started: Started, rows: int, columns: int) -> None:
-        """Set the size of a process's terminal."""
-        self._send({"do": "resize", "id": started.number, "rows": rows, "columns": columns})
-
     async def end(self, *, grace: float) -> None:
         """End all processes: asked to at first, after `grace` seconds without. Returns when all are gone. Idempotent."""
         if grace > 0 and not self.gone.done():
@@ -261,9 +257,10 @@ class Box:
         number = message["id"]
         if "exit" in message or "signal" in message:
             _close(ends)
-            ended = self._running.pop(number, None)
+            code = int(message["exit"]) if "exit" in message else -int(message["signal"])
+            ended = self._running.pop(number, None)  # not before the code is known to be one
             if ended is not None and not ended.done():
-                ended.set_result(int(message["exit"]) if "exit" in message else -int(message["signal"]))
+                ended.set_result(code)
             return
         answered = self._asked.get(number)
         if answered is None or answered.done():

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import signal
+import struct
+import termios
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -246,8 +250,10 @@ class Session(asyncssh.SSHServerSession[bytes]):
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
         """Pass a new size on."""
         del pixwidth, pixheight
-        if self._box and self._started and self._terminal:
-            self._box.resize(self._started, min(height, 9999), min(width, 9999))
+        if self._input is not None and self._terminal:
+            size = struct.pack("HHHH", min(height, 9999), min(width, 9999), 0, 0)
+            with contextlib.suppress(OSError):  # it has just been closed
+                fcntl.ioctl(self._input.get_extra_info("pipe").fileno(), termios.TIOCSWINSZ, size)
 
     def signal_received(self, signal: str) -> None:
         """Pass a signal on; `signal` is its name without SIG."""

@@ -12,22 +12,26 @@ from launchbay.twin.call import Answer, Call, Refused
 from launchbay.twin.clock import Due
 from launchbay.twin.rule import Rule
 from launchbay.twin.rules.asked import tags_asked
-from launchbay.twin.rules.images import OwnImage, check_name, drop_image, make_image, make_snapshot, users_of
+from launchbay.twin.rules.images import (
+    BAKED,
+    IMAGE_DUE,
+    IMAGE_S,
+    check_name,
+    drop_image,
+    make_image,
+    make_snapshot,
+    users_of,
+)
 from launchbay.twin.rules.passing import let_pass
 from launchbay.twin.world import World
 
-__all__ = ["BAKED", "IMAGE_S", "RULE", "SNAPSHOT_S"]
+__all__ = ["RULE", "SNAPSHOT_S"]
 
-BAKED = "baked"
-"""Where it is noted of which instance an image was made: the hosts copy that one's folder."""
-
-IMAGE_S = 60.0
-"""How long an image is pending, in seconds of the twin's clock. On EC2 it goes by the size of the disks."""
 
 SNAPSHOT_S = 60.0
 """How long a snapshot is pending, in seconds of the twin's clock."""
 
-_IMAGE, _SNAPSHOT = "image", "snapshot"
+_SNAPSHOT = "snapshot"
 _STATES = ("running", "stopping", "stopped")
 
 
@@ -49,8 +53,11 @@ def _create(call: Call, world: World) -> Mapping[str, Any]:
     image.devices = _devices(call, instance, identity)
     if image.devices:
         image.ebs_snapshot = ec2(region).snapshots[image.devices[0]["Ebs"]["SnapshotId"]]
-    world.truth.noted(BAKED)[identity] = {"instance": instance.id, "no_reboot": bool(call.get("NoReboot", default=False))}
-    world.clock.plan(_IMAGE, identity, seconds=IMAGE_S, data={"region": region})
+    world.truth.noted(BAKED)[identity] = {
+        "instance": instance.id,
+        "no_reboot": bool(call.get("NoReboot", default=False)),
+    }
+    world.clock.plan(IMAGE_DUE, identity, seconds=IMAGE_S, data={"region": region})
     return {"ImageId": identity}
 
 
@@ -102,59 +109,13 @@ def _image_done(world: World, due: Due) -> None:  # noqa: ARG001 - a thing that 
     image.state = "available"
 
 
-def _copy(call: Call, world: World) -> Mapping[str, Any]:
-    """Copy an image into the region of the call."""
-    origin, source_id = str(call.get("SourceRegion")), str(call.get("SourceImageId"))
-    source = ec2(origin).amis.get(source_id)
-    if source is None:
-        raise Refused("InvalidAMIID.NotFound", f"The image id '[{source_id}]' does not exist")
-    if source.state != "available":
-        raise Refused("InvalidAMIID.Unavailable", f"The image ID '[{source_id}]' is not available")
-    name = str(call.get("Name") or source.name)
-    check_name(call.region, name)
-    identity = str(random_ami_id())
-    text = str(call.get("Description") or source.description or "")
-    image = make_image(call.region, identity, name=name, description=text, like=source)
-    image.state = "pending"
-    if call.get("CopyImageTags"):
-        image.add_tags(dict(ec2(origin).tags.get(source_id, {})))
-    image.add_tags(tags_asked(call, "image"))
-    image.devices = tuple(_copied(call, source, origin, identity))
-    image.ebs_snapshot = ec2(call.region).snapshots[image.devices[0]["Ebs"]["SnapshotId"]]
-    baked = world.truth.noted(BAKED)
-    if source_id in baked:
-        baked[identity] = dict(baked[source_id])
-    world.clock.plan(_IMAGE, identity, seconds=IMAGE_S, data={"region": call.region})
-    return {"ImageId": identity}
-
-
-def _copied(call: Call, source: Any, origin: str, identity: str) -> list[Mapping[str, Any]]:
-    backend, found = ec2(call.region), []
-    zone = backend.describe_availability_zones()[0].name
-    for item in source.block_device_mappings:
-        if not item.get("Ebs"):
-            continue
-        held = ec2(origin).snapshots[item["Ebs"]["SnapshotId"]]
-        is_encrypted = bool(held.encrypted or call.get("Encrypted") or backend.ebs_encryption_by_default)
-        key = call.get("KmsKeyId") if is_encrypted else None
-        volume = backend.create_volume(int(held.volume.size), zone, encrypted=is_encrypted, kms_key_id=key)
-        what = f"Copied for DestinationAmi {identity} from SourceAmi {source.id} for SourceSnapshot {held.id}."
-        snapshot = make_snapshot(call.region, volume, description=what, image=identity)
-        backend.delete_volume(volume.id)
-        snapshot.add_tags(tags_asked(call, "snapshot"))
-        size = item["Ebs"].get("VolumeSize", int(held.volume.size))
-        ebs = {**item["Ebs"], "SnapshotId": snapshot.id, "VolumeSize": size, "Encrypted": is_encrypted}
-        found.append({**item, "Ebs": ebs})
-    return found
-
-
 def _deregister(call: Call, world: World) -> Mapping[str, Any] | None:
     image = ec2(call.region).amis.get(call.get("ImageId"))
     if image is None:
         return None
     if image.owner_id != world.truth.settings.account:
         raise Refused("AuthFailure", f"Not authorized for image:{image.id}", status=403)
-    world.clock.cancel(image.id, _IMAGE)
+    world.clock.cancel(image.id, IMAGE_DUE)
     results = drop_image(call.region, image, with_snapshots=bool(call.get("DeleteAssociatedSnapshots")))
     return {"Return": True, "DeleteSnapshotResults": results}
 
@@ -183,51 +144,17 @@ def _check_unneeded(call: Call, world: World) -> None:
     world.clock.cancel(identity, _SNAPSHOT)
 
 
-def _register(call: Call, world: World) -> Mapping[str, Any]:  # noqa: ARG001 - a rule's form
-    """Make an image of snapshots. moto keeps name and description only."""
-    region, name = call.region, str(call.get("Name", default=""))
-    check_name(region, name)
-    root = str(call.get("RootDeviceName", default="/dev/sda1"))
-    given: Sequence[Mapping[str, Any]] = call.get("BlockDeviceMappings", default=[])
-    found: list[dict[str, Any]] = []
-    for item in given:
-        identity = item.get("Ebs", {}).get("SnapshotId")
-        held = ec2(region).snapshots.get(identity)
-        if identity and held is None:
-            raise Refused("InvalidSnapshot.NotFound", f"The snapshot '{identity}' does not exist.")
-        ends = {"DeleteOnTermination": True, "VolumeType": "gp2"}
-        sized = {"VolumeSize": int(held.volume.size), "Encrypted": bool(held.encrypted)} if held else {}
-        found.append({**item, "Ebs": {**ends, **sized, **item.get("Ebs", {})}})
-    made = ec2(region).register_image(name, str(call.get("Description", default="")))
-    made.__class__ = OwnImage
-    made.architecture = call.get("Architecture", default="x86_64")
-    made.virtualization_type = call.get("VirtualizationType", default="paravirtual")
-    made.root_device_name, made.root_device_type = root, "ebs"
-    made.ena_support = bool(call.get("EnaSupport", default=False))
-    if any(item.get("Ebs", {}).get("SnapshotId") for item in found):
-        ec2(region).snapshots.pop(made.ebs_snapshot.id, None)
-    else:
-        size = int(made.ebs_snapshot.volume.size)
-        ebs = {"SnapshotId": made.ebs_snapshot.id, "VolumeSize": size, "VolumeType": "gp2", "DeleteOnTermination": True}
-        found = [{"DeviceName": root, "Ebs": ebs}]
-    made.devices = tuple(found)
-    made.add_tags(tags_asked(call, "image"))
-    return {"ImageId": made.id}
-
-
 def _before(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | None:
     if call.action.startswith("Describe"):
-        let_pass(world, _IMAGE, _SNAPSHOT)
+        let_pass(world, IMAGE_DUE, _SNAPSHOT)
         return None
     if call.action == "DeleteSnapshot":
         _check_unneeded(call, world)
         return None
     act = {
-        "CopyImage": _copy,
         "CreateImage": _create,
         "CreateSnapshot": _snapshot,
         "DeregisterImage": _deregister,
-        "RegisterImage": _register,
     }[call.action]
     found: Mapping[str, Any] | None = act(call, world)
     return found
@@ -237,19 +164,17 @@ RULE = Rule(
     name="baking",
     on=frozenset(
         {
-            "ec2:CopyImage",
             "ec2:CreateImage",
             "ec2:CreateSnapshot",
             "ec2:DeleteSnapshot",
             "ec2:DeregisterImage",
             "ec2:DescribeImages",
             "ec2:DescribeSnapshots",
-            "ec2:RegisterImage",
         }
     ),
     source="names' rules and messages seen in issues of other tools (webdigi 6, wazuh 654), the states that can be imaged in "
     "aws-systemsmanagerautomation-with-asglifecyclehooks 2, DeleteAssociatedSnapshots and its results verified in botocore's "
     "model; how long it takes is ours",
     before=_before,
-    happens={_IMAGE: _image_done, _SNAPSHOT: _snapshot_done},
+    happens={IMAGE_DUE: _image_done, _SNAPSHOT: _snapshot_done},
 )

@@ -130,7 +130,9 @@ def check_volume(
     if not low <= size <= high:
         bound, word = (low, "small") if size < low else (high, "large")
         end = "minimum" if size < low else "maximum"
-        raise Refused("InvalidParameterValue", f"Volume of {size}GiB is too {word} for volume type {kind}; {end} is {bound}GiB.")
+        raise Refused(
+            "InvalidParameterValue", f"Volume of {size}GiB is too {word} for volume type {kind}; {end} is {bound}GiB."
+        )
     if iops is not None:
         _check_iops(kind, size, iops)
     elif kind in ("io1", "io2"):

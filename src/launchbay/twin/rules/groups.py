@@ -14,11 +14,13 @@ from launchbay.twin.addresses import presented
 from launchbay.twin.backend import ec2, find_instance, instances
 from launchbay.twin.call import Answer, Call, Refused
 from launchbay.twin.rule import Rule
+from launchbay.twin.rules.asked import tags_asked
 from launchbay.twin.rules.permissions import Entry, check, entries_of, read_permissions
-from launchbay.twin.wire import write_answer
 from launchbay.twin.world import World
 
 __all__ = ["RULE", "allows", "groups_of"]
+
+_FLAT = ("CidrIp", "FromPort", "IpProtocol", "ToPort")
 
 
 def groups_of(instance: Any) -> tuple[Any, ...]:
@@ -37,9 +39,7 @@ def allows(world: World, instance_id: str, peer: str, port: int) -> bool:  # noq
         return False
     address = presented(peer)
     region = str(instance.region_name)
-    return any(
-        _lets(rule, address, port, region) for group in groups_of(instance) for rule in group.ingress_rules
-    )
+    return any(_lets(rule, address, port, region) for group in groups_of(instance) for rule in group.ingress_rules)
 
 
 def _lets(rule: Any, address: str, port: int, region: str) -> bool:
@@ -68,28 +68,45 @@ def _before(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | Non
         _check_free(call)
         return None
     permissions = read_permissions(call)
-    if permissions is None:
+    group = _named(call)
+    if permissions is None or group is None:
         return None
     if call.action.startswith("Authorize"):
-        group = _named(call)
-        if group is not None:
-            check(entries_of(permissions), _standing(group, call.action))
-    return _with_permissions(call, permissions)
+        check(entries_of(permissions), _standing(group, call.action))
+        return {"Return": True, "SecurityGroupRules": _add(call, group, permissions)}
+    params = {name: value for name, value in call.params.items() if name not in _FLAT}
+    return replace(call, params={**params, "IpPermissions": permissions})
 
 
-def _with_permissions(call: Call, permissions: Sequence[Mapping[str, Any]]) -> Call:
-    flat = ("IpProtocol", "FromPort", "ToPort", "CidrIp")
-    params = {name: value for name, value in call.params.items() if name not in flat}
-    return replace(call, params={**params, "IpPermissions": list(permissions)})
+def _add(call: Call, group: Any, permissions: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Add all rules and return them. moto stops in the middle, shows the last, and counts IPv4 and IPv6 together."""
+    backend, is_egress = ec2(call.region), call.action.endswith("Egress")
+    tags, added = tags_asked(call, "security-group-rule"), []
+    for item in permissions:
+        added += backend._iterate_security_rules(  # noqa: SLF001 - moto has no door for it
+            item.get("IpProtocol", "-1"),
+            group.id,
+            item.get("FromPort"),
+            item.get("ToPort"),
+            [dict(one) for one in (*item.get("IpRanges", []), *item.get("Ipv6Ranges", []))],
+            [_referred(call, one) for one in item.get("UserIdGroupPairs", [])],
+            [dict(one) for one in item.get("PrefixListIds", [])],
+            is_egress=is_egress,
+            tags=tags,
+        )
+    for rule in added:
+        (group.add_egress_rule if is_egress else group.add_ingress_rule)(rule)
+    return added
 
 
-def _after(call: Call, world: World, answer: Answer) -> Answer | None:  # noqa: ARG001 - a rule's form
-    """Show all new rules of a call; moto shows those of its last permission."""
-    if answer.is_error or not call.action.startswith("Authorize"):
-        return None
-    group, count = _named(call), len(list(entries_of(read_permissions(call) or ())))
-    rules = group.ingress_rules if call.action.endswith("Ingress") else group.egress_rules
-    return write_answer(call, {"Return": True, "SecurityGroupRules": rules[-count:]})
+def _referred(call: Call, pair: Mapping[str, Any]) -> dict[str, Any]:
+    backend = ec2(call.region)
+    name = pair.get("GroupId") or pair.get("GroupName")
+    group = backend.get_security_group_by_name_or_id(name)
+    if group is None:
+        raise Refused("InvalidGroup.NotFound", f"The security group '{name}' does not exist")
+    kept = {key: value for key, value in pair.items() if key != "GroupName"}
+    return {"UserId": backend.account_id, "OwnerId": backend.account_id, **kept, "GroupId": group.id}
 
 
 def _named(call: Call) -> Any | None:
@@ -162,8 +179,7 @@ RULE = Rule(
         }
     ),
     source="DependencyViolation, InvalidPermission.Duplicate and the limit of 60 seen in EC2's reference, messages in issues of "
-    "other tools (SSSG-Ninja 3, terraform-provider-aws 2587); CannotDelete and that a limit counts IPv4 and IPv6 apart remembered",
+    "other tools (SSSG-Ninja 3, terraform-provider-aws 2587); CannotDelete, and that IPv4 and IPv6 count apart, are remembered",
     before=_before,
-    after=_after,
     made=_made,
 )

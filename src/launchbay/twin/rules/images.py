@@ -12,7 +12,27 @@ from moto.ec2.models.elastic_block_store import Snapshot
 from launchbay.twin.backend import ec2
 from launchbay.twin.call import Refused
 
-__all__ = ["OwnImage", "OwnSnapshot", "check_name", "drop_image", "make_image", "make_snapshot", "users_of"]
+__all__ = [
+    "BAKED",
+    "IMAGE_DUE",
+    "IMAGE_S",
+    "OwnImage",
+    "OwnSnapshot",
+    "check_name",
+    "drop_image",
+    "make_image",
+    "make_snapshot",
+    "users_of",
+]
+
+BAKED = "baked"
+"""Where it is noted of which instance an image was made: the hosts copy that one's folder."""
+
+IMAGE_DUE = "image"
+"""The kind of thing that is due when an image gets available."""
+
+IMAGE_S = 60.0
+"""How long an image is pending, in seconds of the twin's clock. On EC2 it goes by the size of the disks."""
 
 _TAKEN_OVER = ("ena_support", "hypervisor", "imds_support", "platform_details", "sriov", "usage_operation")
 _NAME_SIGNS = frozenset("()[] ./-'@_")
@@ -102,7 +122,9 @@ def users_of(region: str, snapshot: str) -> list[str]:
 def drop_image(region: str, image: Any, *, with_snapshots: bool) -> list[dict[str, str]]:
     """Take an image away, and its snapshots where it is asked and no other image needs them; say what became of each."""
     backend = ec2(region)
-    snapshots = [item["Ebs"]["SnapshotId"] for item in image.block_device_mappings if item.get("Ebs", {}).get("SnapshotId")]
+    snapshots = [
+        item["Ebs"]["SnapshotId"] for item in image.block_device_mappings if item.get("Ebs", {}).get("SnapshotId")
+    ]
     backend.deregister_image(image.id)
     results = []
     for identity in snapshots if with_snapshots else ():

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from moto.ec2.models.elastic_network_interfaces import NetworkInterface
+from moto.ec2.models import elastic_network_interfaces
 from moto.ec2.utils import random_public_ip
 
 from launchbay.twin.backend import ec2
@@ -15,13 +15,16 @@ from launchbay.twin.rule import Rule
 from launchbay.twin.rules.asked import put_by, tags_asked, take
 from launchbay.twin.world import World
 
-__all__ = ["RULE", "Interface", "subnet_of"]
+__all__ = ["RULE", "NetworkInterface", "subnet_of"]
 
 _NAME = "interfaces"
 
 
-class Interface(NetworkInterface):  # type: ignore[misc]
-    """moto's, which knows its network card, and whose groups are its own and not those of the whole instance."""
+class NetworkInterface(elastic_network_interfaces.NetworkInterface):  # type: ignore[misc]
+    """moto's, which knows its network card, and whose groups are its own and not those of the whole instance.
+
+    moto finds what to write as `NetworkInterfaceId` by the name of the class, so it has the same one.
+    """
 
     network_card_index = 0
 
@@ -52,7 +55,9 @@ def _before(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | Non
         _let_go(call.region)
         return None
     given: list[Mapping[str, Any]] = call.get("NetworkInterfaces", default=[])
-    asked = sorted((dict(item) for item in given), key=lambda item: (item.get("NetworkCardIndex", 0), item["DeviceIndex"]))
+    asked = sorted(
+        (dict(item) for item in given), key=lambda item: (item.get("NetworkCardIndex", 0), item["DeviceIndex"])
+    )
     put_by(world, _NAME, asked)
     params: dict[str, Any] = dict(call.params)
     if asked:
@@ -80,7 +85,7 @@ def _made(call: Call, world: World, made: Sequence[Any]) -> None:
 
 def _form(eni: Any, asked: Mapping[str, Any], tags: dict[str, str]) -> None:
     is_new = not asked.get("NetworkInterfaceId")
-    eni.__class__ = Interface
+    eni.__class__ = NetworkInterface
     eni.network_card_index = int(asked.get("NetworkCardIndex", 0))
     eni.device_index = int(asked.get("DeviceIndex", 0))
     eni.delete_on_termination = bool(asked.get("DeleteOnTermination", is_new))

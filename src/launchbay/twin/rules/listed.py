@@ -25,13 +25,17 @@ def _before(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | Non
     size, token = call.get("MaxResults"), call.get("NextToken")
     if size is None and token is None:
         return call
-    named = {"DescribeVolumes": "VolumeIds", "DescribeSnapshots": "SnapshotIds", "DescribeImages": "ImageIds"}[call.action]
+    named = {"DescribeVolumes": "VolumeIds", "DescribeSnapshots": "SnapshotIds", "DescribeImages": "ImageIds"}[
+        call.action
+    ]
     if call.get(named):
         word = named[0].lower() + named[1:-3]
         what = f"The parameter {word}Set cannot be used with the parameter maxResults"
         raise Refused("InvalidParameterCombination", what)
     if size is not None and size < (1 if call.action == "DescribeImages" else _LEAST):
-        raise Refused("InvalidParameterValue", f"Value ( {size} ) for parameter maxResults is invalid. Expecting {_LEAST}-{_MOST}")
+        raise Refused(
+            "InvalidParameterValue", f"Value ( {size} ) for parameter maxResults is invalid. Expecting {_LEAST}-{_MOST}"
+        )
     try:
         found = _find(call)
     except ServiceException as refused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from launchbay.twin.backend import ec2
@@ -11,6 +12,7 @@ from launchbay.twin.call import Answer, Call, Refused
 from launchbay.twin.offers import known_type, offered, zones_of
 from launchbay.twin.rule import Rule
 from launchbay.twin.rules.idempotency import zone_asked
+from launchbay.twin.rules.parameters import resolve_image
 from launchbay.twin.world import World
 
 __all__ = ["RULE"]
@@ -37,18 +39,18 @@ def _before(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | Non
             f"Your requested instance type ({type_name}) is not supported in your requested Availability Zone ({asked}). Please "
             f"retry your request by not specifying an Availability Zone or choosing {', '.join(fitting)}.",
         )
-    image = _image(call)
+    image = _image(call, world)
     if image.architecture not in kind.architectures:
         raise Refused(
             "InvalidParameterValue",
             f"The architecture '{kind.architectures[0]}' of the specified instance type does not match the architecture "
             f"'{image.architecture}' of the specified AMI. Specify an instance type and an AMI that have matching architectures.",
         )
-    return None
+    return None if image.id == call.get("ImageId") else replace(call, params={**call.params, "ImageId": image.id})
 
 
-def _image(call: Call) -> Any:
-    identity = str(call.get("ImageId", default=""))
+def _image(call: Call, world: World) -> Any:
+    identity = resolve_image(world, call.region, str(call.get("ImageId", default="")))
     if not identity:
         raise Refused("MissingParameter", "The request must contain the parameter ImageId")
     if not _IMAGE_ID.fullmatch(identity):

@@ -113,7 +113,9 @@ def _check_addresses(call: Call, world: World) -> Call | Mapping[str, Any] | Ans
         if asked and ip_address(asked) not in subnet.cidr:
             what = f"Address {asked} does not fall within the subnet's address range"
             raise Refused("InvalidParameterValue", what)
-        if asked and any(eni.private_ip_address == asked for eni in ec2(call.region).enis.values() if eni.subnet is subnet):
+        if asked and any(
+            eni.private_ip_address == asked for eni in ec2(call.region).enis.values() if eni.subnet is subnet
+        ):
             raise Refused("InvalidIPAddress.InUse", f"Address {asked} is in use.")
     return None
 

@@ -139,7 +139,9 @@ def _run(call: Call, world: World) -> Call | None:
     if group["strategy"] == "spread" and zone and group["level"] == "rack":
         there = sum(item.availability_zone == zone and item.state != "stopped" for item in members)
         if there + int(call.get("MinCount", default=1)) > _SPREAD_IN_ZONE:
-            what = f"We currently do not have sufficient capacity to launch all of the additional requested instances into '{name}'"
+            what = (
+                f"We currently do not have sufficient capacity to launch all of the additional instances into '{name}'"
+            )
             raise Refused("InsufficientInstanceCapacity", what, status=500)
     if group["strategy"] != "cluster" or not taken or zone in taken:
         return None

@@ -8,6 +8,7 @@ from typing import Any
 from launchbay.twin.call import Answer, Call, Refused
 from launchbay.twin.paging import cut_page
 from launchbay.twin.pricelist import SERVICES, Offer, list_offers, write_offer
+from launchbay.twin.regions import location_of
 from launchbay.twin.rule import Rule
 from launchbay.twin.world import World
 
@@ -17,7 +18,14 @@ _ASKED_IN = ("ap-south-1", "eu-central-1", "us-east-1")
 """The regions with an endpoint of the Price List; each of them answers about all."""
 
 _TOKEN = "InvalidNextTokenException"  # noqa: S105 - a code of an error
-_REGION_FIELDS = ("regionCode", "fromRegionCode")
+_PLACES: Mapping[str, Callable[[str], str]] = {
+    "fromLocation": location_of,
+    "fromRegionCode": str,
+    "location": location_of,
+    "regionCode": str,
+}
+"""Attributes that name the region, and how."""
+
 _FORMAT = "aws_v1"
 
 
@@ -58,7 +66,11 @@ def _offers(world: World, service: str, filters: Sequence[Mapping[str, str]]) ->
     regions = [
         region
         for region in world.catalogue.regions
-        if all(_TESTS[item["Type"]](region, item["Value"]) for item in filters if item["Field"] in _REGION_FIELDS)
+        if all(
+            _TESTS[item["Type"]](_PLACES[item["Field"]](region), item["Value"])
+            for item in filters
+            if item["Field"] in _PLACES
+        )
     ]
     for region in regions:
         yield from list_offers(world.catalogue, service, region)

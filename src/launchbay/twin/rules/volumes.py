@@ -32,9 +32,7 @@ def mappings_of(image: Any) -> list[dict[str, Any]]:
 
 def snapshots_of(region: str) -> Snapshots:
     """Return size and encryption of each snapshot of a region."""
-    return {
-        name: (int(item.volume.size), bool(item.encrypted)) for name, item in ec2(region).snapshots.items()
-    }
+    return {name: (int(item.volume.size), bool(item.encrypted)) for name, item in ec2(region).snapshots.items()}
 
 
 def make_volume(region: str, zone: str, disk: Disk) -> Any:

@@ -2,7 +2,7 @@
 
 The first process of a box after bubblewrap's own. Standard input is one end of a SEQPACKET socket pair; its other end
 is with the twin, and its end is the box's end. A message is one JSON object. Asked are ``run`` (``id``, ``program``,
-``argv``, ``env``, ``cwd`` and perhaps ``terminal``: rows and columns), ``resize``, ``signal``, ``dial`` (``id``, ``host``,
+``argv``, ``env``, ``cwd`` and perhaps ``terminal``: rows and columns), ``signal``, ``dial`` (``id``, ``host``,
 ``port``) and ``end``. Answers carry the ``id`` asked with and: ``pid``, and as descriptors the outer ends of standard
 input, output and error, or of a terminal; ``connected`` and a socket; ``exit`` or ``signal`` when a process has ended;
 ``error``. ``{"ready": true}`` comes first, and ``{"idle": true}`` whenever no process is left but this one.
@@ -41,7 +41,6 @@ class Agent:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._asked: dict[int, int] = {}  # process id -> the id it was asked for with
-        self._terminals: dict[int, int] = {}  # process id -> a terminal, to set its size
         self._said_idle = True
 
     def serve(self) -> None:
@@ -72,10 +71,6 @@ class Agent:
         elif what == "dial":
             self._said_idle = False
             self._dial(asked)
-        elif what == "resize":
-            for pid, terminal in self._terminals.items():
-                if self._asked.get(pid) == asked["id"]:
-                    _resize(terminal, asked["rows"], asked["columns"])
         elif what == "signal":
             for pid, number in self._asked.items():
                 if number == asked["id"]:
@@ -103,8 +98,6 @@ class Agent:
         if pid == 0:
             _become(asked, inner, is_terminal=bool(size))
         self._asked[pid] = asked["id"]
-        if size:
-            self._terminals[pid] = os.dup(outer[0])
         for end in set(inner):
             os.close(end)
         self._say({"id": asked["id"], "pid": pid}, outer)
@@ -143,9 +136,6 @@ class Agent:
             if not pid:
                 return
             asked = self._asked.pop(pid, None)
-            terminal = self._terminals.pop(pid, None)
-            if terminal is not None:
-                os.close(terminal)
             if asked is not None:
                 how = "signal" if os.WIFSIGNALED(status) else "exit"
                 code = os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
@@ -176,13 +166,8 @@ def _pipes() -> tuple[list[int], list[int]]:
 
 def _terminal(rows: int, columns: int) -> tuple[list[int], list[int]]:
     outer, inner = os.openpty()
-    _resize(outer, rows, columns)
+    fcntl.ioctl(outer, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     return [inner, inner, inner], [outer]
-
-
-def _resize(terminal: int, rows: int, columns: int) -> None:
-    with contextlib.suppress(OSError, struct.error):
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 def _become(asked: dict[str, Any], inner: Sequence[int], *, is_terminal: bool) -> None:

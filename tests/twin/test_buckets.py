@@ -1,0 +1,42 @@
+"""Signed addresses expire, and names of buckets are the whole world's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from launchbay.twin.buckets import refuse_bucket_call
+from tests.twin.conftest import TwinProcess
+
+NOW = datetime(2026, 11, 27, 12, 0, 0, tzinfo=UTC)
+
+
+def status(query: str = "", *, path: str = "/b/k", method: str = "GET", now: datetime = NOW) -> int | None:
+    environ: dict[str, Any] = {"QUERY_STRING": query, "PATH_INFO": path, "REQUEST_METHOD": method}
+    answer = refuse_bucket_call(environ, now=now)
+    return None if answer is None else answer.status
+
+
+def test_a_signed_address_holds_for_its_time() -> None:
+    query = "X-Amz-Date=20261127T120000Z&X-Amz-Expires=60&X-Amz-Signature=x"
+    assert status(query, now=NOW + timedelta(seconds=60)) is None
+    assert status(query, now=NOW + timedelta(seconds=61)) == 403
+    assert status("X-Amz-Date=yesterday&X-Amz-Expires=60") == 403
+    old = f"Expires={int(NOW.timestamp())}&Signature=x"
+    assert status(old) is None
+    assert status(old, now=NOW + timedelta(seconds=1)) == 403
+
+
+def test_a_name_that_somebody_has_is_taken(twin: TwinProcess) -> None:
+    assert status(path="/data", method="PUT") == 409
+    assert status(path="/data/key", method="PUT") is None
+    s3 = twin.client("s3")
+    with pytest.raises(ClientError) as caught:
+        s3.create_bucket(Bucket="datasets")
+    assert caught.value.response["Error"]["Code"] == "BucketAlreadyExists"
+    s3.create_bucket(Bucket="launchbay-3f9x")
+    s3.put_object(Bucket="launchbay-3f9x", Key="a/b", Body=b"x" * 3_000_000)
+    assert s3.get_object(Bucket="launchbay-3f9x", Key="a/b")["Body"].read() == b"x" * 3_000_000
