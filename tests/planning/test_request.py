@@ -297,6 +297,11 @@ def test_the_order_of_tags_changes_nothing() -> None:
     assert write_request(build_request(wish_of(tags=tags))) == write_request(build_request(wish_of(tags=turned)))
 
 
+def test_the_order_of_parameters_changes_nothing() -> None:
+    request = build_request(wish_of())
+    assert digest_request(dict(reversed(request.items()))) == digest_request(request)
+
+
 def variants() -> Iterator[CloudWish]:
     yield wish_of()
     yield wish_of(count=2)
@@ -364,7 +369,7 @@ def test_boto3_sends_the_user_data_and_the_token_as_they_are() -> None:
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         sent.update(parse_qs(request.body.decode() if isinstance(request.body, bytes) else request.body))
-        body = b'<RunInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>r</requestId></RunInstancesResponse>'
+        body = b"<RunInstancesResponse><requestId>r</requestId></RunInstancesResponse>"
         return _Answer(request.url, 200, {}, body)
 
     client = boto3.client(

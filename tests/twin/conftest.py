@@ -20,8 +20,9 @@ from botocore.config import Config
 class TwinProcess:
     """A twin that runs, clients for it, and its own addresses."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, *, has_hosts: bool = False, **settings: Any) -> None:
         self.folder = folder
+        self.has_hosts = has_hosts
         self.settings = settings
         self.start()
 
@@ -34,6 +35,7 @@ class TwinProcess:
             "--settings",
             json.dumps(self.settings),
         ]
+        words += [] if self.has_hosts else ["--no-hosts"]
         self.process = subprocess.Popen(words)
         end = time.monotonic() + 60
         while not (self.folder / "twin.json").exists():

@@ -40,7 +40,7 @@ def try_conformance(
     if place == "twin":
         apart = replace(bay, home=Home(bay.home.tmp / new_id("conformance", bay.clock.now())))
         try:
-            twin = start_twin(apart, clock="virtual")
+            twin = start_twin(apart, clock="virtual", has_hosts=False)
             token = (apart.home.twin / "token").read_text()
             return _run(bay, ["--endpoint", twin.url, "--admin", "-", "--region", region, *names], token=token)
         finally:

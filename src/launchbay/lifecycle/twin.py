@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,10 +60,11 @@ def twin_environment(twin: Twin) -> Mapping[str, str]:
     }
 
 
-def start_twin(bay: Bay, *, clock: str = "", seed: int | None = None, port: int = 0) -> Twin:
+def start_twin(bay: Bay, *, clock: str = "", seed: int | None = None, port: int = 0, has_hosts: bool = True) -> Twin:
     """Start the twin where it was left, or a new one; one that runs comes back.
 
-    `clock` is ``real`` or ``virtual``, and like `seed` chosen when a twin is made. Raises UserError without the packages it
+    `clock` is ``real`` or ``virtual``, and like `seed` chosen when a twin is made. Without hosts, instances are answers only.
+    Raises UserError without the packages it
     needs, Conflict for a clock or seed that is not that of the one there, LaunchbayError when it does not come up.
     """
     missing = [name for name in _NEEDS if find_spec(name) is None]
@@ -77,7 +78,8 @@ def start_twin(bay: Bay, *, clock: str = "", seed: int | None = None, port: int 
             settings: dict[str, Any] = {"is_virtual": clock == "virtual"}
             if seed is not None:
                 settings["seed"] = seed
-            _spawn(folder, settings, port)
+            binds = [(str(place), str(place)) for place in _shown_to_hosts(bay.home)] if has_hosts else None
+            _spawn(folder, settings, port, binds)
             found = find_twin(bay.home)
             if found is None:
                 raise LaunchbayError("the twin was started and does not answer", where=str(folder / "log"))
@@ -95,12 +97,13 @@ def _other(what: str) -> Conflict:
     )
 
 
-def _spawn(folder: Path, settings: Mapping[str, Any], port: int) -> None:
+def _spawn(folder: Path, settings: Mapping[str, Any], port: int, binds: Sequence[tuple[str, str]] | None) -> None:
     """Start the process, which outlives us, and wait until it listens."""
     record = folder / "twin.json"
     record.unlink(missing_ok=True)
     words = [sys.executable, "-m", "launchbay.twin.server", str(folder), "--port", str(port)]
     words += ["--settings", json.dumps(settings)]
+    words += ["--no-hosts"] if binds is None else ["--binds", json.dumps(binds)]
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
@@ -113,6 +116,13 @@ def _spawn(folder: Path, settings: Mapping[str, Any], port: int) -> None:
             what = "the twin did not come up" + (f": {lines[-1]}" if lines else "")
             raise LaunchbayError(what, where=str(folder / "log"), hint="bay twin start, or `bay doctor`")
         time.sleep(_POLL_S)
+
+
+def _shown_to_hosts(home: Home) -> Sequence[Path]:
+    """Return what each host sees of this machine, read-only and where it lies: images, and the Pythons that they stand on."""
+    home.images.mkdir(parents=True, exist_ok=True)
+    pythons = [Path(sys.base_prefix)] if not Path(sys.base_prefix).is_relative_to("/usr") else []
+    return [home.images, *pythons]
 
 
 def find_twin(home: Home) -> Twin | None:

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Secret", "find_secrets", "find_secrets_in_bytes"]
+__all__ = ["Secret", "find_secrets", "unpack"]
 
 _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a private key", re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d")),
@@ -71,11 +71,6 @@ def find_secrets(text: str) -> tuple[Secret, ...]:
     return tuple(sorted(set(_look(text, 0)), key=lambda found: (found.line, found.kind)))
 
 
-def find_secrets_in_bytes(data: bytes) -> tuple[Secret, ...]:
-    """Return what looks like a secret in user data, which may be packed with gzip; the line is that of what was packed."""
-    return find_secrets(_unpack(data).decode("utf-8", errors="replace"))
-
-
 def _look(text: str, depth: int) -> Iterator[Secret]:
     for kind, form in _FORMS:
         yield from (Secret(kind=kind, line=_line(text, found.start())) for found in form.finditer(text))
@@ -102,12 +97,13 @@ def _decode(text: str) -> str:
     plain = re.sub(r"[\s=]", "", text).replace("-", "+").replace("_", "/")
     try:
         data = base64.b64decode(plain[: len(plain) - (len(plain) % 4 == 1)] + "==", validate=False)
-        return _unpack(data).decode("utf-8")
+        return unpack(data).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
         return ""
 
 
-def _unpack(data: bytes) -> bytes:
+def unpack(data: bytes) -> bytes:
+    """Return what is packed with gzip, at most a MiB of it; anything else as it is."""
     if not data.startswith(b"\x1f\x8b"):
         return data
     try:

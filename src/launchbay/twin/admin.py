@@ -15,6 +15,7 @@ from typing import Any
 
 from moto.core.base_backend import BackendDict
 
+from launchbay.twin.addresses import presented
 from launchbay.twin.backend import find_instance, instances
 from launchbay.twin.call import Answer
 from launchbay.twin.rules.faults import FAULTS
@@ -24,6 +25,7 @@ from launchbay.twin.world import World
 
 __all__ = ["Admin"]
 
+_TEXT = (("Content-Type", "text/plain"),)
 _LONGEST_S = 10 * 365 * 86400
 
 
@@ -46,12 +48,15 @@ class Admin:
             "spot": self._spot,
             "interrupt": self._interrupt,
             "left": self._left,
+            "hosts": self._hosts,
             "reset": self._reset,
             "stop": self._stop,
         }
 
     def __call__(self, environ: Mapping[str, Any], body: bytes) -> Answer:
         """Answer one request."""
+        if environ.get("PATH_INFO") == "/twin/address":  # what a client asks to see itself as EC2 does
+            return Answer(status=200, headers=_TEXT, body=presented(str(environ["REMOTE_ADDR"])).encode() + b"\n")
         given = str(environ.get("HTTP_X_TWIN_TOKEN", ""))
         if not hmac.compare_digest(given.encode(), self._token.encode()):
             return _json(403, {"error": "these addresses are for who started the twin"})
@@ -129,6 +134,9 @@ class Admin:
         interrupt(self.world, instance, notice_s=notice_s, rebalance_s=rebalance_s)
         self.world.catch_up()
         return {"due": len(self.world.clock.waiting)}
+
+    def _hosts(self, _: Mapping[str, Any]) -> Any:
+        return self.world.hosts.shown()
 
     def _left(self, _: Mapping[str, Any]) -> Any:
         """Return what still stands, as the twin knows it: what costs, and what does not but would be in the way."""

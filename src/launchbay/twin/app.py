@@ -78,10 +78,8 @@ class TwinApp:
         if is_read and call.service == "ec2":
             world.poll()
             world.catch_up()
-        try:
-            answer = self._through_rules(call, environ, body)
-        except Refused as refused:
-            answer = write_refusal(call.service, refused)
+        world.carries_out = lambda inner: self._through_rules(inner, environ, encode_call(inner))
+        answer = self._through_rules(call, environ, body)
         if not is_read:
             world.settle()
             self._kept.save()
@@ -111,6 +109,8 @@ class TwinApp:
                 answer = self._ask_moto(environ, body if asked is call else encode_call(asked), asked)
         except Refused as refused:
             answer = write_refusal(call.service, refused)
+        except NotImplementedError as error:  # of moto, asked by a rule
+            answer = write_refusal(call.service, Refused("InvalidParameterValue", f"not modelled by the twin: {error}"))
         finally:
             world.current = None
         for rule, seen in reversed(passed):

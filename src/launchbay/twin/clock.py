@@ -69,9 +69,12 @@ class TwinClock:
         self._due = [due for due in self._due if due.resource != resource or kind not in (None, due.kind)]
         heapq.heapify(self._due)
 
-    def pop(self) -> Due | None:
-        """Take out the next thing whose time has come, and hold the clock at that moment until `release`."""
-        if not self._due or self._due[0].at > self._reading():
+    def pop(self, *, at: datetime | None = None) -> Due | None:
+        """Take out the next thing whose time has come, or that is due at just that time, and hold the clock there.
+
+        The clock is held until `release`.
+        """
+        if not self._due or self._due[0].at > self._reading() or (at is not None and self._due[0].at != at):
             return None
         due = heapq.heappop(self._due)
         self._held = due.at

@@ -5,18 +5,22 @@ moto is pinned to one version, and `install` refuses another one: what is replac
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import moto
 from moto.core import utils
+from moto.ec2.models import elastic_network_interfaces
 from moto.ec2.models.amis import AmiBackend
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.tags import TagBackend
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, filter_dict_attribute_mapping, get_prefix
+from moto.ssm.models import SimpleSystemManagerBackend
 
 from launchbay.errors import StateError
 
@@ -27,7 +31,10 @@ MOTO = "5.2.5"
 
 
 class Hooks:
-    """What of moto's calls comes back to us: `now` tells the time, `made` sees new instances, `images` fills a new region."""
+    """What of moto's calls comes back to us.
+
+    `now` tells the time, `made` sees new instances, `images` fills a new region, `address` gives out public addresses.
+    """
 
     def __init__(
         self,
@@ -35,10 +42,12 @@ class Hooks:
         now: Callable[[], datetime],
         made: Callable[[Sequence[Any]], None],
         images: Callable[[Any], None],
+        address: Callable[[], str],
     ) -> None:
         self.now = now
         self.made = made
         self.images = images
+        self.address = address
 
 
 _hooks: Hooks | None = None
@@ -58,6 +67,39 @@ def install(hooks: Hooks) -> None:
     _tell_time()
     _show_what_was_made()
     _leave_images_to_us()
+    elastic_network_interfaces.random_public_ip = _address
+    _let_parameters_be_kept()
+    _find_images_directly()
+
+
+def _address() -> str:
+    """Give out a public address at which a host of ours can listen; moto's are of the internet."""
+    return _hooks.address() if _hooks else ""
+
+
+def _let_parameters_be_kept() -> None:
+    """Give SSM a dictionary that can be written to disk, in the place of one that makes others by a nameless function."""
+    original = SimpleSystemManagerBackend.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it stands in the place of one
+        original(self, *args, **kwargs)
+        self._resource_tags = defaultdict(functools.partial(defaultdict, dict))
+
+    SimpleSystemManagerBackend.__init__ = __init__
+
+
+def _find_images_directly() -> None:
+    """Look one image up by its id; moto goes through all of them for each instance that it makes."""
+    original = AmiBackend.describe_images
+
+    def describe_images(self: Any, *args: Any, **kwargs: Any) -> Any:
+        filters = kwargs.get("filters")
+        if not args and set(kwargs) == {"filters"} and filters and set(filters) == {"image-id"}:
+            found = self.amis.get(filters["image-id"])
+            return [found] if found else []
+        return original(self, *args, **kwargs)
+
+    AmiBackend.describe_images = describe_images
 
 
 def _read_tags_directly() -> None:

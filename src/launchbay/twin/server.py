@@ -18,13 +18,14 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from launchbay.catalog.snapshot import load_snapshot
-from launchbay.errors import StateError
+from launchbay.errors import LaunchbayError
 from launchbay.twin import patches
 from launchbay.twin.admin import Admin
 from launchbay.twin.app import Kept, TwinApp
 from launchbay.twin.images import fill
 from launchbay.twin.keeping import read_state, write_state
 from launchbay.twin.rules.table import RULES
+from launchbay.twin.standing import Standing
 from launchbay.twin.truth import Settings, new_truth
 from launchbay.twin.world import World
 
@@ -52,7 +53,10 @@ def open_world(path: Path, settings: Settings) -> World:
         if world:
             world.made(instances)
 
-    patches.install(patches.Hooks(now=now, made=made, images=fill))
+    def address() -> str:
+        return world.truth.next_address() if world else ""
+
+    patches.install(patches.Hooks(now=now, made=made, images=fill, address=address))
     truth = read_state(path)
     if truth is None:
         truth = new_truth(settings)
@@ -60,8 +64,14 @@ def open_world(path: Path, settings: Settings) -> World:
     return world
 
 
-def serve(folder: Path, settings: Settings, *, port: int = 0) -> None:
-    """Be the twin of a folder until it is told to stop. Raises StateError for a damaged state, OSError for a taken port."""
+def serve(
+    folder: Path, settings: Settings, *, port: int = 0, binds: Sequence[tuple[str, str]] = (), has_hosts: bool = True
+) -> None:
+    """Be the twin of a folder until it is told to stop.
+
+    `binds` are folders of this machine that each host sees, read-only, each with where. Without hosts, instances are answers
+    only. Raises StateError for a damaged state, OSError for a taken port, LaunchbayError where hosts cannot stand.
+    """
     world = open_world(folder / STATE, settings)
     token = _token(folder / TOKEN)
     server: BaseWSGIServer
@@ -73,6 +83,15 @@ def serve(folder: Path, settings: Settings, *, port: int = 0) -> None:
         threading.Thread(target=server.shutdown, daemon=True).start()
 
     app = TwinApp(world, Kept(save=save, admin=Admin(world, token, ended=ended)))
+
+    def changed() -> None:
+        world.settle()
+        save()
+
+    if has_hosts:
+        world.hosts = Standing(world, folder / "hosts", app.lock, binds=binds, changed=changed)
+        with app.lock:
+            world.settle()
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)
     signal.signal(signal.SIGTERM, lambda *_: ended())
     record = {
@@ -88,6 +107,7 @@ def serve(folder: Path, settings: Settings, *, port: int = 0) -> None:
     finally:
         with app.lock:
             save()
+        world.hosts.close()
         (folder / RECORD).unlink(missing_ok=True)
 
 
@@ -107,11 +127,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--settings", type=json.loads, default={})
+    parser.add_argument("--binds", type=json.loads, default=[])
+    parser.add_argument("--no-hosts", action="store_true")
     asked = parser.parse_args(argv)
     asked.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        serve(asked.folder, Settings(**asked.settings), port=asked.port)
-    except (StateError, OSError) as error:
+        settings = Settings(**asked.settings)
+        serve(asked.folder, settings, port=asked.port, binds=asked.binds, has_hosts=not asked.no_hosts)
+    except (LaunchbayError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

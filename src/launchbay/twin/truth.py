@@ -97,8 +97,9 @@ class Truth:
     """Everything that the rules remember.
 
     `capacity` is by (type, zone, market), `quotas` vCPUs by (region, quota code), `tokens` by what they are scoped to and the
-    token; `seen_at` is from when an id can be read; `calls` counts what was asked, by name; `notices` are spot notices by
-    instance; `notes` is for what a rule keeps about a resource: `notes[rule][resource]`.
+    token; `seen_at` is from when an id can be read; `calls` counts what was asked, by name, and `addresses` the public addresses
+    that were given out, in `network`; `notices` are spot notices by instance; `notes` is for what a rule keeps about a resource:
+    `notes[rule][resource]`.
     """
 
     settings: Settings
@@ -114,6 +115,15 @@ class Truth:
     notices: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
+    addresses: int = 0
+    network: str = "127.77"
+
+    def next_address(self) -> str:
+        """Return a public address that was not given out before; after 64,516 they begin anew."""
+        place = self.addresses % (254 * 254)
+        self.addresses += 1
+        return f"{self.network}.{place // 254 + 1}.{place % 254 + 1}"
+
     chance: random.Random = field(default_factory=random.Random)
 
     def noted(self, rule: str) -> dict[str, Any]:

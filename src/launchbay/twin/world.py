@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from launchbay.twin.backend import instances
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from launchbay.catalog.price import Catalogue
-    from launchbay.twin.call import Call
+    from launchbay.twin.call import Answer, Call
     from launchbay.twin.clock import TwinClock
     from launchbay.twin.rule import Rule
 
@@ -30,6 +30,19 @@ class Ports(Protocol):
     def authorize(self, instance: str, user: str, public_key: str, *, seconds: float) -> None:
         """Let a key in for so long."""
 
+    def reboot(self, instance: str) -> None:
+        """End all that runs in a host, and let it come up again."""
+
+    def shown(self) -> Mapping[str, Any]:
+        """Return where each host listens and who knocked, for who runs the twin."""
+
+    def close(self) -> None:
+        """End everything that runs in hosts."""
+
+
+def _nobody(call: Call) -> Answer:
+    raise LookupError(f"nobody answers {call.name} here")
+
 
 class NoHosts:
     """A twin whose instances are answers only."""
@@ -40,9 +53,23 @@ class NoHosts:
     def authorize(self, instance: str, user: str, public_key: str, *, seconds: float) -> None:
         """Do nothing."""
 
+    def reboot(self, instance: str) -> None:
+        """Do nothing."""
+
+    def shown(self) -> Mapping[str, Any]:
+        """Return nothing."""
+        return {"hosts": {}, "knocks": []}
+
+    def close(self) -> None:
+        """Do nothing."""
+
 
 class World:
-    """One twin. `rules` are in the order in which they look at a call, `fresh` the instances that the present call made."""
+    """One twin.
+
+    `rules` are in the order in which they look at a call, `fresh` the instances that the present call made, `carries_out` what
+    lets another call happen within it.
+    """
 
     def __init__(
         self, truth: Truth, catalogue: Catalogue, rules: Sequence[Rule], *, hosts: Ports | None = None
@@ -52,6 +79,7 @@ class World:
         self.rules = tuple(rules)
         self.hosts = hosts or NoHosts()
         self.current: Call | None = None
+        self.carries_out: Callable[[Call], Answer] = _nobody
         self.fresh: list[str] = []
         self._happens = {kind: happens for rule in self.rules for kind, happens in rule.happens.items()}
 
@@ -69,6 +97,10 @@ class World:
         """Return the twin's time."""
         return self.clock.now()
 
+    def inner(self, call: Call) -> Answer:
+        """Carry out another call within the present one, through all rules; its errors come back as answers."""
+        return self.carries_out(call)
+
     def made(self, made: Sequence[Any]) -> None:
         """Let the rules of the present call look at instances that it has just made."""
         if self.current is None:
@@ -79,10 +111,12 @@ class World:
                 rule.made(self.current, self, made)
 
     def catch_up(self) -> None:
-        """Let all happen that is due by now, each thing at its moment, and tell the meter and the hosts after each."""
+        """Let all happen that is due by now, each thing at its moment, and tell the meter and the hosts after each moment."""
         while (due := self.clock.pop()) is not None:
             try:
-                self._happens[due.kind](self, due)
+                while due is not None:  # all that is due at one moment, and then one look at what stands
+                    self._happens[due.kind](self, due)
+                    due = self.clock.pop(at=due.at)
                 self.settle()
             finally:
                 self.clock.release()

@@ -104,11 +104,11 @@ class Site:
             folder / "hosts", allows=self._allows, metadata=self._metadata, power=self._power, now=self.clock, **how
         )
 
-    def _allows(self, instance: str, peer: str, port: int) -> bool:
+    def _allows(self, _: str, peer: str, port: int) -> bool:
         with self.lock:  # as the twin's callbacks do
             return port == 22 and peer not in self.refused
 
-    def _metadata(self, instance: str, path: str) -> bytes | None:
+    def _metadata(self, _: str, path: str) -> bytes | None:
         with self.lock:
             return self.values.get(path)
 
@@ -178,6 +178,14 @@ def make_site(tmp_path: Path, key: Path) -> Iterator[Callable[..., Site]]:
     yield make
     for site in sites:
         site.hosts.close()
+
+
+@pytest.fixture(scope="module")
+def any_client(tmp_path_factory: pytest.TempPathFactory, key: Path, make_host: Callable[..., Host]) -> Iterator[Client]:
+    """Return a host that the tests of a module share: for those that leave nothing behind."""
+    site = Site(tmp_path_factory.mktemp("shared"), key)
+    yield site.open(make_host())
+    site.hosts.close()
 
 
 @pytest.fixture

@@ -111,6 +111,21 @@ def test_a_boot_script_may_put_its_own_host_key_in_place(
     assert client.run("true").returncode == 0  # the old one stays
 
 
+@pytest.mark.parametrize(
+    "harm", ["rm /etc/ssh/ssh_host_*", "echo x > /etc/ssh/ssh_host_ed25519_key", "rm -r /etc/ssh; ln -s / /etc/ssh"]
+)
+def test_a_damaged_host_key_is_replaced_at_the_next_start(
+    site: Site, make_host: Callable[..., Host], harm: str
+) -> None:
+    host = make_host()
+    client = site.open(host)
+    client.out(harm)
+    site.hosts.shut(host.instance)
+    again = site.open(host)
+    assert again.listening.host_key != client.listening.host_key
+    assert again.out("echo reached") == "reached\n"
+
+
 # --- boxes ------------------------------------------------------------------------------------------------------------
 
 
@@ -228,7 +243,22 @@ def test_all_methods_may_be_called_from_many_threads(site: Site, make_host: Call
         assert site.open(host).out("hostname").strip() == host.instance
 
 
-def test_a_folder_serves_one_process(site: Site, tmp_path: Path, make_site: Callable[..., Site]) -> None:
+def test_a_callback_that_waits_for_a_lock_holds_up_no_caller_who_has_it(
+    site: Site, make_host: Callable[..., Host]
+) -> None:
+    client = site.open(make_host())
+    with ThreadPoolExecutor(4) as pool:
+        with site.lock:  # the security groups' verdict waits for it
+            running = [pool.submit(client.run, "echo in") for _ in range(4)]
+            time.sleep(0.5)
+            other = make_host()
+            site.hosts.open(other)
+            site.hosts.rules_changed()
+            site.hosts.shut(other.instance)
+        assert [item.result(timeout=20).stdout for item in running] == ["in\n"] * 4
+
+
+def test_a_folder_serves_one_process(site: Site, make_site: Callable[..., Site]) -> None:
     with pytest.raises(Conflict, match="another twin"):
         make_site()
     site.hosts.close()

@@ -24,48 +24,50 @@ def client(site: Site, make_host: Callable[..., Host]) -> Client:
     return site.open(make_host())
 
 
-def test_a_command_has_its_output_and_its_exit_code(client: Client) -> None:
-    done = client.run("echo out; echo err >&2; exit 7")
+def test_a_command_has_its_output_and_its_exit_code(any_client: Client) -> None:
+    done = any_client.run("echo out; echo err >&2; exit 7")
     assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
 
 
-def test_a_login_is_the_user_in_its_home_on_the_instance(client: Client) -> None:
-    assert client.out("whoami; pwd; hostname; id -u").split() == [
+def test_a_login_is_the_user_in_its_home_on_the_instance(any_client: Client) -> None:
+    assert any_client.out("whoami; pwd; hostname; id -u").split() == [
         "ubuntu",
         "/home/ubuntu",
-        client.host.instance,
+        any_client.host.instance,
         "1000",
     ]
 
 
-def test_a_login_shell_reads_its_commands(client: Client) -> None:
-    done = subprocess.run(client.command(), input=b"echo $0; exit 4\n", capture_output=True, timeout=60, check=False)
+def test_a_login_shell_reads_its_commands(any_client: Client) -> None:
+    done = subprocess.run(
+        any_client.command(), input=b"echo $0; exit 4\n", capture_output=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout) == (4, b"-bash\n")
 
 
-def test_a_program_that_is_not_there_is_127(client: Client) -> None:
-    done = client.run("no-such-program")
+def test_a_program_that_is_not_there_is_127(any_client: Client) -> None:
+    done = any_client.run("no-such-program")
     assert done.returncode == 127
     assert "not found" in done.stderr
 
 
-def test_a_process_ended_by_a_signal_is_255_as_with_sshd(client: Client) -> None:
-    assert client.run("kill -9 $$").returncode == 255
+def test_a_process_ended_by_a_signal_is_255_as_with_sshd(any_client: Client) -> None:
+    assert any_client.run("kill -9 $$").returncode == 255
 
 
-def test_megabytes_go_in_and_come_back(client: Client) -> None:
+def test_megabytes_go_in_and_come_back(any_client: Client) -> None:
     data = os.urandom(1 << 16) * 160  # 10 MB
-    done = subprocess.run(client.command("cat"), input=data, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(any_client.command("cat"), input=data, capture_output=True, timeout=60, check=False)
     assert done.stdout == data
-    assert client.out("sha256sum", data).split()[0] == hashlib.sha256(data).hexdigest()
+    assert any_client.out("sha256sum", data).split()[0] == hashlib.sha256(data).hexdigest()
 
 
-def test_input_that_nobody_reads_does_not_hang(client: Client) -> None:
-    assert client.run("exit 3", b"x" * (4 << 20)).returncode == 3
+def test_input_that_nobody_reads_does_not_hang(any_client: Client) -> None:
+    assert any_client.run("exit 3", b"x" * (4 << 20)).returncode == 3
 
 
-def test_output_may_be_opened_anew(client: Client) -> None:
-    done = client.run("echo out > /dev/stdout; echo err > /dev/stderr")
+def test_output_may_be_opened_anew(any_client: Client) -> None:
+    done = any_client.run("echo out > /dev/stdout; echo err > /dev/stderr")
     assert (done.stdout, done.stderr) == ("out\n", "err\n")
 
 
@@ -87,18 +89,18 @@ def test_sftp(client: Client, tmp_path: Path) -> None:
     assert client.out("cat made/file; stat -c %a made/file") == "by sftp\n600\n"
 
 
-def test_a_terminal_is_one_inside(client: Client) -> None:
-    done = client.run("tty; stty size; echo $TERM", options=("-tt",))
+def test_a_terminal_is_one_inside(any_client: Client) -> None:
+    done = any_client.run("tty; stty size; echo $TERM", options=("-tt",))
     tty, size, term = done.stdout.split("\r\n")[:3]
     assert tty.startswith("/dev/pts/")
     assert size.split()[0].isdigit()
     assert term
-    assert client.run("exit 9", options=("-tt",)).returncode == 9
+    assert any_client.run("exit 9", options=("-tt",)).returncode == 9
 
 
-def test_an_interrupt_typed_at_a_terminal_arrives(client: Client) -> None:
+def test_an_interrupt_typed_at_a_terminal_arrives(any_client: Client) -> None:
     process = subprocess.Popen(
-        client.command("trap 'echo interrupted; exit 5' INT; echo ready; sleep 60 & wait", options=("-tt",)),
+        any_client.command("trap 'echo interrupted; exit 5' INT; echo ready; sleep 60 & wait", options=("-tt",)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -113,12 +115,12 @@ def test_an_interrupt_typed_at_a_terminal_arrives(client: Client) -> None:
     process.stdout.close()
 
 
-def test_a_terminal_that_is_closed_hangs_up(client: Client) -> None:
-    process = subprocess.Popen(client.command("sleep 987.5", options=("-tt",)), stdin=subprocess.PIPE)
-    wait_for(lambda: client.run("pgrep -f '^sleep 987.5'").returncode == 0)
+def test_a_terminal_that_is_closed_hangs_up(any_client: Client) -> None:
+    process = subprocess.Popen(any_client.command("sleep 987.5", options=("-tt",)), stdin=subprocess.PIPE)
+    wait_for(lambda: any_client.run("pgrep -f '^sleep 987.5'").returncode == 0)
     process.kill()
     process.wait()
-    wait_for(lambda: client.run("pgrep -f '^sleep 987.5'").returncode == 1)
+    wait_for(lambda: any_client.run("pgrep -f '^sleep 987.5'").returncode == 1)
     assert process.stdin
     process.stdin.close()
 
@@ -152,10 +154,26 @@ def _connects(port: int) -> bool:
     return True
 
 
-def test_a_port_where_nobody_listens_is_refused(client: Client) -> None:
-    done = client.run("", options=("-W", "localhost:9"))
+def test_a_port_where_nobody_listens_is_refused(any_client: Client) -> None:
+    done = any_client.run("", options=("-W", "localhost:9"))
     assert done.returncode == 255
     assert "refused" in done.stderr.lower()
+
+
+def test_one_connection_may_carry_several_sessions(
+    any_client: Client, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    control = f"ControlPath={tmp_path_factory.mktemp('c')}/s"
+    master = subprocess.Popen(any_client.command(options=("-N", "-M", "-o", control)))
+    try:
+        check = any_client.command(options=("-o", control, "-O", "check"))
+        wait_for(lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0)
+        with ThreadPoolExecutor(4) as pool:
+            done = list(pool.map(lambda n: any_client.run(f"cat; exit {n}", b"x", options=("-o", control)), range(4)))
+        assert [(item.returncode, item.stdout) for item in done] == [(number, "x") for number in range(4)]
+    finally:
+        master.kill()
+        master.wait()
 
 
 def test_twenty_hosts_at_once(site: Site, make_host: Callable[..., Host]) -> None:
@@ -165,9 +183,9 @@ def test_twenty_hosts_at_once(site: Site, make_host: Callable[..., Host]) -> Non
     assert names == [client.host.instance for client in clients]
 
 
-def test_many_sessions_of_one_host_share_its_processes(client: Client) -> None:
+def test_many_sessions_of_one_host_share_its_processes(any_client: Client) -> None:
     with ThreadPoolExecutor(8) as pool:
-        firsts = set(pool.map(lambda _: client.out("stat -L -c %i /proc/1/ns/pid"), range(8)))
+        firsts = set(pool.map(lambda _: any_client.out("stat -L -c %i /proc/1/ns/pid"), range(8)))
     assert len(firsts) == 1
 
 
@@ -280,7 +298,7 @@ def test_a_session_that_stands_outlives_a_change_of_the_rules(site: Site, client
 def test_a_verdict_that_takes_long_holds_up_nobody_else(
     tmp_path: Path, make_host: Callable[..., Host], key: Path
 ) -> None:
-    def allows(instance: str, peer: str, port: int) -> bool:
+    def allows(_: str, peer: str, __: int) -> bool:
         if peer == "127.0.0.7":
             time.sleep(3)
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,7 +115,18 @@ def test_an_instance_shows_its_groups_the_default_one_too(ec2: Any, group: str) 
     assert [item["GroupId"] for item in found["NetworkInterfaces"][0]["Groups"]] == [group]
 
 
-def test_a_terminated_instance_holds_no_group(twin: TwinProcess, ec2: Any, group: str, tmp_path: Path) -> None:
+def test_groups_of_an_instance_and_of_its_interface_change_together(ec2: Any, group: str) -> None:
+    made = run_one(ec2, make_image(ec2))
+    interface = made["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    ec2.modify_network_interface_attribute(NetworkInterfaceId=interface, Groups=[group])
+    assert [item["GroupId"] for item in described(ec2, made["InstanceId"])["SecurityGroups"]] == [group]
+    default = made["SecurityGroups"][0]["GroupId"]
+    ec2.modify_instance_attribute(InstanceId=made["InstanceId"], Groups=[default])
+    shown = ec2.describe_network_interfaces(NetworkInterfaceIds=[interface])["NetworkInterfaces"][0]["Groups"]
+    assert [item["GroupId"] for item in shown] == [default]
+
+
+def test_a_terminated_instance_holds_no_group(twin: TwinProcess, ec2: Any, group: str) -> None:
     instance = run_one(ec2, make_image(ec2), SecurityGroupIds=[group])["InstanceId"]
     end(ec2, instance)
     assert refusal(ec2.delete_security_group, GroupId=group) == ""

@@ -83,7 +83,7 @@ def test_a_default_subnet_gives_a_public_address_and_another_none(ec2: Any, imag
     assert not private.get("PublicDnsName")
 
 
-def test_a_call_decides_over_the_public_address(ec2: Any, image: str, twin: TwinProcess) -> None:
+def test_a_call_decides_over_the_public_address(ec2: Any, image: str) -> None:
     without = [{"DeviceIndex": 0, "AssociatePublicIpAddress": False}]
     assert not run_one(ec2, image, NetworkInterfaces=without).get("PublicIpAddress")
     with_one = [{"DeviceIndex": 0, "AssociatePublicIpAddress": True, "SubnetId": small_subnet(ec2)}]

@@ -56,22 +56,16 @@ class Files:
         self.root = folder / "root"
         self._owner = owner
 
-    def prepare(self, host: Host, new_key: tuple[bytes, bytes]) -> None:
-        """Fill the folder for a first start. `new_key` is (private, public). Idempotent; raises OSError."""
+    def prepare(self, host: Host) -> None:
+        """Fill the folder for a first start. Idempotent; raises OSError."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.folder.chmod(0o700)
-        state = self.state()
-        if not state.get("is_filled"):
+        if not self.state().get("is_filled"):
             with self._opened(self.folder) as base:
                 tree.make_folder(base, "root", owner=self._owner)
             with self._opened(self.root) as base:
                 self._fill(base, host)
-                self._put_key(base, new_key)
             self.note(is_filled=True)
-        elif self.host_key() is None:
-            with self._opened(self.root) as base:
-                tree.make_folder(base, "etc/ssh", owner=self._owner)
-                self._put_key(base, new_key)
 
     def make_ready(self, binds: tuple[Bind, ...]) -> None:
         """Make what a box's folders are mounted on. Only while no box of this host runs. Raises OSError for a link there."""
@@ -103,6 +97,13 @@ class Files:
         """Return the private host key as it is in the host's /etc/ssh now, or None."""
         return self._read(HOST_KEY)
 
+    def put_host_key(self, private: bytes, public: bytes) -> None:
+        """Put a host key in place. Only while no box of this host runs. Raises OSError."""
+        with self._opened(self.root) as base:
+            tree.make_folder(base, "etc/ssh", owner=self._owner)
+            tree.write(base, HOST_KEY, private, mode=0o600, owner=self._owner)
+            tree.write(base, f"{HOST_KEY}.pub", public, owner=self._owner)
+
     def authorized_keys(self, user: str) -> list[str]:
         """Return the lines of the user's authorized_keys as they are now."""
         data = self._read(f"home/{user}/.ssh/authorized_keys", most=_LARGEST_KEYS) or b""
@@ -124,10 +125,6 @@ class Files:
                 return tree.read(base, path, most=most)
         except OSError:
             return None
-
-    def _put_key(self, base: int, key: tuple[bytes, bytes]) -> None:
-        tree.write(base, HOST_KEY, key[0], mode=0o600, owner=self._owner)
-        tree.write(base, f"{HOST_KEY}.pub", key[1], owner=self._owner)
 
     def _fill(self, base: int, host: Host) -> None:
         home = f"home/{host.user}"

@@ -103,7 +103,7 @@ class Hosts:
         """Let a host listen, and run its boot script in the background if it never did. Idempotent.
 
         Called when an instance becomes running. A host that is open already is replaced where it differs. Raises
-        Conflict for an address and port that are taken, or a host key that somebody damaged.
+        Conflict for an address and port that are taken.
         """
         return self._call(self._open(host, self._refused(host.instance)))
 
@@ -153,7 +153,7 @@ class Hosts:
 
     def knocks(self) -> tuple[Knock, ...]:
         """Return the attempts to connect, oldest first, the last 10,000. Those that the kernel dropped are not among them."""
-        return tuple(self._knocks)
+        return tuple(self._knocks.copy())
 
     # --- on the loop ----------------------------------------------------------------------------------------------
 
@@ -219,7 +219,7 @@ class Hosts:
             yield
 
     def _refused(self, instance: str) -> set[str]:
-        known = self._peers | {knock.peer for knock in list(self._knocks)}
+        known = self._peers | {knock.peer for knock in self.knocks()}
         return {peer for peer in known if not self._allows(instance, peer, 22)}
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:

@@ -35,6 +35,7 @@ _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 1 << 18
 _PR_SET_DUMPABLE = 4
 _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK = 0x8914, 0x8916, 0x891C
 _IFF_UP, _IFF_LOOPBACK, _IFF_RUNNING = 0x1, 0x8, 0x40
+_OOM_SCORE = 500  # where memory runs out, a box goes before the twin and what else the laptop runs
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 
@@ -47,6 +48,7 @@ def main(descriptor: int) -> None:
         wish = json.load(file)
     stage(wish["staged"])
     _new_session_keyring()
+    _write("/proc/self/oom_score_adj", str(_OOM_SCORE))
     for name, value in wish["limits"].items():
         limit(getattr(resource, name), value)
     if wish["uid"] is not None:
@@ -89,7 +91,7 @@ def limit(kind: int, value: int) -> None:
 def own_network(addresses: Sequence[str]) -> None:
     """Take a user and a network namespace in which loopback has these addresses besides its own."""
     uid, gid = os.getuid(), os.getgid()
-    _check(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET), "unshare")
+    _check(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET), "make namespaces as an ordinary user")
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{uid} {uid} 1")
     _write("/proc/self/gid_map", f"{gid} {gid} 1")

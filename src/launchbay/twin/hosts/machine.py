@@ -48,14 +48,12 @@ class Machine:
     # --- as the twin calls it -------------------------------------------------------------------------------------
 
     def listen(self, refused: Collection[str]) -> Listening:
-        """Listen, and start what is to start with the host. Raises Conflict for a port that is taken, OSError."""
-        self._files.prepare(self.host, ssh.new_host_key())
-        key = ssh.read_host_key(self._files.host_key() or b"")
-        if key is None:
-            raise Conflict(
-                "its host key cannot be read", where=self.host.instance, hint="terminate it and launch another"
-            )
-        self._host_key = key
+        """Listen, and start what is to start with the host. Raises Conflict for a port that is taken, OSError.
+
+        A host key that is missing or damaged is replaced; an instance of EC2 could not be reached any more.
+        """
+        self._files.prepare(self.host)
+        self._host_key = ssh.read_host_key(self._files.host_key() or b"") or self._new_host_key()
         self._listener = self._bound()
         self.filter(refused)
         self._files.note(port=self._listener.getsockname()[1])
@@ -142,7 +140,7 @@ class Machine:
         around, instance = self._around, self.host.instance
         try:
             is_allowed = await loop.run_in_executor(around.threads, around.allows, instance, peer, 22)
-        except asyncio.CancelledError:
+        except BaseException:
             ssh.refuse(connection)
             raise
         around.knocked(Knock(instance=instance, peer=peer, at=around.now(), is_allowed=is_allowed, banner=is_allowed))
@@ -164,6 +162,13 @@ class Machine:
         if self._once.get((self.host.user, key), float("-inf")) > self._around.now():
             return True
         return key in ssh.read_keys(self._files.authorized_keys(self.host.user))
+
+    def _new_host_key(self) -> asyncssh.SSHKey:
+        """Return a new host key, put into the host where that can be done."""
+        private, public = ssh.new_host_key()
+        with contextlib.suppress(OSError):  # the person has made something else of /etc/ssh
+            self._files.put_host_key(private, public)
+        return asyncssh.import_private_key(private)
 
     def _bound(self) -> socket.socket:
         wanted = self.host.port or int(self._files.state().get("port", 0))
@@ -213,7 +218,7 @@ class Machine:
 
     async def _asked(self, method: str, path: str) -> Answer:
         if (method, path) in (("PUT", "power/stop"), ("PUT", "power/reboot")):
-            self._around.threads.submit(self._around.power, self.host.instance, path.removeprefix("power/"))
+            self.spawn(self._press(path.removeprefix("power/")))
             return Answer(status=200)
         if (method, path) == ("PUT", "ssh/restart"):
             key = ssh.read_host_key(self._files.host_key() or b"")
@@ -224,6 +229,11 @@ class Machine:
         if (method, path) == ("GET", "gpus"):
             return Answer(status=200, body=json.dumps(self._gpus()).encode())
         return Answer(status=404)
+
+    async def _press(self, what: str) -> None:
+        """Tell the twin; it may shut this host meanwhile, which ends the waiting but not the telling."""
+        around = self._around
+        await asyncio.get_running_loop().run_in_executor(around.threads, around.power, self.host.instance, what)
 
     def _gpus(self) -> list[dict[str, str]]:
         return [

@@ -11,7 +11,7 @@ from typing import Any
 from launchbay.twin.call import Call
 from launchbay.twin.world import World
 
-__all__ = ["as_list", "put_by", "tags_asked", "take"]
+__all__ = ["put_by", "tags_asked", "take"]
 
 _WAITS = "under way"
 
@@ -33,8 +33,3 @@ def tags_asked(call: Call, kind: str) -> dict[str, str]:
         if item.get("ResourceType") == kind:
             found.update({str(tag["Key"]): str(tag.get("Value", "")) for tag in item.get("Tags", [])})
     return found
-
-
-def as_list(tags: dict[str, str]) -> list[dict[str, str]]:
-    """Return tags in the form of the API."""
-    return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -59,13 +59,15 @@ def _addresses_in(region: str, group: str) -> set[str]:
     found: set[str] = set()
     for eni in ec2(region).enis.values():
         if any(item.id == group for item in eni.group_set):
-            found.update(str(one) for one in (eni.private_ip_address, eni.public_ip) if one)
+            found.update(presented(str(one)) for one in (eni.private_ip_address, eni.public_ip) if one)
     return found
 
 
 def _before(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | None:  # noqa: ARG001 - a rule's form
     if call.action == "DeleteSecurityGroup":
         _check_free(call)
+        return None
+    if call.action in ("ModifyNetworkInterfaceAttribute", "RunInstances"):
         return None
     permissions = read_permissions(call)
     group = _named(call)
@@ -166,6 +168,15 @@ def _made(call: Call, world: World, made: Sequence[Any]) -> None:  # noqa: ARG00
         instance.security_groups = list(groups_of(instance))
 
 
+def _after(call: Call, world: World, answer: Answer) -> Answer | None:  # noqa: ARG001 - a rule's form
+    """Show the groups of a changed first interface as its instance's."""
+    if call.action == "ModifyNetworkInterfaceAttribute" and not answer.is_error:
+        eni = ec2(call.region).enis.get(call.get("NetworkInterfaceId"))
+        if eni is not None and eni.instance is not None and eni.instance.nics.get(0) is eni:
+            eni.instance.security_groups = list(eni.group_set)
+    return None
+
+
 RULE = Rule(
     name="security groups",
     on=frozenset(
@@ -173,6 +184,7 @@ RULE = Rule(
             "ec2:AuthorizeSecurityGroupEgress",
             "ec2:AuthorizeSecurityGroupIngress",
             "ec2:DeleteSecurityGroup",
+            "ec2:ModifyNetworkInterfaceAttribute",
             "ec2:RevokeSecurityGroupEgress",
             "ec2:RevokeSecurityGroupIngress",
             "ec2:RunInstances",
@@ -181,5 +193,6 @@ RULE = Rule(
     source="DependencyViolation, InvalidPermission.Duplicate and the limit of 60 seen in EC2's reference, messages in issues of "
     "other tools (SSSG-Ninja 3, terraform-provider-aws 2587); CannotDelete, and that IPv4 and IPv6 count apart, are remembered",
     before=_before,
+    after=_after,
     made=_made,
 )

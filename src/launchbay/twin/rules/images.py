@@ -34,7 +34,17 @@ IMAGE_DUE = "image"
 IMAGE_S = 60.0
 """How long an image is pending, in seconds of the twin's clock. On EC2 it goes by the size of the disks."""
 
-_TAKEN_OVER = ("ena_support", "hypervisor", "imds_support", "platform_details", "sriov", "usage_operation")
+_TAKEN_OVER = (
+    "boot_mode",
+    "charge",
+    "ena_support",
+    "hypervisor",
+    "imds_support",
+    "platform_details",
+    "product_codes",
+    "sriov",
+    "usage_operation",
+)
 _NAME_SIGNS = frozenset("()[] ./-'@_")
 _SHORTEST, _LONGEST = 3, 128
 

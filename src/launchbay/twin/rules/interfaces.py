@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from moto.ec2.models import elastic_network_interfaces
-from moto.ec2.utils import random_public_ip
 
 from launchbay.twin.backend import ec2
 from launchbay.twin.call import Answer, Call, Refused
@@ -111,7 +110,9 @@ def _address(instance: Any, asked: Sequence[Mapping[str, Any]]) -> None:
     if not is_given:
         first.public_ip = None
     elif not first.public_ip:
-        first.public_ip = random_public_ip()
+        first.public_ip = (
+            elastic_network_interfaces.random_public_ip()
+        )  # by way of the module: `patches` may stand there
 
 
 RULE = Rule(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -164,7 +163,7 @@ def _history(call: Call, world: World) -> Mapping[str, Any]:
 def _one(call: Call, world: World) -> Mapping[str, Any]:
     identity = str(call.get("RequestId", default=""))
     note = world.truth.noted(_NOTES).get(identity)
-    if note is None or note["region"] != call.region or not re.fullmatch(r"[0-9a-f]+", identity):
+    if note is None or note["region"] != call.region:
         raise Refused("NoSuchResourceException", "The request failed because the specified request does not exist.")
     return {"RequestedQuota": _describe_request(identity, note, world)}
 
@@ -183,9 +182,8 @@ _ACTIONS = {
 
 def _before(call: Call, world: World) -> Mapping[str, Any] | Answer | None:
     """Answer for EC2; what is asked of another service's quotas goes on to moto, as far as that knows them."""
-    service = call.get("ServiceCode")
-    is_others = service not in (None, _SERVICE) and call.action in ("GetServiceQuota", "ListServiceQuotas")
-    return None if is_others and service == "vpc" else _ACTIONS[call.action](call, world)
+    is_motos = call.get("ServiceCode") == "vpc" and call.action in ("GetServiceQuota", "ListServiceQuotas")
+    return None if is_motos else _ACTIONS[call.action](call, world)
 
 
 def _decided(world: World, due: Due) -> None:

@@ -76,8 +76,13 @@ def _before(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | Non
     if missing:
         what = f"The instance ID '{missing[0]}' does not exist" if len(missing) == 1 else _do_not_exist(missing)
         raise Refused("InvalidInstanceID.NotFound", what)
-    act = {"TerminateInstances": _terminate, "StopInstances": _stop, "StartInstances": _start}[call.action]
-    return act(world, found)
+    acts = {
+        "TerminateInstances": _terminate,
+        "StopInstances": _stop,
+        "StartInstances": _start,
+        "RebootInstances": _reboot,
+    }
+    return acts[call.action](world, found)
 
 
 def _do_not_exist(identities: Sequence[str]) -> str:
@@ -129,6 +134,15 @@ def _start(world: World, found: Sequence[Any]) -> Mapping[str, Any]:
     return {"StartingInstances": changes}
 
 
+def _reboot(world: World, found: Sequence[Any]) -> Mapping[str, Any]:
+    for item in found:
+        if item.state != "running":
+            raise _incorrect(item, "rebooted")
+    for item in found:
+        world.hosts.reboot(item.id)
+    return {}
+
+
 def _incorrect(item: Any, what: str) -> Refused:
     return Refused("IncorrectInstanceState", f"The instance '{item.id}' is not in a state from which it can be {what}.")
 
@@ -175,7 +189,9 @@ def _forget(world: World, due: Due) -> None:
 
 RULE = Rule(
     name="states",
-    on=frozenset({"ec2:RunInstances", "ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances"}),
+    on=frozenset(
+        {"ec2:RunInstances", "ec2:StartInstances", "ec2:StopInstances", "ec2:TerminateInstances", "ec2:RebootInstances"}
+    ),
     source="states and codes verified in botocore's model; reasons as EC2's API reference lists them; that an instance "
     "which shuts itself down stops or terminates is verified in botocore's model; about an hour of the dead is remembered",
     before=_before,

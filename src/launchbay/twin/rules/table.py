@@ -11,6 +11,7 @@ from launchbay.twin.rules import (
     dryrun,
     endpoints,
     faults,
+    fleet,
     groups,
     iam,
     idempotency,
@@ -49,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     dryrun.RULE,
     idempotency.RULE,
     repeats.RULE,
+    fleet.RULE,
     visibility.RULE,
     # what a launch asks for
     templates.RULE,

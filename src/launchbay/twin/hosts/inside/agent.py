@@ -200,6 +200,7 @@ def _become(asked: dict[str, Any], inner: Sequence[int], *, is_terminal: bool) -
 
 def main() -> None:
     """Be the agent of this box; standard input is its control socket."""
+    os.umask(0o022)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what is left behind becomes a child of this process
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # no other process in the box may look into this one

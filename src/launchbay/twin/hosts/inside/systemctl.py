@@ -45,7 +45,7 @@ def main(name: str, arguments: list[str]) -> int:
         enabled = sorted(os.listdir(_WANTS)) if os.path.isdir(_WANTS) else []
         return max([_one("start", unit, options) for unit in enabled], default=0)
     if verb not in _VERBS or not names:
-        say("twin: systemctl {} is not modelled".format(" ".join(arguments)).rstrip())
+        say(" ".join(["twin: systemctl", *arguments, "is not modelled"]))
         return 1
     return max(_one(verb, unit, options) for unit in names)
 
