@@ -28,7 +28,7 @@ def read(name: str) -> str:
     return (REFERENCE / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["cli.md", "settings.md", "recipes.md", "workload.md"])
+@pytest.mark.parametrize("page", ["behaviours.md", "cli.md", "settings.md", "recipes.md", "workload.md"])
 def test_the_reference_says_what_the_code_says(page: str) -> None:
     real = generate_reference.pages()[REFERENCE / page]
     is_stale = generate_reference.canonical(read(page)) != generate_reference.canonical(real)

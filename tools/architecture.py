@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("providers", "store", "transport"),
     ("lifecycle",),
     ("models", "runs", "scaffold", "services", "serving"),
-    ("sharing",),
+    ("afar", "sharing"),
     ("api", "experiment"),
     ("cli", "web"),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,3 +42,24 @@ def test_a_name_that_somebody_has_is_taken(twin: TwinProcess) -> None:
     s3.create_bucket(Bucket="launchbay-3f9x")
     s3.put_object(Bucket="launchbay-3f9x", Key="a/b", Body=b"x" * 3_000_000)
     assert s3.get_object(Bucket="launchbay-3f9x", Key="a/b")["Body"].read() == b"x" * 3_000_000
+
+
+def test_buckets_survive_a_stop_and_mostly_a_kill(tmp_path: Path) -> None:
+    twin = TwinProcess(tmp_path, is_virtual=True)
+    try:
+        s3 = twin.client("s3")
+        s3.create_bucket(Bucket="launchbay-kept")
+        s3.put_object(Bucket="launchbay-kept", Key="early", Body=b"1")
+        twin.end()
+        twin.start()
+        s3 = twin.client("s3")
+        s3.put_object(Bucket="launchbay-kept", Key="late", Body=b"2")
+        time.sleep(2.5)  # a second, and what writing takes
+        twin.kill()
+        twin.start()
+        s3 = twin.client("s3")
+        found = s3.list_objects_v2(Bucket="launchbay-kept")["Contents"]
+        assert [item["Key"] for item in found] == ["early", "late"]
+        assert s3.get_object(Bucket="launchbay-kept", Key="late")["Body"].read() == b"2"
+    finally:
+        twin.end()

@@ -26,6 +26,8 @@ __all__ = ["Twin", "ask_twin", "find_twin", "start_twin", "stop_twin", "twin_env
 
 _PATIENCE_S = 60.0
 _POLL_S = 0.02
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Processes that this one started and that outlive it: Python complains of one that is forgotten while it runs."""
 _NEEDS = ("moto", "asyncssh", "flask", "flask_cors", "boto3")
 
 
@@ -109,12 +111,17 @@ def _spawn(folder: Path, settings: Mapping[str, Any], port: int, binds: Sequence
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=variables
         )
+    _STARTED.append(process)
     end = time.monotonic() + _PATIENCE_S
     while not record.exists():
         if process.poll() is not None or time.monotonic() > end:
-            lines = (folder / "log").read_text(errors="replace").strip().splitlines()
-            what = "the twin did not come up" + (f": {lines[-1]}" if lines else "")
-            raise LaunchbayError(what, where=str(folder / "log"), hint="bay twin start, or `bay doctor`")
+            said, _, hint = (folder / "log").read_text(errors="replace").strip().partition("\n  Try: ")
+            what = said.splitlines()[-1] if said else "it said nothing"
+            raise LaunchbayError(
+                f"the twin did not come up: {what}",
+                where=str(folder / "log"),
+                hint=hint or "`bay twin start` once more",
+            )
         time.sleep(_POLL_S)
 
 
@@ -174,6 +181,8 @@ def stop_twin(bay: Bay, *, forget: bool = False) -> bool:
                         "the twin does not end", where=str(bay.home.twin / "log"), hint="the same again"
                     )
                 time.sleep(_POLL_S)
+        for process in _STARTED:
+            process.poll()  # one of ours that has ended is no zombie of ours then
         if forget:
             remove_tree(bay.home.twin)
     return ran

@@ -29,9 +29,13 @@ _READS = ("Describe", "Get", "List", "Search")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What the app does with its state: `save` writes it down after each change, `admin` answers the twin's own addresses."""
+    """What the app does with its state.
+
+    `save` writes it down after each change, `put` is told of changes to buckets, `admin` answers the twin's own addresses.
+    """
 
     save: Callable[[], None]
+    put: Callable[[], None]
     admin: Callable[[Mapping[str, Any], bytes], Answer]
 
 
@@ -57,6 +61,8 @@ class TwinApp:
             refusal = refuse_bucket_call(environ)
             if refusal is not None:
                 return self._send(refusal, start_response)
+            if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+                self._kept.put()
             parts: Iterable[bytes] = self._s3(environ, start_response)
             return parts
         body = _read_body(environ)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
+from moto.s3.models import s3_backends
 from moto.ssm.models import ssm_backends
 
 from launchbay.errors import StateError
 from launchbay.twin.patches import MOTO
 from launchbay.twin.truth import Truth
 
-__all__ = ["read_state", "write_state"]
+__all__ = ["BucketKeeper", "read_buckets", "read_state", "write_buckets", "write_state"]
 
 _FORMAT = 1
 _KEPT = {"ec2": ec2_backends, "iam": iam_backends, "ssm": ssm_backends}
@@ -26,8 +29,12 @@ _KEPT = {"ec2": ec2_backends, "iam": iam_backends, "ssm": ssm_backends}
 def write_state(path: Path, truth: Truth) -> None:
     """Write all state to a file, whole or not at all."""
     held = {name: dict(backends[DEFAULT_ACCOUNT_ID]) for name, backends in _KEPT.items()}
+    _write(path, {"format": _FORMAT, "moto": MOTO, "truth": truth, "backends": held})
+
+
+def _write(path: Path, value: object) -> None:
     buffer = io.BytesIO()
-    pickle.dump({"format": _FORMAT, "moto": MOTO, "truth": truth, "backends": held}, buffer, protocol=5)
+    pickle.dump(value, buffer, protocol=5)
     draft = path.with_suffix(".draft")
     with open(draft, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(buffer.getbuffer())
@@ -40,6 +47,18 @@ def read_state(path: Path) -> Truth | None:
     The file is ours and nobody else can write it: unpickling it runs what is in it. Raises StateError for one that is damaged
     or of another version.
     """
+    held = _read(path)
+    if held is None:
+        return None
+    for name, regions in held["backends"].items():
+        account = _KEPT[name][DEFAULT_ACCOUNT_ID]
+        for region, backend in regions.items():
+            account[region] = backend
+    truth: Truth = held["truth"]
+    return truth
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -51,9 +70,57 @@ def read_state(path: Path) -> Truth | None:
         raise StateError("the twin's state is damaged", where=str(path), hint=hint) from error
     if (held.get("format"), held.get("moto")) != (_FORMAT, MOTO):
         raise StateError("the twin's state was written by another version", where=str(path), hint=hint)
-    for name, regions in held["backends"].items():
-        account = _KEPT[name][DEFAULT_ACCOUNT_ID]
-        for region, backend in regions.items():
-            account[region] = backend
-    truth: Truth = held["truth"]
-    return truth
+    return held
+
+
+def write_buckets(path: Path) -> None:
+    """Write all buckets with what is in them to a file, whole or not at all. Raises RuntimeError when they change meanwhile."""
+    _write(path, {"format": _FORMAT, "moto": MOTO, "buckets": dict(s3_backends[DEFAULT_ACCOUNT_ID])})
+
+
+def read_buckets(path: Path) -> None:
+    """Give moto the buckets that it held; nothing where none were written. Raises StateError as `read_state` does."""
+    held = _read(path)
+    account = s3_backends[DEFAULT_ACCOUNT_ID]
+    for partition, backend in (held["buckets"] if held else {}).items():
+        account[partition] = backend
+
+
+class BucketKeeper:
+    """Writes the buckets down from time to time, on a thread of its own: they may be large, and S3 waits for nobody.
+
+    What was put within the last second, or within ten times what writing takes, is lost when the process is killed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changed = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="twin-buckets", daemon=True)
+        self._thread.start()
+
+    def changed(self) -> None:
+        """Say that something was put or removed."""
+        self._changed.set()
+
+    def close(self) -> None:
+        """Write down what is not yet, and end."""
+        self._ended.set()
+        self._changed.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = 1.0
+        while True:
+            self._changed.wait()
+            is_last = self._ended.wait(pause)
+            self._changed.clear()
+            began = time.monotonic()
+            try:
+                write_buckets(self._path)
+            except RuntimeError:  # something was put while it was being written: it is written again
+                self._changed.set()
+                continue
+            if is_last:
+                return
+            pause = max(1.0, 10 * (time.monotonic() - began))

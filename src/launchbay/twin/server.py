@@ -23,7 +23,7 @@ from launchbay.twin import patches
 from launchbay.twin.admin import Admin
 from launchbay.twin.app import Kept, TwinApp
 from launchbay.twin.images import fill
-from launchbay.twin.keeping import read_state, write_state
+from launchbay.twin.keeping import BucketKeeper, read_buckets, read_state, write_state
 from launchbay.twin.rules.table import RULES
 from launchbay.twin.standing import Standing
 from launchbay.twin.truth import Settings, new_truth
@@ -31,7 +31,7 @@ from launchbay.twin.world import World
 
 __all__ = ["main", "open_world", "serve"]
 
-STATE, TOKEN, RECORD = "state.pickle", "token", "twin.json"
+STATE, BUCKETS, TOKEN, RECORD = "state.pickle", "buckets.pickle", "token", "twin.json"
 """The files in a twin's folder: its state, the token of its own addresses, and where it listens now."""
 
 
@@ -82,7 +82,9 @@ def serve(
     def ended() -> None:
         threading.Thread(target=server.shutdown, daemon=True).start()
 
-    app = TwinApp(world, Kept(save=save, admin=Admin(world, token, ended=ended)))
+    read_buckets(folder / BUCKETS)
+    keeper = BucketKeeper(folder / BUCKETS)
+    app = TwinApp(world, Kept(save=save, put=keeper.changed, admin=Admin(world, token, ended=ended)))
 
     def changed() -> None:
         world.settle()
@@ -107,6 +109,7 @@ def serve(
     finally:
         with app.lock:
             save()
+        keeper.close()
         world.hosts.close()
         (folder / RECORD).unlink(missing_ok=True)
 

@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 import time
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from launchbay.twin.hosts import Host, Hosts, Listening
@@ -213,7 +213,7 @@ class Driven:
     """Hosts in a process of their own, also as an ordinary user; see `drive.py`."""
 
     def __init__(self, folder: Path, host: Host, key: Path, *, python: Path | None) -> None:
-        paths = [str(REPOSITORY / "src"), sysconfig.get_paths()["purelib"]]
+        paths = [str(REPOSITORY / "src"), str(Path(asyncssh.__file__).parents[1])]
         as_user: dict[str, Any] = {}
         if python is not None:
             as_user = {"user": ORDINARY, "group": ORDINARY, "extra_groups": []}
@@ -233,7 +233,9 @@ class Driven:
         self.process.stdin.close()
         assert self.process.stdout
         line = self.process.stdout.readline()
-        assert line, "the hosts' process ended"
+        if not line:
+            self.kill()
+            pytest.fail("the hosts' process ended")
         self.client = Client(folder, host, Listening(**json.loads(line)), key)
 
     def kill(self) -> None:

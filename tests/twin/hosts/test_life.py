@@ -205,13 +205,32 @@ def test_opening_twice_is_opening_once(site: Site, make_host: Callable[..., Host
     assert len(processes(seconds)) == 1
 
 
-def test_a_host_may_move_to_another_address(site: Site, make_host: Callable[..., Host]) -> None:
-    host = make_host()
+def test_a_host_may_move_while_it_runs(site: Site, make_host: Callable[..., Host]) -> None:
+    host, seconds = make_host(), mark()
     client = site.open(host)
-    client.out("echo kept > file")
-    moved = site.open(replace(host, address="127.0.0.5"))
+    client.out(f"setsid nohup sleep {seconds} > /dev/null 2>&1 &")
+    wait_for(lambda: processes(seconds))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.run, "touch begun; sleep 1; echo whole")
+        wait_for(lambda: client.run("ls begun").returncode == 0)
+        moved = site.open(replace(host, address="127.0.0.5"))
+        assert running.result(timeout=10).stdout == "whole\n"
     assert (moved.listening.address, moved.listening.host_key) == ("127.0.0.5", client.listening.host_key)
-    assert moved.out("cat file") == "kept\n"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", client.listening.port), timeout=2)
+    assert moved.out(f"pgrep -f '^sleep {seconds}'").strip()
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(Conflict, match="cannot listen"):
+        site.open(replace(host, port=server.getsockname()[1]))
+    assert moved.out("echo still") == "still\n"
+
+
+def test_a_host_that_differs_otherwise_is_shut_before(site: Site, make_host: Callable[..., Host]) -> None:
+    host, seconds = make_host(), mark()
+    client = site.open(host)
+    client.out(f"echo kept > file; setsid nohup sleep {seconds} > /dev/null 2>&1 &")
+    wait_for(lambda: processes(seconds))
+    assert site.open(replace(host, private_ip="10.9.9.9")).out("cat file") == "kept\n"
+    assert processes(seconds) == []
 
 
 def test_a_taken_port_is_said(site: Site, make_host: Callable[..., Host]) -> None:

@@ -102,7 +102,8 @@ class Hosts:
     def open(self, host: Host) -> Listening:
         """Let a host listen, and run its boot script in the background if it never did. Idempotent.
 
-        Called when an instance becomes running. A host that is open already is replaced where it differs. Raises
+        Called when an instance becomes running, and when its address changes: what runs goes on then. A host that is
+        open and differs in anything else is shut before. Raises
         Conflict for an address and port that are taken.
         """
         return self._call(self._open(host, self._refused(host.instance)))
@@ -163,6 +164,8 @@ class Hosts:
             if machine is not None and machine.host == host:
                 machine.filter(refused)
                 return machine.listening()
+            if machine is not None and machine.is_same_but_for_its_place(host):
+                return machine.move(host, refused)
             if machine is not None:
                 await self._end(machine, 0.0)
             files = Files(self._folder / host.instance, self._owner)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import socket
@@ -38,6 +39,7 @@ class Machine:
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._visits: set[asyncio.Task[None]] = set()
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._refused: set[str] = set()
         self._once: dict[tuple[str, str], float] = {}  # (user, key) -> until when
@@ -54,13 +56,35 @@ class Machine:
         """
         self._files.prepare(self.host)
         self._host_key = ssh.read_host_key(self._files.host_key() or b"") or self._new_host_key()
-        self._listener = self._bound()
-        self.filter(refused)
-        self._files.note(port=self._listener.getsockname()[1])
-        accepting = ssh.accept_all(self._listener, self._admit)
-        self._accepting = asyncio.get_running_loop().create_task(accepting)
+        self._listen_at(self._bound(self.host), refused)
         self.spawn(self._boot())
         return self.listening()
+
+    def is_same_but_for_its_place(self, host: Host) -> bool:
+        """Return whether a host differs from this one in address and port only, if at all."""
+        return dataclasses.replace(host, address=self.host.address, port=self.host.port) == self.host
+
+    def move(self, host: Host, refused: Collection[str]) -> Listening:
+        """Listen at another place, while what runs goes on. Raises Conflict, and listens where it did."""
+        listener = self._bound(host)
+        self._stop_listening()
+        self.host = host
+        self._listen_at(listener, refused)
+        return self.listening()
+
+    def _listen_at(self, listener: socket.socket, refused: Collection[str]) -> None:
+        self._listener = listener
+        self.filter(refused)
+        self._files.note(port=listener.getsockname()[1])
+        self._accepting = asyncio.get_running_loop().create_task(ssh.accept_all(listener, self._admit))
+
+    def _stop_listening(self) -> None:
+        if self._accepting is not None:
+            self._accepting.cancel()
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
     def listening(self) -> Listening:
         """Return where this host listens."""
@@ -80,21 +104,20 @@ class Machine:
 
     async def shut(self, *, grace: float) -> None:
         """Stop listening, end all connections and processes; those in the box are asked first and have `grace` seconds."""
-        if self._accepting is not None:
-            self._accepting.cancel()
-            await asyncio.wait([self._accepting])
-        if self._listener is not None:
-            self._listener.close()
+        self._stop_listening()
+        for task in self._visits:
+            task.cancel()
         connections = list(self._connections)
         for connection in connections:
             connection.abort()
         for connection in connections:
             await connection.wait_closed()
         await self._keeper.shut(grace=grace)
-        for task in self._tasks:
+        left = [*self._tasks, *self._visits]
+        for task in left:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks))
+        if left:
+            await asyncio.wait(left)
 
     # --- as its sessions use it -----------------------------------------------------------------------------------
 
@@ -135,7 +158,12 @@ class Machine:
 
     # --- its door -------------------------------------------------------------------------------------------------
 
-    async def _admit(self, connection: socket.socket, peer: str) -> None:
+    def _admit(self, connection: socket.socket, peer: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._visit(connection, peer))
+        self._visits.add(task)
+        task.add_done_callback(self._visits.discard)
+
+    async def _visit(self, connection: socket.socket, peer: str) -> None:
         loop = asyncio.get_running_loop()
         around, instance = self._around, self.host.instance
         try:
@@ -170,22 +198,22 @@ class Machine:
             self._files.put_host_key(private, public)
         return asyncssh.import_private_key(private)
 
-    def _bound(self) -> socket.socket:
-        wanted = self.host.port or int(self._files.state().get("port", 0))
+    def _bound(self, host: Host) -> socket.socket:
+        wanted = host.port or int(self._files.state().get("port", 0))
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)  # noqa: FBT003
         try:
             try:
-                listener.bind((self.host.address, wanted))
+                listener.bind((host.address, wanted))
             except OSError:
-                if self.host.port:
+                if host.port:
                     raise
-                listener.bind((self.host.address, 0))  # somebody has it meanwhile
+                listener.bind((host.address, 0))  # somebody has it meanwhile
             listener.listen(128)
         except OSError as error:
             listener.close()
-            where = f"{self.host.address}:{wanted}"
+            where = f"{host.address}:{wanted}"
             raise Conflict(f"cannot listen: {error.strerror}", where=where, hint="another address or port") from None
         return listener
 

@@ -144,20 +144,13 @@ def read_keys(lines: list[str]) -> set[str]:
     return found
 
 
-async def accept_all(listener: socket.socket, admit: Callable[[socket.socket, str], Coroutine[Any, Any, None]]) -> None:
-    """Take in connections until cancelled, each by a task of its own."""
+async def accept_all(listener: socket.socket, admit: Callable[[socket.socket, str], None]) -> None:
+    """Take in connections until cancelled. Those that were taken in go on then."""
     loop = asyncio.get_running_loop()
-    admitting: set[asyncio.Task[None]] = set()
-    try:
-        while True:
-            try:
-                connection, peer = await loop.sock_accept(listener)
-            except OSError:  # it was reset in the queue, or there are no descriptors left: they come back
-                await asyncio.sleep(0.05)
-                continue
-            task = loop.create_task(admit(connection, str(peer[0])))
-            admitting.add(task)
-            task.add_done_callback(admitting.discard)
-    finally:
-        for task in admitting:
-            task.cancel()
+    while True:
+        try:
+            connection, peer = await loop.sock_accept(listener)
+        except OSError:  # it was reset in the queue, or there are no descriptors left: they come back
+            await asyncio.sleep(0.05)
+            continue
+        admit(connection, str(peer[0]))

@@ -30,6 +30,9 @@ from typing import Any
 __all__ = ["Agent", "main"]
 
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
+_IN_A_BOX = 2
+"""The process id that the agent has in a box. Outside of one, asking everything to end would end the laptop."""
+
 _LARGEST = 1 << 18
 _PIPE_BYTES = 1 << 18
 _DIAL_SECONDS = 10.0
@@ -76,7 +79,7 @@ class Agent:
                 if number == asked["id"]:
                     with contextlib.suppress(OSError):
                         os.killpg(pid, asked["signal"])
-        elif what == "end":
+        elif what == "end" and os.getpid() == _IN_A_BOX:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGTERM)  # everything but this process and the box's first
             self._reap(again=True)

@@ -1,0 +1,134 @@
+"""The twin's process: started, found, asked, ended, killed, forgotten."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from launchbay.errors import Conflict, LaunchbayError, NotFound, UserError
+from launchbay.lifecycle import conformance, twin
+from launchbay.lifecycle.bay import Bay, open_bay
+from launchbay.lifecycle.twin import ask_twin, find_twin, start_twin, stop_twin, twin_environment
+
+IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+
+
+@pytest.fixture
+def bay(tmp_path: Path) -> Iterator[Bay]:
+    bay = open_bay(
+        environ={"LAUNCHBAY_HOME": str(tmp_path / "home"), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    )
+    yield bay
+    stop_twin(bay, forget=True)
+
+
+def launched(bay: Bay, count: int = 2) -> None:
+    found = find_twin(bay.home)
+    assert found
+    said = twin_environment(found)
+    client = boto3.client(
+        "ec2",
+        endpoint_url=said["AWS_ENDPOINT_URL"],
+        region_name=said["AWS_REGION"],
+        aws_access_key_id=said["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=said["AWS_SECRET_ACCESS_KEY"],
+    )
+    client.run_instances(ImageId=IMAGE, MinCount=count, MaxCount=count, InstanceType="p3.2xlarge")
+
+
+def test_a_twin_is_started_once_and_goes_on_where_it_was(bay: Bay) -> None:
+    first = start_twin(bay, clock="virtual", has_hosts=False)
+    assert first.was_started
+    again = start_twin(bay)
+    assert (again.was_started, again.url) == (False, first.url)
+    launched(bay)
+    ask_twin(bay.home, "advance", seconds=3604)
+    bill = ask_twin(bay.home, "bill")
+    assert stop_twin(bay)
+    assert find_twin(bay.home) is None
+    assert not stop_twin(bay)
+    with pytest.raises(NotFound, match="no twin runs"):
+        ask_twin(bay.home, "bill")
+    assert start_twin(bay, has_hosts=False).instances == {"running": 2}
+    assert ask_twin(bay.home, "bill") == bill  # and no time has passed meanwhile
+
+
+def test_a_clock_and_a_seed_are_chosen_once(bay: Bay) -> None:
+    start_twin(bay, clock="virtual", seed=7, has_hosts=False)
+    with pytest.raises(Conflict, match="its clock is virtual"):
+        start_twin(bay, clock="real")
+    with pytest.raises(Conflict, match="its seed is 7"):
+        start_twin(bay, seed=8)
+    assert start_twin(bay, clock="virtual", seed=7).seed == 7
+
+
+def test_a_killed_twin_is_not_taken_for_a_living_one(bay: Bay) -> None:
+    start_twin(bay, clock="virtual", has_hosts=False)
+    launched(bay, 3)
+    pid = json.loads((bay.home.twin / "twin.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 10
+    while find_twin(bay.home) is not None and time.monotonic() < end:
+        time.sleep(0.02)
+    assert find_twin(bay.home) is None
+    assert start_twin(bay, has_hosts=False).was_started
+    ask_twin(bay.home, "advance", seconds=5)
+    found = find_twin(bay.home)
+    assert found
+    assert found.running == 3
+
+
+def test_a_damaged_state_is_refused_and_kept(bay: Bay) -> None:
+    start_twin(bay, has_hosts=False)
+    stop_twin(bay)
+    state = bay.home.twin / "state.pickle"
+    state.write_bytes(state.read_bytes()[:-7])
+    with pytest.raises(LaunchbayError, match="the twin's state is damaged"):
+        start_twin(bay, has_hosts=False)
+    assert state.exists()
+    stop_twin(bay, forget=True)
+    assert not bay.home.twin.exists()
+
+
+def test_only_its_owner_can_look_inside_and_only_who_has_the_token_is_told(bay: Bay) -> None:
+    found = start_twin(bay, has_hosts=False)
+    launched(bay, 1)
+    assert stat.S_IMODE(bay.home.twin.stat().st_mode) == 0o700
+    for name in ("token", "state.pickle"):
+        assert stat.S_IMODE((bay.home.twin / name).stat().st_mode) == 0o600, name
+    assert found.url.startswith("http://127.0.0.1:")
+    with urllib.request.urlopen(f"{found.url}/twin/address") as answer:  # this one is for all: who am I there?
+        assert answer.read() == b"203.0.113.1\n"
+    with pytest.raises(UserError, match="there is no fault"):
+        ask_twin(bay.home, "fault", name="earthquake")
+
+
+def test_without_its_packages_one_line_says_what_to_install(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twin, "find_spec", lambda _: None)
+    with pytest.raises(UserError, match="the twin needs moto") as caught:
+        start_twin(bay)
+    assert caught.value.hint == "pip install 'launchbay[twin]'"
+
+
+def test_a_trial_has_a_twin_of_its_own_and_leaves_nothing(bay: Bay) -> None:
+    found = conformance.try_conformance(bay, "twin", names=["token-repeats", "quota"])
+    assert (found["met"], found["behaviours"]) == (2, 2)
+    assert find_twin(bay.home) is None
+    assert not any(bay.home.tmp.iterdir())
+    with pytest.raises(UserError, match="there is no behaviour 'nonsense'"):
+        conformance.try_conformance(bay, "twin", names=["nonsense"])
+
+
+def test_what_is_not_aws_is_not_tried_as_aws(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="it would not be AWS that is tried"):
+        conformance.try_conformance(bay, "real", names=["quota"])
