@@ -36,6 +36,7 @@ class TwinProcess:
             json.dumps(self.settings),
         ]
         words += [] if self.has_hosts else ["--no-hosts"]
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(words)
         end = time.monotonic() + 60
         while not (self.folder / "twin.json").exists():

@@ -148,7 +148,10 @@ class Admin:
     def _reset(self, asked: Mapping[str, Any]) -> Any:
         """Forget everything, and begin again with other settings where some are given."""
         BackendDict.reset()
-        self.world.truth = new_truth(replace(self.world.truth.settings, **asked))
+        before = self.world.truth
+        self.world.truth = new_truth(replace(before.settings, **asked))
+        # where hosts listen is this process's, whatever it forgets; and an address that was just let go is not had again
+        self.world.truth.network, self.world.truth.addresses = before.network, before.addresses
         self.world.settle()
         return self._status({})
 

@@ -62,6 +62,13 @@ def test_megabytes_go_in_and_come_back(any_client: Client) -> None:
     assert any_client.out("sha256sum", data).split()[0] == hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.parametrize("size", [700_000, 1_000_000, 1_300_000])
+def test_the_end_of_input_waits_for_what_comes_before_it(any_client: Client, size: int) -> None:
+    """The end is often there while the process still reads slowly, and everything is held somewhere on the way."""
+    script = "import os, time\nn = 0\nwhile got := os.read(0, 4096):\n    n += len(got); time.sleep(0.0005)\nprint(n)"
+    assert any_client.out(f"sleep 0.5; /usr/bin/python3 -c '{script}'", b"x" * size) == f"{size}\n"
+
+
 def test_input_that_nobody_reads_does_not_hang(any_client: Client) -> None:
     assert any_client.run("exit 3", b"x" * (4 << 20)).returncode == 3
 

@@ -84,8 +84,11 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
 
     def held(self, *, is_held: bool) -> None:
         """Let the client wait, or go on: the server does not keep up, or does again."""
-        if self._channel:
-            (self._channel.pause_reading if is_held else self._channel.resume_reading)()
+        if self._channel and is_held:
+            self._channel.pause_reading()
+        elif self._channel:
+            # Not at once: the transport that calls this is in the middle of writing.
+            asyncio.get_running_loop().call_soon(self._channel.resume_reading)
 
     def lost(self) -> None:
         """Close the channel: the server is gone."""

@@ -71,7 +71,9 @@ class _Writer(asyncio.BaseProtocol):
         self._pause()
 
     def resume_writing(self) -> None:
-        self._resume()
+        # Not at once: the transport that calls this would be written to and ended within its own writing, and it then
+        # takes what was just written for written out.
+        asyncio.get_running_loop().call_soon(self._resume)
 
 
 class Session(asyncssh.SSHServerSession[bytes]):
