@@ -205,7 +205,8 @@ def test_nothing_of_a_terminated_instance_is_left(place: Place) -> None:
 
 def test_two_twins_have_networks_of_their_own(place: Place, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    mine = place.twin.ask("hosts")["hosts"][place.launch(place.ready())]["address"]
+    name = place.launch(place.ready())
+    mine = place.twin.ask("hosts")["hosts"][name]["address"]
     other = TwinProcess(tmp_path / "twin", has_hosts=True, is_virtual=True)
     try:
         other.client("ec2").run_instances(ImageId=IMAGE, InstanceType="c5.large", MinCount=1, MaxCount=1)

@@ -66,7 +66,12 @@ def test_megabytes_go_in_and_come_back(any_client: Client) -> None:
 def test_the_end_of_input_waits_for_what_comes_before_it(any_client: Client, size: int) -> None:
     """The end is often there while the process still reads slowly, and everything is held somewhere on the way."""
     script = "import os, time\nn = 0\nwhile got := os.read(0, 4096):\n    n += len(got); time.sleep(0.0005)\nprint(n)"
-    assert any_client.out(f"sleep 0.5; /usr/bin/python3 -c '{script}'", b"x" * size) == f"{size}\n"
+    command = f"echo ready; sleep 0.3; exec /usr/bin/python3 -c '{script}'"
+    with subprocess.Popen(any_client.command(command), stdin=-1, stdout=-1) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        out, _ = process.communicate(b"x" * size, timeout=60)
+    assert out == f"{size}\n".encode()
 
 
 def test_input_that_nobody_reads_does_not_hang(any_client: Client) -> None:
