@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.http import http_date
 
 from launchbay.twin.buckets import refuse_bucket_call
 from launchbay.twin.call import Answer, Call, Refused
@@ -54,13 +53,13 @@ class TwinApp:
         if environ.get("PATH_INFO", "").startswith("/twin/"):
             with self.lock:
                 answer = self._kept.admin(environ, _read_body(environ))
-            return self._send(answer, start_response)
+            return _send(answer, start_response)
         _, _, service = read_scope(environ)
         # S3 streams, and its dispatcher would eat a form's body in the search for an action: it is asked directly
         if service == "s3" or (not service and not _is_form(environ)):
             refusal = refuse_bucket_call(environ)
             if refusal is not None:
-                return self._send(refusal, start_response)
+                return _send(refusal, start_response)
             if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
                 self._kept.put()
             parts: Iterable[bytes] = self._s3(environ, start_response)
@@ -68,7 +67,7 @@ class TwinApp:
         body = _read_body(environ)
         with self.lock:
             answer = self._answer(environ, body)
-        return self._send(answer, start_response)
+        return _send(answer, start_response)
 
     def _answer(self, environ: dict[str, Any], body: bytes) -> Answer:
         world = self.world
@@ -149,14 +148,6 @@ class TwinApp:
         kept = tuple((name, value) for name, value in headers if name.lower() != "content-length")
         return Answer(status=int(status.split()[0]), headers=kept, body=text)
 
-    def _send(self, answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Send an answer, dated by the twin's clock: a client sees what time it is there, as it does on EC2."""
-        date = http_date(self.world.now())
-        kept = [(name, value) for name, value in answer.headers if name.lower() != "date"]
-        headers = [*kept, ("Date", date), ("Content-Length", str(len(answer.body)))]
-        start_response(f"{answer.status} {'OK' if answer.status < 400 else 'Refused'}", headers)
-        return [answer.body]
-
 
 def _is_form(environ: Mapping[str, Any]) -> bool:
     return str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded")
@@ -165,3 +156,9 @@ def _is_form(environ: Mapping[str, Any]) -> bool:
 def _read_body(environ: Mapping[str, Any]) -> bytes:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     return bytes(environ["wsgi.input"].read(length)) if length else b""
+
+
+def _send(answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
+    start_response(f"{answer.status} {'OK' if answer.status < 400 else 'Refused'}", headers)
+    return [answer.body]

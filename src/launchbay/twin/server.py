@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.http import http_date
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from launchbay.catalog.snapshot import load_snapshot
@@ -40,6 +41,10 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto is read as Any
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug calls it so
         """Write nothing; the twin counts calls itself."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:  # noqa: ARG002 - the standard library's
+        """Date an answer by the twin's clock: a client sees what time it is there, as it does on EC2."""
+        return http_date(self.server.app.world.now())
 
 
 def open_world(path: Path, settings: Settings) -> World:

@@ -1,0 +1,3 @@
+"""Instances and images on EC2."""
+
+__all__: list[str] = []

@@ -1,0 +1,157 @@
+"""The way to EC2 for what changes something: every call is made once, and what came of it is told apart.
+
+An SDK's own retries have a token of their own and know nothing of what was meant; here whoever calls decides whether to call
+again, with the token that was written down. Questions may be tried again, since they change nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from launchbay.catalog.aws import explained
+from launchbay.errors import UserError
+
+__all__ = ["Client", "CloudRefusal", "CloudSilence", "open_client"]
+
+_CONNECT_S, _READ_S = 10, 120
+_ASKS = 8
+"""How often a question is asked when EC2 is too busy."""
+
+
+class CloudRefusal(UserError):
+    """EC2 refused a call, with a code of its own. What was asked for was not done, unless it is a server's error."""
+
+    def __init__(self, operation: str, code: str, message: str, *, status: int, region: str) -> None:
+        super().__init__(f"EC2 refuses {operation} ({code}): {message}", where=region)
+        self.operation = operation
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+class CloudSilence(UserError):
+    """No answer came, or none that can be read: what was asked for may have been done, and may not."""
+
+
+class Client:
+    """EC2 and its neighbours in one region. `calls` counts what was asked, `now` is the cloud's time by its last answer."""
+
+    def __init__(
+        self, region: str, once: Mapping[str, Any], patient: Mapping[str, Any], *, address_url: str = ""
+    ) -> None:
+        self.region = region
+        self.address_url = address_url
+        self.calls: Counter[str] = Counter()
+        self._once = once
+        self._patient = patient
+        self._now: datetime | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The time that the cloud's last answer was dated at; this machine's before there was one."""
+        return self._now or datetime.now(UTC)
+
+    def raw(self, service: str) -> Any:
+        """Return boto3's own client for questions to a service."""
+        return self._patient[service]
+
+    def ask(self, operation: str, *, service: str = "ec2", **params: Any) -> Mapping[str, Any]:
+        """Ask a question. Raises CloudRefusal with EC2's code, UserError for credentials and for a network that is not there."""
+        return self._call(self._patient[service], service, operation, params)
+
+    def pages(self, operation: str, rows: str, *, service: str = "ec2", **params: Any) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows of all pages of an answer. Raises as `ask` does."""
+        token: str | None = None
+        while True:
+            more = {"NextToken": token} if token else {}
+            page = self.ask(operation, service=service, **params, **more)
+            yield from page.get(rows, ())
+            token = page.get("NextToken")
+            if not token:
+                return
+
+    def act(self, operation: str, *, service: str = "ec2", **params: Any) -> Mapping[str, Any]:
+        """Change something, in one call that is made once.
+
+        Raises CloudRefusal with EC2's code, CloudSilence where nobody knows what came of it.
+        """
+        return self._call(self._once[service], service, operation, params)
+
+    def _call(self, client: Any, service: str, operation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        from botocore import exceptions, parsers
+
+        self.calls[f"{service}:{operation}"] += 1
+        is_question = client is self._patient[service]
+        try:
+            answer: Mapping[str, Any] = getattr(client, operation)(**params)
+        except exceptions.ClientError as error:
+            self._note_time(error.response.get("ResponseMetadata", {}))
+            said = error.response.get("Error", {})
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            code = str(said.get("Code", ""))
+            if not code or code.isdecimal():  # a proxy's page, or a server that broke in the middle
+                raise self._silence(operation, f"status {status}") from error
+            message = " ".join(str(said.get("Message", "")).split())
+            raise CloudRefusal(operation, code, message, status=status, region=self.region) from error
+        except (exceptions.HTTPClientError, exceptions.ConnectionError, parsers.ResponseParserError) as error:
+            if is_question:
+                with explained(self.region, f"{service}:{operation}"):
+                    raise
+            raise self._silence(operation, f"{error!s:.160}") from error
+        except exceptions.BotoCoreError:
+            with explained(self.region, f"{service}:{operation}"):
+                raise
+        self._note_time(answer.get("ResponseMetadata", {}))
+        return answer
+
+    def _silence(self, operation: str, why: str) -> CloudSilence:
+        hint = "the same command again: it looks first at what was done"
+        return CloudSilence(f"EC2 gave no answer to {operation} that can be read ({why})", where=self.region, hint=hint)
+
+    def _note_time(self, metadata: Mapping[str, Any]) -> None:
+        text = metadata.get("HTTPHeaders", {}).get("date", "")
+        try:
+            self._now = parsedate_to_datetime(text)
+        except (TypeError, ValueError):
+            return  # an answer without a date says nothing of the time
+
+
+_SERVICES: Sequence[str] = ("ec2", "ssm", "sts", "service-quotas", "ec2-instance-connect", "iam", "s3")
+
+
+def open_client(
+    region: str,
+    *,
+    endpoint: str = "",
+    keys: tuple[str, str] | None = None,
+    address_url: str = "https://checkip.amazonaws.com",
+) -> Client:
+    """Return the way to EC2 in a region, or to what answers like it at an endpoint with keys of its own.
+
+    Raises UserError without boto3, or for settings of AWS that cannot be used.
+    """
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError as error:
+        raise UserError("EC2 needs boto3", hint="pip install 'launchbay[aws]'") from error
+    more: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
+    if keys:
+        more |= {"aws_access_key_id": keys[0], "aws_secret_access_key": keys[1]}
+    waits: dict[str, Any] = {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S}
+    once = Config(retries={"total_max_attempts": 1}, **waits)
+    again = {} if "AWS_MAX_ATTEMPTS" in os.environ else {"total_max_attempts": _ASKS}
+    patient = Config(retries={"mode": "standard", **again}, **waits)
+    with explained(region, ""):
+        session = boto3.Session()
+        return Client(
+            region,
+            {name: session.client(name, region_name=region, config=once, **more) for name in _SERVICES},
+            {name: session.client(name, region_name=region, config=patient, **more) for name in _SERVICES},
+            address_url=address_url,
+        )
