@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,11 @@ from botocore.config import Config
 class TwinProcess:
     """A twin that runs, clients for it, and its own addresses."""
 
-    def __init__(self, folder: Path, *, has_hosts: bool = False, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, *, has_hosts: bool = False, binds: Sequence[tuple[str, str]] = (), **settings: Any
+    ) -> None:
         self.folder = folder
+        self.binds = binds
         self.has_hosts = has_hosts
         self.settings = settings
         self.start()
@@ -36,6 +39,7 @@ class TwinProcess:
             json.dumps(self.settings),
         ]
         words += [] if self.has_hosts else ["--no-hosts"]
+        words += ["--binds", json.dumps(self.binds)] if self.binds else []
         self.folder.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(words)
         end = time.monotonic() + 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import secrets
 import signal
 import sys
@@ -119,6 +120,13 @@ def serve(
         (folder / RECORD).unlink(missing_ok=True)
 
 
+def _raise_file_limit() -> None:
+    """Let as many files be open as the system lets anybody have: a host that listens takes one, and 1,024 is a common limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _token(path: Path) -> str:
     try:
         return path.read_text()
@@ -138,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--binds", type=json.loads, default=[])
     parser.add_argument("--no-hosts", action="store_true")
     asked = parser.parse_args(argv)
+    _raise_file_limit()
     asked.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         settings = Settings(**asked.settings)

@@ -41,7 +41,7 @@ def stopped_text(stopped: TwinStopped) -> str:
 def bill_text(bill: Mapping[str, Any], *, width: int | None = None) -> str:
     """Show what each kind of thing came to, and what goes on."""
     rows = [_row(item, lines) for item, lines in _by_item(bill["lines"]).items()]
-    head = ("ITEM", "TIMES", "HOURS", "USD/UNIT", "USD", "NOW")
+    head = ("ITEM", "TIMES", "TIME", "USD/UNIT", "USD", "NOW")
     shown = table(head, rows, right=(1, 2, 3, 4, 5), width=width) if rows else "Nothing has cost anything yet."
     total = f"{bill['usd']} USD" if bill["complete"] else f"at least {bill['usd']} USD: a price is not known"
     rate = format_amount(Decimal(bill["usd_per_hour"]), most=4)

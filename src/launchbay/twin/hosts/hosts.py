@@ -103,8 +103,7 @@ class Hosts:
         """Let a host listen, and run its boot script in the background if it never did. Idempotent.
 
         Called when an instance becomes running, and when its address changes: what runs goes on then. A host that is
-        open and differs in anything else is shut before. Raises
-        Conflict for an address and port that are taken.
+        open and differs in anything else is shut before. Raises Conflict for an address and port that are taken.
         """
         return self._call(self._open(host, self._refused(host.instance)))
 
