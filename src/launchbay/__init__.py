@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from launchbay import errors
+    from launchbay.api.cloudimages import list_cloud_images
     from launchbay.api.conformance import conformance
     from launchbay.api.cost import bill, cheapest_plan
     from launchbay.api.curves import curves, draw_curves
@@ -78,6 +79,7 @@ _NAMES = {
     "launchbay.api.refresh": ("refresh_types",),
     "launchbay.api.services": ("board", "end_board", "end_notebook", "notebook", "open_in_browser"),
     "launchbay.api.data": ("fetch",),
+    "launchbay.api.cloudimages": ("list_cloud_images",),
     "launchbay.api.conformance": ("conformance",),
     "launchbay.api.cost": ("bill", "cheapest_plan"),
     "launchbay.api.curves": ("curves", "draw_curves"),
@@ -124,6 +126,7 @@ __all__ = [
     "import_image",
     "init",
     "launch",
+    "list_cloud_images",
     "list_images",
     "list_runs",
     "logs",

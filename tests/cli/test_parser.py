@@ -149,6 +149,7 @@ def test_help_loads_nothing_but_the_parser() -> None:
         "launchbay.cli.options",
         "launchbay.cli.output",
         "launchbay.cli.parser",
+        "launchbay.cli.twin_options",
         "launchbay.cli.type_options",
         "launchbay.errors",
     ]

@@ -14,7 +14,7 @@ from typing import Any
 
 from launchbay.errors import LaunchbayError, NotPermitted, UserError
 
-__all__ = ["Operation", "ask", "make_clients"]
+__all__ = ["Operation", "ask", "code_of", "explained", "make_clients"]
 
 _ATTEMPTS = 8
 _CONNECT_S, _READ_S = 10, 60
@@ -28,7 +28,10 @@ _THROTTLED |= {"RequestThrottledException", "TooManyRequestsException", "SlowDow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One operation to ask of a service: what its answers must hold, how they go on, and the permission it takes."""
+    """One operation to ask of a service: what its answers must hold, how they go on, and the permission it takes.
+
+    `help` is the command whose help lists all permissions; none where it is empty.
+    """
 
     service: str
     name: str
@@ -36,6 +39,7 @@ class Operation:
     token: str
     permission: str
     page: int
+    help: str = "bay types refresh --help"
 
 
 def make_clients(places: Mapping[str, str]) -> Mapping[str, Any]:
@@ -50,7 +54,7 @@ def make_clients(places: Mapping[str, str]) -> Mapping[str, Any]:
     except ImportError as error:
         raise UserError("asking AWS needs boto3", hint="pip install 'launchbay[aws]'") from error
     try:
-        with _explained("", ""):
+        with explained("", ""):
             inner = botocore.session.Session()
             config = Config(connect_timeout=_CONNECT_S, read_timeout=_READ_S, retries=_retries(inner))
             session = boto3.Session(botocore_session=inner)
@@ -87,7 +91,7 @@ def ask(
     size = "maxResults" if operation.token == "nextToken" else "MaxResults"  # noqa: S105 - the names of fields
     asked[size] = operation.page
     while True:
-        with _explained(region, operation.permission):
+        with explained(region, operation.permission, help_=operation.help):
             try:
                 page = getattr(client, operation.name)(**asked)
             except (AttributeError, TypeError, ValueError) as error:  # botocore stumbles over what it did not expect
@@ -106,27 +110,40 @@ def ask(
 
 
 @contextlib.contextmanager
-def _explained(region: str, permission: str) -> Iterator[None]:
-    """Turn what botocore raises into an error that says what to do."""
+def explained(
+    region: str, permission: str, *, after: str = "nothing was changed", help_: str = "bay types refresh --help"
+) -> Iterator[None]:
+    """Turn what botocore raises inside into an error that says what to do; anything else passes.
+
+    `after` says how things stand then: a call that changes something may have been carried out although its answer is lost.
+    `help_` is the command whose help lists the permissions. Raises NotPermitted when one is missing, else UserError.
+    """
     from botocore import exceptions, parsers
 
     try:
         yield
     except exceptions.ClientError as error:
-        raise _refusal(error.response.get("Error", {}), region, permission) from error
+        said = error.response.get("Error", {})
+        raise _refusal(said, region, permission, after=after, help_=help_) from error
     except (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError) as error:
         hint = "look at the network, and at HTTPS_PROXY where there is a proxy; then the same command again"
         if region not in _regions_of_boto3():
             hint = f"{region} is no region that this boto3 knows; if it is one, look at the network"
-        raise UserError(f"AWS cannot be reached: {error}; nothing was changed", where=region, hint=hint) from error
+        raise UserError(f"AWS cannot be reached: {error}; {after}", where=region, hint=hint) from error
     except parsers.ResponseParserError as error:
-        raise _unreadable(permission, region, str(error)[:160]) from error
+        raise _unreadable(permission, region, str(error)[:160], after=after) from error
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
         hint = "`aws configure`, `aws sso login`, or AWS_PROFILE; then `aws sts get-caller-identity` says who you are"
         raise UserError(f"no credentials for AWS: {error}", where=region, hint=hint) from error
     except exceptions.BotoCoreError as error:  # a login that ran out, a file of settings that cannot be read
         hint = "`aws sts get-caller-identity` with the same settings says more; `aws sso login` signs in again"
         raise UserError(f"AWS cannot be asked: {error}", where=region, hint=hint) from error
+
+
+def code_of(error: BaseException) -> str:
+    """Return AWS's own code for a refusal that `explained` has turned into an error; empty where it was none."""
+    answer = getattr(error.__cause__, "response", None)
+    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
 
 
 def _regions_of_boto3() -> Sequence[str]:
@@ -140,28 +157,30 @@ def _regions_of_boto3() -> Sequence[str]:
     ]
 
 
-def _refusal(error: Mapping[str, Any], region: str, permission: str) -> LaunchbayError:
+def _refusal(error: Mapping[str, Any], region: str, permission: str, *, after: str, help_: str) -> LaunchbayError:
     """Return what a refused call means; anything AWS says that we do not know is shown as it is."""
     code, said = str(error.get("Code", "")), " ".join(str(error.get("Message", "")).split())
     if code in _FORBIDDEN:
-        hint = f"allow {permission} to these credentials; `bay types refresh --help` lists all that is asked for"
+        hint = f"allow {permission} to these credentials" + (
+            f"; `{help_}` lists all that is asked for" if help_ else ""
+        )
         return NotPermitted(f"AWS refuses {permission} ({code})", where=region, hint=hint)
     if code in _EXPIRED:
         hint = "`aws sso login`, or new credentials; then the same command again"
-        return UserError(f"the credentials for AWS have expired ({code}); nothing was changed", where=region, hint=hint)
+        return UserError(f"the credentials for AWS have expired ({code}); {after}", where=region, hint=hint)
     if code in _UNKNOWN:
         hint = "look at the credentials, the clock, and whether the account has this region enabled"
         return UserError(f"AWS does not take these credentials ({code}): {said}", where=region, hint=hint)
     if code in _THROTTLED:
         hint = "wait some minutes, then the same command again; AWS_MAX_ATTEMPTS sets how often it is tried"
-        return UserError(f"AWS had no time for {permission} ({code}); nothing was changed", where=region, hint=hint)
-    what = f"AWS answers {permission} with an error ({code or 'no code'}: {said[:120]}); nothing was changed"
+        return UserError(f"AWS had no time for {permission} ({code}); {after}", where=region, hint=hint)
+    what = f"AWS answers {permission} with an error ({code or 'no code'}: {said[:120]}); {after}"
     return UserError(what, where=region, hint="the same command again; if it stays, AWS's own status page")
 
 
-def _unreadable(permission: str, region: str, why: str) -> UserError:
+def _unreadable(permission: str, region: str, why: str, *, after: str = "nothing was changed") -> UserError:
     return UserError(
-        f"AWS's answer to {permission} cannot be read: {why}; nothing was changed",
+        f"AWS's answer to {permission} cannot be read: {why}; {after}",
         where=region,
         hint="the same command again; a proxy in between, or an endpoint that is not AWS's, answers like this",
     )

@@ -28,9 +28,13 @@ GROUPS = {
 """The verbs of each module in `verbs`, by their first word."""
 
 
+_ON_EC2 = ("images",)
+"""The verbs that answer for EC2 too."""
+
+
 def run(arguments: Namespace) -> int:
     """Run the command that was typed; return its exit code."""
-    if arguments.provider not in (None, "local"):
+    if arguments.provider not in (None, "local") and arguments.verb not in _ON_EC2:
         raise UsageError(f"--provider {arguments.provider} comes with a later version", hint="--provider local")
     reporter = ConsoleReporter()
     context = Context(arguments, open_bay(reporter=reporter), reporter)

@@ -56,10 +56,17 @@ def _add_start(verbs: Verbs[Parser]) -> None:
 
 def _add_images(verbs: Verbs[Parser]) -> None:
     images = add_verb(
-        verbs, "images", "List built images, and the recipes that could be built.", "bay images tensorflow"
+        verbs,
+        "images",
+        "List built images, and the recipes that could be built; with --provider, the machine images of EC2.",
+        "bay images tensorflow\nbay images --provider ec2 deep learning pytorch",
     )
     images.add_argument(
         "query", nargs="*", metavar="QUERY", help="words that name, description or packages must contain"
+    )
+    images.add_argument("--region", help="with --provider ec2 or twin, where (default: AWS_REGION, else us-east-1)")
+    images.add_argument(
+        "--all-owners", action="store_true", help="with --provider, also what anybody else has published: look twice"
     )
     image = add_verb(
         verbs, "image", "Build, bake, show, verify, move or remove an image.", "bay image build tensorflow"

@@ -20,7 +20,7 @@ getting started
   doctor                  what works here, and how to mend what does not
 
 images
-  images [QUERY]          built images, and recipes that could be built
+  images [QUERY]          built images, and recipes that could be built; with --provider ec2, AMIs
   image build NAME        build one; `image show`, `image verify`, `image remove`
   image bake INSTANCE     a recipe and an image of what you built up in one
   image export NAME       an image as one file; `image import FILE` takes it in
@@ -56,6 +56,8 @@ money
 
 rehearsal
   twin start              an EC2 on this machine; `twin status`, `twin bill`, `twin stop`
+  twin advance TIME       set its clock forward
+  conformance             does it do what EC2 does? 65 things, each with its source
 """
 
 

@@ -59,7 +59,7 @@ def instance_environment(
     `person` is its home folder. The instance's id is among them, which is how its processes are found again, whoever
     started them.
     """
-    foreign = ("PYTHON", "JUPYTER", "CONDA", "VIRTUAL_ENV")
+    foreign = ("PYTHON", "JUPYTER", "CONDA", "VIRTUAL_ENV", "LAUNCHBAY_ERRORS")
     kept = {key: value for key, value in outer.items() if key not in LOOSENING and not key.startswith(foreign)}
     active = os.path.join(outer.get("VIRTUAL_ENV", ""), "bin")  # whose commands are of another Python
     path = [folder for folder in outer.get("PATH", os.defpath).split(os.pathsep) if folder != active]

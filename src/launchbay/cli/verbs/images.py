@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import launchbay
 from launchbay.cli.context import Context, list_width
 from launchbay.cli.texts.baked import baked_text
+from launchbay.cli.texts.cloudimages import cloud_images_text
 from launchbay.cli.texts.images import exported_text, image_check_text, image_text, images_text, imported_text
+from launchbay.errors import UsageError
 
 __all__ = ["COMMANDS"]
 
 
 def _images(context: Context) -> int:
+    given = context.arguments
+    if given.provider in (None, "local"):
+        if given.region or given.all_owners:
+            raise UsageError("images on this machine have no region and no owner", hint="bay images --provider ec2")
+        return _local_images(context)
+    query = " ".join(given.query)
+    found = launchbay.list_cloud_images(
+        context.bay, given.provider, query, region=given.region, all_owners=given.all_owners
+    )
+    today = datetime.fromtimestamp(context.bay.clock.now(), UTC).date()
+    context.show(found, lambda: cloud_images_text(found, today, list_width()))
+    return 0
+
+
+def _local_images(context: Context) -> int:
     rows = launchbay.list_images(context.bay, " ".join(context.arguments.query))
     context.show(rows, lambda: images_text(rows, list_width()))
     return 0

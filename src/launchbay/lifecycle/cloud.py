@@ -1,0 +1,28 @@
+"""The way to EC2 that `--provider` names: AWS with the person's own settings, or the twin of this home."""
+
+from __future__ import annotations
+
+from launchbay.errors import UsageError
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.twin import start_twin, twin_environment
+from launchbay.providers.ec2.client import Client, open_client
+
+__all__ = ["CLOUDS", "open_cloud"]
+
+CLOUDS = ("ec2", "twin")
+"""The providers whose instances are EC2's."""
+
+
+def open_cloud(bay: Bay, provider: str, region: str) -> Client:
+    """Return the way to EC2 in a region, asked nothing yet. The twin is started where it was left, or made.
+
+    Raises UsageError for a provider that is none of these, UserError without the packages it needs.
+    """
+    if provider not in CLOUDS:
+        raise UsageError(f"{provider} has no regions and no machine images", hint=f"--provider {' or '.join(CLOUDS)}")
+    if provider == "ec2":
+        return open_client(region)
+    twin = start_twin(bay)
+    said = twin_environment(twin)
+    keys = (said["AWS_ACCESS_KEY_ID"], said["AWS_SECRET_ACCESS_KEY"])
+    return open_client(region, endpoint=twin.url, keys=keys, address_url=f"{twin.url}/twin/address")
