@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from launchbay.jsonable import HasJson, fields_of, to_json
+from launchbay.errors import NotFound, WillFail
+from launchbay.jsonable import HasJson, error_line, fields_of, to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +69,17 @@ def test_plain_values_stay(value: object) -> None:
 
 def test_a_class_is_not_taken_for_its_instance() -> None:
     assert to_json(Offer) is Offer
+
+
+def test_an_error_is_one_line_with_its_nearest_public_class() -> None:
+    class Inner(NotFound):
+        """One that another Launchbay need not know."""
+
+    line = error_line(Inner("no\nrun", where="here", hint="bay runs"))
+    assert "\n" not in line
+    assert json.loads(line) == {"error": {"class": "NotFound", "what": "no\nrun", "where": "here", "hint": "bay runs"}}
+
+
+def test_what_would_fail_says_where() -> None:
+    offer = Offer(type="m5.large", usd_per_hour=None)
+    assert json.loads(error_line(WillFail("no", problems=[offer])))["error"]["problems"] == [to_json(offer)]

@@ -55,7 +55,12 @@ IMPURE = {"asyncio", "http", "multiprocessing", "os", "platform", "random", "sec
 IMPURE |= {"sqlite3", "subprocess", "tempfile", "threading", "time", "urllib"}
 
 DEPENDENCIES = {"matplotlib", "plotext", "rich", "uv", "yaml"}
-OF_A_PART = {"catalog": {"boto3", "botocore"}, "cost": {"highspy", "numpy"}, "providers": {"boto3", "botocore"}, "transport": {"asyncssh"}}
+OF_A_PART = {
+    "catalog": {"boto3", "botocore"},
+    "cost": {"highspy", "numpy"},
+    "providers": {"boto3", "botocore"},
+    "transport": {"asyncssh"},
+}
 """What one part alone may import, inside the function that needs it: what the extras `aws` and `solver` bring."""
 OF_A_PROCESS = {"twin": {"asyncssh", "boto3", "botocore", "cryptography", "moto", "werkzeug"}}
 """What one part alone may import anywhere: it is a process of its own, which has the extra `twin`."""

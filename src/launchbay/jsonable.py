@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["HasJson", "fields_of", "to_json"]
+from launchbay import errors
+from launchbay.errors import LaunchbayError, WillFail
+
+__all__ = ["HasJson", "error_line", "fields_of", "to_json"]
 
 
 @runtime_checkable
@@ -39,3 +43,12 @@ def to_json(value: object) -> Any:
 def fields_of(value: Any) -> dict[str, Any]:
     """Return a dataclass's fields by name, values untouched."""
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
+def error_line(error: LaunchbayError) -> str:
+    """Return an error as one line of JSON, for a Launchbay elsewhere that raises it again as the same class."""
+    kind = next(base.__name__ for base in type(error).__mro__ if base.__name__ in errors.__all__)
+    fields = {"class": kind, "what": error.what, "where": error.where, "hint": error.hint}
+    if isinstance(error, WillFail):
+        fields["problems"] = to_json(error.problems)
+    return json.dumps({"error": fields})

@@ -31,6 +31,11 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="a control group (version 2) that was delegated to you, in which instances get one each",
     ),
     Setting(
+        name="LAUNCHBAY_ERRORS",
+        default="unset",
+        meaning="`json` makes an error one line of JSON on stderr, for a program that reads it",
+    ),
+    Setting(
         name="AWS_REGION",
         default="AWS_DEFAULT_REGION, else us-east-1",
         meaning="the region of AWS that is asked about where no `--region` says another",

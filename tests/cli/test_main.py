@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -179,6 +180,17 @@ def test_known_errors_are_one_message(says: Says, monkeypatch: pytest.MonkeyPatc
     said = says("ps")
     assert (said.code, said.out) == (1, "")
     assert said.err == "bay: it broke (bay.yaml:3)\n  Try: bay doctor\n"
+
+
+def test_a_program_is_told_an_error_as_one_line_of_json(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAUNCHBAY_ERRORS", "json")
+    said = says("verify", "nobody", "--json")
+    error = json.loads(said.err)["error"]
+    assert (said.code, said.out, error["class"]) == (1, "", "NotFound")
+    assert "nobody" in error["what"]
+    assert error["hint"]
+    monkeypatch.delenv("LAUNCHBAY_ERRORS")
+    assert says("verify", "nobody", "--json").err.startswith("bay: ")
 
 
 def test_a_wrong_file_is_2_as_a_wrong_option_is(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from launchbay.errors import StateError
 from launchbay.images import lock as lock_module
-from launchbay.images.lock import Lock, Pin, Target, current_target, lock_recipe, parse_lock
+from launchbay.images.lock import Lock, Pin, Target, current_target, is_lock_of, lock_recipe, parse_lock, relabel
 from launchbay.images.recipe import builtin_names, find_recipe
 from launchbay.images.uv import Uv
 
@@ -228,3 +228,11 @@ def test_the_cuda_locks_hold_the_versions_of_the_cpu_lock(name: str) -> None:
 def test_a_shipped_lock_is_kept_as_it_would_be_written(name: str) -> None:
     text = (resources.files("launchbay.images") / "locks" / name).read_text(encoding="utf-8")
     assert shipped(name).text() == text
+
+
+def test_a_lock_can_be_that_of_another_recipe_and_is_the_same_image() -> None:
+    recipe = replace(find_recipe("jax"), name="mine", packages=("alpha", "beta"), env=LOCK.env)
+    assert not is_lock_of(LOCK, recipe)
+    other = relabel(LOCK, recipe)
+    assert is_lock_of(other, recipe)
+    assert (other.digest, other.pins, other.recipe) == (LOCK.digest, LOCK.pins, "mine")

@@ -393,3 +393,26 @@ def test_a_killed_supervisor_is_noticed_at_once(home: Home) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert read_run(folder).state == "lost"
+
+
+# --- runs on other machines ---
+
+
+def test_a_run_elsewhere_stands_as_it_was_last_seen(home: Home) -> None:
+    folder = make_run(home, "run-1")
+    assert read_run(folder).state == "lost"
+    for state in ("running", "starting", "lost"):
+        (folder / "afar.json").write_text(json.dumps({"machine": "exp-1", "state": state}), encoding="utf-8")
+        run = read_run(folder)
+        assert (run.state, run.afar) == (state, "exp-1")
+        assert [item.id for item in open_runs(home)] == ([] if state == "lost" else ["run-1"])
+    assert "afar" not in to_json(run)
+    (folder / "result.json").write_text(json.dumps(OVER), encoding="utf-8")
+    assert read_run(folder).state == "done"  # what was brought counts, not what was seen before
+
+
+def test_a_note_that_is_damaged_is_no_run_of_here(home: Home) -> None:
+    folder = make_run(home, "run-1")
+    (folder / "afar.json").write_text('{"machine": 3}', encoding="utf-8")
+    with pytest.raises(StateError):
+        read_run(folder)

@@ -12,10 +12,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from launchbay import errors
 from launchbay.cli.output import ReaderLeft, complain, write_bytes
 from launchbay.cli.parser import parse
-from launchbay.errors import LaunchbayError, WillFail
+from launchbay.errors import LaunchbayError
 
 __all__ = ["main"]
 
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(sys.argv[1:] if arguments is None else arguments)
     except LaunchbayError as error:
-        complain(_as_line(error) if os.environ.get("LAUNCHBAY_ERRORS") == "json" else f"bay: {error}")
+        _complain_of(error)
         return error.exit_code
     except KeyboardInterrupt:
         complain("\nbay: interrupted")
@@ -50,17 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 3
 
 
-def _as_line(error: LaunchbayError) -> str:
-    """Return an error as one line of JSON, for a Launchbay that has called this one and raises it again."""
-    import json
+def _complain_of(error: LaunchbayError) -> None:
+    """Say what went wrong, to a person or to a Launchbay elsewhere that has called this one."""
+    if os.environ.get("LAUNCHBAY_ERRORS") == "json":
+        from launchbay.jsonable import error_line
 
-    from launchbay.jsonable import to_json
-
-    kind = next(base.__name__ for base in type(error).__mro__ if base.__name__ in errors.__all__)
-    fields = {"class": kind, "what": error.what, "where": error.where, "hint": error.hint}
-    if isinstance(error, WillFail):
-        fields["problems"] = to_json(error.problems)
-    return json.dumps({"error": fields})
+        complain(error_line(error))
+    else:
+        complain(f"bay: {error}")
 
 
 def _run(arguments: Sequence[str]) -> int:

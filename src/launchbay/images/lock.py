@@ -35,6 +35,7 @@ __all__ = [
     "lock_path",
     "lock_recipe",
     "parse_lock",
+    "relabel",
 ]
 
 LAYOUT = 2
@@ -350,6 +351,11 @@ def lock_as_installed(recipe: Recipe, base: Lock, *, kept: Collection[str], adde
 def is_lock_of(lock: Lock, recipe: Recipe) -> bool:
     """Say whether a lock was made from what a recipe says now."""
     return lock.inputs == _hash_inputs(recipe, lock.target) and lock.env == recipe.env
+
+
+def relabel(lock: Lock, recipe: Recipe) -> Lock:
+    """Return a lock as that of a recipe which says the same in other words; what it installs, and its digest, stay."""
+    return replace(lock, recipe=recipe.name, inputs=_hash_inputs(recipe, lock.target), env=recipe.env)
 
 
 def lock_path(origin: Path, target: Target) -> Path:

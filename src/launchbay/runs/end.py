@@ -30,8 +30,11 @@ def end_run_processes(bay: Bay, identity: str) -> None:
 def stop_run(bay: Bay, run: Run) -> Run:
     """Ask a run to stop (SIGTERM, SIGKILL ten seconds later) and wait until nothing of it runs.
 
-    A script whose supervisor was killed is stopped too, and what it made is looked at.
+    A script whose supervisor was killed is stopped too, and what it made is looked at. Raises Conflict for a run that is
+    on another machine.
     """
+    if run.afar:
+        raise Conflict(f"{run.id} is on {run.afar}, and is stopped there", hint=f"bay stop {run.id} on {run.afar}")
     is_asked = False
     for _ in range(_STOP_POLLS):
         run = read_run(run.folder)

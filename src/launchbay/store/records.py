@@ -6,6 +6,9 @@ A run's folder holds `record.json` (written once, before the script starts), `pr
 The result is written twice: how the run ended as soon as it has, and again with what it made once that has been looked
 at. In between it says ``taking_stock``, and the run still counts as running, as long as its supervisor lives.
 
+A run that goes on, or went on, on another machine has a note `afar.json`: how it stood there when that was last seen.
+It counts until its result is brought, which is the last that is.
+
 A run that was resumed has a folder ``attempts/N`` for each attempt from the second on, with a record, a process and a
 result of its own; nothing of an earlier attempt is written over. Work, log and checkpoints are the run's.
 """
@@ -27,6 +30,7 @@ from launchbay.jsonable import fields_of
 from launchbay.onboard.process import process_alive
 
 __all__ = [
+    "AFAR_NOTE",
     "Artifact",
     "Attempt",
     "Run",
@@ -38,6 +42,9 @@ __all__ = [
     "read_run",
     "write_run",
 ]
+
+AFAR_NOTE = "afar.json"
+"""What the note about a run on another machine is called, in the run's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +119,8 @@ class Run:
     instance_id: str = ""
     earlier: Sequence[Attempt] = ()
     log_start: int = 0
+    afar: str | None = None
+    """The machine that it goes on, or went on; None for this one."""
 
     @property
     def attempt(self) -> int:
@@ -155,7 +164,7 @@ class Run:
 
     def as_json(self) -> Mapping[str, Any]:
         """Return its fields; `artifacts` are absolute paths with the best model first, `models` says more of them."""
-        hidden = ("id", "artifacts", "supervisor", "data_files", "has_stock", "instance_id", "log_start")
+        hidden = ("id", "artifacts", "supervisor", "data_files", "has_stock", "instance_id", "log_start", "afar")
         sizes = self.checkpoint_sizes
         return {
             "run": self.id,
@@ -194,6 +203,7 @@ _OUTCOME = {
     "gpu": optional(MAPPING),
     "machine": optional(MAPPING),
 }
+_AFAR = {"machine": TEXT, "state": TEXT}
 _ARTIFACT = {"path": TEXT, "format": TEXT, "sha256": optional(TEXT), "bytes": INTEGER}
 _RESULT = {
     **_OUTCOME,
@@ -216,6 +226,7 @@ def read_run(folder: Path) -> Run:
     is_starting = process is None and process_alive(attempts[-1].get("client"))
     if process is None and not is_starting:
         process = _read_if_there(last / "process.json", _PROCESS)  # its client may just have started it, and left
+    note = _read_if_there(folder / AFAR_NOTE, _AFAR)  # before the result, which then is not missed
     # Looked for once, and before the result is: all that a dead supervisor had to say is there by then.
     is_alive = process_alive(process)
     result = _read_if_there(last / "result.json", _RESULT)
@@ -228,7 +239,8 @@ def read_run(folder: Path) -> Run:
     return Run(
         id=folder.name,
         folder=folder,
-        state=_state(result, is_alive=is_alive, is_starting=is_starting),
+        state=note["state"] if note and not result else _state(result, is_alive=is_alive, is_starting=is_starting),
+        afar=note["machine"] if note else None,
         supervisor=process,
         artifacts=tuple(
             Artifact(path=work / item["path"], format=item["format"], sha256=item.get("sha256"), bytes=item["bytes"])

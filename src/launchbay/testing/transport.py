@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from launchbay.transport.base import Completed
@@ -23,6 +23,20 @@ class RecordingTransport:
         """Remember the command; give the next answer."""
         self.commands.append(tuple(argv))
         return self.answers.pop(0) if self.answers else Completed(code=0, stdout=b"", stderr=b"")
+
+    def stream(
+        self,
+        argv: Sequence[str],
+        *,
+        data: bytes = b"",
+        out: Callable[[bytes], None],
+        err: Callable[[bytes], None],
+    ) -> int:
+        """Remember the command; pass on the next answer."""
+        answer = self.run(argv)
+        out(answer.stdout)
+        err(answer.stderr)
+        return answer.code
 
     def attach(self, argv: Sequence[str]) -> int:
         """Remember the command; give the next answer's code."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Completed", "Transport"]
+__all__ = ["OF_STARTER", "Completed", "Transport"]
+
+OF_STARTER = frozenset({"LAUNCHBAY_CHECKPOINT_DIR", "LAUNCHBAY_RUN", "LAUNCHBAY_SERVICE"})
+"""By these a run or a service and all that belongs to it is found and ended. What is started from within one, to go on
+by itself, does not belong to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,20 @@ class Transport(Protocol):
 
     def run(self, argv: Sequence[str], *, data: bytes = b"", timeout: float | None = None) -> Completed:
         """Run a command to its end, feeding it `data`. A command that fails is no error here; one that is missing is."""
+
+    def stream(
+        self,
+        argv: Sequence[str],
+        *,
+        data: bytes = b"",
+        out: Callable[[bytes], None],
+        err: Callable[[bytes], None],
+    ) -> int:
+        """Run a command to its end, passing on what it prints as it comes; return its code, -N for signal N.
+
+        `out` and `err` are called in the caller's own thread, each with what came last, in any pieces. When one of them
+        raises, or the caller is interrupted, the command is ended before that goes on.
+        """
 
     def attach(self, argv: Sequence[str]) -> int:
         """Run a command on the caller's own terminal; return its code."""

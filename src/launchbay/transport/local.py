@@ -6,23 +6,22 @@ import contextlib
 import errno
 import os
 import re
+import selectors
 import shutil
 import signal
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from launchbay.errors import NotFound, UsageError, UserError
 from launchbay.files import explain_os_error, first_failure
-from launchbay.transport.base import Completed
+from launchbay.transport.base import OF_STARTER, Completed
+from launchbay.transport.interrupts import without_interrupts
 
 __all__ = ["LocalTransport"]
 
 _PATIENCE_S = 5.0
-_OF_STARTER = frozenset({"LAUNCHBAY_CHECKPOINT_DIR", "LAUNCHBAY_RUN", "LAUNCHBAY_SERVICE"})
-"""By these a run or a service and all that belongs to it is found and ended. What is started from within one, to go on
-by itself, does not belong to it."""
+_READ = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +58,41 @@ class LocalTransport:
             raise self._explain(error, argv[0], command) from error
         return Completed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
+    def stream(
+        self,
+        argv: Sequence[str],
+        *,
+        data: bytes = b"",
+        out: Callable[[bytes], None],
+        err: Callable[[bytes], None],
+    ) -> int:
+        """Run a command to its end, passing on what it prints as it comes."""
+        command = self._resolve(argv)
+        try:
+            with _on(self.processors):
+                process = subprocess.Popen(
+                    command,
+                    env=dict(self.environment),
+                    cwd=self.folder,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,  # Ctrl-C is ours to pass on: what `out` and `err` are for comes first
+                )
+        except OSError as error:
+            raise self._explain(error, argv[0], command) from error
+        with process:
+            try:
+                _pump(process, data, out, err)
+                return process.wait()
+            except BaseException:
+                _end(process)
+                raise
+
     def attach(self, argv: Sequence[str]) -> int:
         """Run a command on the caller's terminal; Ctrl-C reaches the command, and its answer to it counts."""
         command = self._resolve(argv)
-        with _without_interrupts():
+        with without_interrupts():
             try:
                 with _on(self.processors):
                     process = subprocess.Popen(command, env=dict(self.environment), cwd=self.folder)
@@ -75,7 +105,7 @@ class LocalTransport:
     def start(self, argv: Sequence[str], *, data: bytes, errors: str, variables: Mapping[str, str]) -> Completed:
         """Start a program in a session of its own; return the first line it answers, or how it ended without one."""
         command = self._resolve(argv)
-        own = {name: value for name, value in self.environment.items() if name not in _OF_STARTER}
+        own = {name: value for name, value in self.environment.items() if name not in OF_STARTER}
         with open(errors, "ab") as log:
             try:
                 with _on(self.processors):
@@ -212,6 +242,47 @@ class LocalTransport:
         return text.replace(f"{self.folder}/", f"{name}:").replace(f"{self.environment['HOME']}/", f"{name}:~/")
 
 
+def _pump(
+    process: subprocess.Popen[bytes], data: bytes, out: Callable[[bytes], None], err: Callable[[bytes], None]
+) -> None:
+    """Feed a command and pass on what it prints, until it has closed both."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    left = memoryview(data)
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(process.stdout, selectors.EVENT_READ, out)
+        waiting.register(process.stderr, selectors.EVENT_READ, err)
+        os.set_blocking(process.stdin.fileno(), False)
+        waiting.register(process.stdin, selectors.EVENT_WRITE)
+        while waiting.get_map():
+            for key, _ in waiting.select():
+                if key.data is not None:
+                    if chunk := os.read(key.fd, _READ):
+                        key.data(chunk)
+                    else:
+                        waiting.unregister(key.fileobj)
+                    continue
+                try:
+                    left = left[os.write(key.fd, left[:_READ]) :] if left else left
+                except BrokenPipeError:  # it does not want the rest
+                    left = left[:0]
+                if not left:
+                    waiting.unregister(key.fileobj)
+                    with contextlib.suppress(BrokenPipeError):
+                        process.stdin.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command and what it has started in its session: asked first, then made to."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, how)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE_S)
+            return
+
+
 def _await_end(process: subprocess.Popen[bytes]) -> None:
     """Wait for a program that will not answer any more; one that lives on all the same is of no use, and is ended."""
     try:
@@ -237,17 +308,3 @@ def _on(processors: Sequence[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-@contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Let Ctrl-C pass us by, not a child: raised just when the child was waited for, it would lose the child's code."""
-    is_raised = threading.current_thread() is threading.main_thread()  # in no other thread
-    if not is_raised or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: None)  # a handler, unlike "ignore", is not inherited
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
