@@ -60,6 +60,14 @@ def test_the_odd_one_is_named_by_our_name(changed: dict[str, Any], kind: str) ->
     assert {(item.instance, item.kind) for item in found.differences} == {("exp-2", kind)}
 
 
+def test_the_number_of_a_gpu_sets_nothing_apart_and_its_model_does() -> None:
+    def with_gpu(name: str, number: str) -> dict[str, Any]:
+        return said(gpus=[f"GPU 0: {name} (UUID: GPU-{number})"])
+
+    assert compare_machines({"a": with_gpu("V100", "1"), "b": with_gpu("V100", "2")}).identical
+    assert not compare_machines({"a": with_gpu("V100", "1"), "b": with_gpu("T4", "1")}).identical
+
+
 def test_what_an_image_lost_is_a_problem_of_its_machine() -> None:
     found = compare_machines({"exp-1": said(), "exp-2": said(image_problems=["six.py: missing"])})
     assert not found.identical

@@ -5,6 +5,7 @@ Pure: it takes the values that `bay --json verify` gave on each.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from launchbay.lifecycle.identity import Base, Difference, find_differences
 
 __all__ = ["Comparison", "compare_machines"]
 
+_UUID = re.compile(r" \(UUID: [^)]*\)")
 _OF_EACH = ("layer", "packages")
 """What a machine has compared itself, with what its image says; what it found is among its differences."""
 
@@ -51,7 +53,7 @@ def compare_machines(verified: Mapping[str, Mapping[str, Any]], *, declared: Seq
         ]
         problems += [f"{name}: {problem}" for problem in value["image_problems"]]
     whole = {name: print_ for name, print_ in prints.items() if "broken" not in print_}
-    bare = {name: {**print_, **{key: {} for key in _OF_EACH}} for name, print_ in whole.items()}
+    bare = {name: {**_model(print_), **{key: {} for key in _OF_EACH}} for name, print_ in whole.items()}
     differences += find_differences(bare, pristine={}, bases={"": Base({}, ())})
     differences += _odd_images(prints)
     proven = [value["gpu_proven"] for name, value in verified.items() if name not in declared]
@@ -63,6 +65,11 @@ def compare_machines(verified: Mapping[str, Mapping[str, Any]], *, declared: Seq
         image_problems=problems,
         declared=tuple(declared),
     )
+
+
+def _model(print_: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a fingerprint whose GPUs are told by model: the number that each has of its own is another on every machine."""
+    return {**print_, "gpus": [_UUID.sub("", gpu) for gpu in print_["gpus"]]} if print_.get("gpus") else print_
 
 
 def _only_print(name: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
