@@ -200,7 +200,13 @@ def behaviours_page() -> str:
     from launchbay.twin.conformance.trial import BEHAVIOURS
 
     rows = [
-        [f"`{item.name}`", item.says, item.known, item.source, "" if item.is_for_all else "only where it can be provoked"]
+        [
+            f"`{item.name}`",
+            item.says,
+            item.known,
+            item.source,
+            "" if item.is_for_all else "only where it can be provoked",
+        ]
         for item in BEHAVIOURS
     ]
     return f"{BEHAVIOURS_HEAD}\n{_table(['Name', 'What EC2 does', 'Known', 'From', 'Tried'], rows)}"
