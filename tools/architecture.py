@@ -36,6 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("lifecycle",),
     ("models", "runs", "scaffold", "services", "serving"),
     ("afar", "sharing"),
+    ("cloud",),
     ("api", "experiment"),
     ("cli", "web"),
 )

@@ -77,6 +77,11 @@ class Home:
         return self.root / "spent"
 
     @property
+    def cloud(self) -> Path:
+        """What opens fleets on EC2, one folder each; only its owner can look inside."""
+        return self.root / "cloud"
+
+    @property
     def twin(self) -> Path:
         """The offline EC2: its state, its hosts, where it listens; only its owner can look inside."""
         return self.root / "twin"

@@ -19,6 +19,7 @@ from typing import Any
 from launchbay.errors import Conflict, LaunchbayError, NotFound, UserError
 from launchbay.files import locked, remove_tree
 from launchbay.home import Home
+from launchbay.images.uv import find_uv
 from launchbay.jsonable import fields_of
 from launchbay.lifecycle.bay import Bay
 
@@ -126,10 +127,12 @@ def _spawn(folder: Path, settings: Mapping[str, Any], port: int, binds: Sequence
 
 
 def _shown_to_hosts(home: Home) -> Sequence[Path]:
-    """Return what each host sees of this machine, read-only and where it lies: images, and the Pythons that they stand on."""
+    """Return what each host sees of this machine, read-only and where it lies: images, the Python they stand on, and uv."""
     home.images.mkdir(parents=True, exist_ok=True)
     pythons = [Path(sys.base_prefix)] if not Path(sys.base_prefix).is_relative_to("/usr") else []
-    return [home.images, *pythons]
+    # an image may be a link to where it really lies
+    elsewhere = {path.resolve().parent for path in home.images.iterdir() if path.is_symlink()}
+    return [home.images, *sorted(elsewhere), *pythons, Path(find_uv()).resolve()]
 
 
 def find_twin(home: Home) -> Twin | None:

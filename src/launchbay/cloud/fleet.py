@@ -1,0 +1,155 @@
+"""What this machine keeps of a fleet on EC2: where it is, and what opens it. What stands is what EC2's tags say."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launchbay.errors import StateError
+from launchbay.fields import INTEGER, NUMBER, TEXT, check_fields, optional
+from launchbay.files import read_json, remove_tree, write_atomic, write_json
+from launchbay.home import Home
+from launchbay.jsonable import fields_of
+from launchbay.transport.door import Door
+from launchbay.transport.hostkeys import read_host_keys, replace_host_key
+from launchbay.transport.keypair import KeyPair, make_key_pair
+
+__all__ = [
+    "CloudFleet",
+    "door_of",
+    "expect",
+    "expected",
+    "find_fleet",
+    "forget_fleet",
+    "keep_fleet",
+    "keys_of",
+    "know",
+    "known_by",
+    "list_fleets",
+]
+
+_FIELDS = {
+    **dict.fromkeys(
+        ("name", "provider", "region", "type", "market", "image", "digest", "machine_image", "login"), TEXT
+    ),
+    "count": INTEGER,
+    "created_at": NUMBER,
+    "ttl_s": INTEGER,
+    "usd_per_hour": optional(TEXT),
+}
+_KEY, _HOST_KEY, _KNOWN, _RECORD, _NEXT = "key", "host_key", "known_hosts", "fleet.json", ".next"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudFleet:
+    """A fleet on EC2, as it was launched. `machine_image` is the AMI, `usd_per_hour` the price of one, frozen; None unknown."""
+
+    name: str
+    provider: str
+    region: str
+    type: str
+    market: str
+    count: int
+    image: str
+    digest: str
+    machine_image: str
+    login: str
+    created_at: float
+    ttl_s: int
+    usd_per_hour: str | None = None
+
+
+def _folder(home: Home, name: str) -> Path:
+    return home.cloud / name
+
+
+def keep_fleet(home: Home, fleet: CloudFleet) -> None:
+    """Write down where a fleet is. Idempotent."""
+    folder = _folder(home, fleet.name)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_json(folder / _RECORD, fields_of(fleet))
+
+
+def find_fleet(home: Home, name: str) -> CloudFleet | None:
+    """Return a fleet that was launched from here, None for none. Raises StateError when its record is damaged."""
+    path = _folder(home, name) / _RECORD
+    try:
+        record: Mapping[str, Any] = read_json(path)
+    except FileNotFoundError:
+        return None
+    check_fields(record, _FIELDS, where=path)
+    return CloudFleet(**{field: record.get(field) for field in _FIELDS})  # type: ignore[arg-type]
+
+
+def list_fleets(home: Home) -> Sequence[CloudFleet]:
+    """Return all fleets that were launched from here and not ended, by name; damaged records are left out."""
+    found = []
+    for folder in sorted(home.cloud.iterdir()) if home.cloud.is_dir() else ():
+        with contextlib.suppress(StateError):
+            fleet = find_fleet(home, folder.name)
+            if fleet is not None:
+                found.append(fleet)
+    return found
+
+
+def forget_fleet(home: Home, name: str) -> None:
+    """Remove what is kept of a fleet, its keys too. Idempotent."""
+    remove_tree(_folder(home, name))
+
+
+def keys_of(home: Home, name: str) -> tuple[KeyPair, KeyPair]:
+    """Return the fleet's own key and the host key that its instances begin with, each made when first asked for.
+
+    Both are the same for every retry of a launch: they are part of what is asked of EC2.
+    """
+    folder = _folder(home, name)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return _key(folder / _KEY, f"launchbay-{name}"), _key(folder / _HOST_KEY, f"launchbay-{name}-host")
+
+
+def _key(path: Path, comment: str) -> KeyPair:
+    with contextlib.suppress(FileNotFoundError):
+        return KeyPair(private=path.read_text(), public=path.with_suffix(".pub").read_text().strip())
+    made = make_key_pair(comment)
+    write_atomic(path.with_suffix(".pub"), f"{made.public}\n".encode())
+    write_atomic(path, made.private.encode(), private=True)
+    return made
+
+
+def door_of(home: Home, fleet: CloudFleet, identity: str, address: str, port: int) -> Door:
+    """Return how an instance is got into: by the fleet's key, known by its id in the fleet's own file of host keys."""
+    folder = _folder(home, fleet.name)
+    return Door(
+        address=address,
+        port=port,
+        user=fleet.login,
+        keys=(folder / _KEY,),
+        known_hosts=folder / _KNOWN,
+        alias=identity,
+    )
+
+
+def known_by(home: Home, name: str, identity: str) -> tuple[str, ...]:
+    """Return the host keys by which an instance is known, none for one that is not."""
+    return read_host_keys(_folder(home, name) / _KNOWN, identity)
+
+
+def know(home: Home, name: str, identity: str, public_key: str) -> None:
+    """Know an instance by a host key from now on, in the place of the one before; whoever calls this has proof of it."""
+    replace_host_key(_folder(home, name) / _KNOWN, identity, public_key)
+
+
+def expect(home: Home, name: str, identity: str, public_key: str) -> None:
+    """Write down the host key that an instance is about to take: known if this is killed before it is known by it."""
+    write_atomic(_folder(home, name) / f"{identity}{_NEXT}", f"{public_key}\n".encode(), private=True, durable=True)
+
+
+def expected(home: Home, name: str, identity: str) -> str:
+    """Return the host key that an instance was about to take, empty where none was written down."""
+    try:
+        return (_folder(home, name) / f"{identity}{_NEXT}").read_text().strip()
+    except FileNotFoundError:
+        return ""
