@@ -57,6 +57,7 @@ def test_the_same_as_json(says: Says, bay: Bay) -> None:
         "runs": ["training"],
         "hours": "49.552613",
         "usd": "15.7037736443",
+        "complete": True,
     }
     reasons = {item["cause"] for item in value["rejected"]}
     assert {"price unknown", "unfit", "dominated", "dearer"} <= reasons

@@ -33,6 +33,20 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
+def copy_sources(folder: Path) -> Path:
+    """Copy what the hosts' process imports to where everybody can read it: a checkout may lie where only its owner may enter."""
+    installed = Path(asyncssh.__file__).parents[1]
+    skipped = shutil.ignore_patterns("__pycache__", "data", "locks", "recipes")
+    shutil.copytree(REPOSITORY / "src" / "launchbay", folder / "launchbay", ignore=skipped)
+    for pattern in ("asyncssh", "cryptography", "cffi", "_cffi_backend*", "pycparser", "typing_extensions.py"):
+        for path in installed.glob(pattern):
+            if path.is_dir():
+                shutil.copytree(path, folder / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(path, folder / path.name)
+    return folder
+
+
 class Clock:
     """A clock that a test sets."""
 
@@ -216,6 +230,7 @@ class Driven:
         paths = [str(REPOSITORY / "src"), str(Path(asyncssh.__file__).parents[1])]
         as_user: dict[str, Any] = {}
         if python is not None:
+            paths = [str(copy_sources(folder / "sources"))]
             as_user = {"user": ORDINARY, "group": ORDINARY, "extra_groups": []}
         told = {
             name: getattr(host, name) for name in ("instance", "user", "address", "port", "private_ip", "public_keys")
