@@ -14,7 +14,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from launchbay.errors import Conflict, LaunchbayError, NotFound, UserError
+from launchbay.errors import Conflict, LaunchbayError, NotFound, UsageError, UserError
 from launchbay.lifecycle import conformance, twin
 from launchbay.lifecycle.bay import Bay, open_bay
 from launchbay.lifecycle.twin import ask_twin, find_twin, start_twin, stop_twin, twin_environment
@@ -69,6 +69,14 @@ def test_a_clock_and_a_seed_are_chosen_once(bay: Bay) -> None:
     with pytest.raises(Conflict, match="its seed is 7"):
         start_twin(bay, seed=8)
     assert start_twin(bay, clock="virtual", seed=7).seed == 7
+    with pytest.raises(Conflict, match="it listens at"):
+        start_twin(bay, port=9)
+    with pytest.raises(UsageError, match="a port must be 0 to 65535, got 80000"):
+        start_twin(bay, port=80000)
+    stop_twin(bay)
+    with pytest.raises(Conflict, match="its clock is virtual"):
+        start_twin(bay, clock="real", has_hosts=False)
+    assert find_twin(bay.home) is None  # what was not asked for like this is not left running
 
 
 def test_a_killed_twin_is_not_taken_for_a_living_one(bay: Bay) -> None:
@@ -85,6 +93,32 @@ def test_a_killed_twin_is_not_taken_for_a_living_one(bay: Bay) -> None:
     found = find_twin(bay.home)
     assert found
     assert found.running == 3
+    told = find_twin(bay.home)
+    assert told
+    pid = json.loads((bay.home.twin / "twin.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    while find_twin(bay.home) is not None:
+        time.sleep(0.02)
+    assert start_twin(bay, has_hosts=False).now >= told.now  # the time that somebody was told does not come again
+
+
+def test_time_that_somebody_was_told_is_kept_on_a_real_clock(bay: Bay) -> None:
+    start_twin(bay, has_hosts=False)
+    time.sleep(1.2)
+    told = find_twin(bay.home)
+    assert told
+    pid = json.loads((bay.home.twin / "twin.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    while find_twin(bay.home) is not None:
+        time.sleep(0.02)
+    assert start_twin(bay, has_hosts=False).now >= told.now
+
+
+def test_a_home_that_cannot_be_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    environ = {"LAUNCHBAY_HOME": str(tmp_path / "file" / "home"), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    with pytest.raises(UserError, match="making the twin's folder"):
+        start_twin(open_bay(environ=environ))
 
 
 def test_a_damaged_state_is_refused_and_kept(bay: Bay) -> None:

@@ -10,7 +10,7 @@ from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.conformance import PLACES, try_conformance
 
-__all__ = ["conformance"]
+__all__ = ["conformance", "read_sum"]
 
 _MOST_USD = 100
 
@@ -32,14 +32,18 @@ def conformance(
         raise UsageError(f"the place must be {', '.join(PLACES)}, got {place!r}")
     if place == "real" and max_usd is None:
         raise UsageError("on AWS it costs money: say how much it may be", hint="bay conformance --real --max-usd 1")
-    return try_conformance(bay, place, names=names, region=region, max_usd=_sum(max_usd))
+    if place != "real" and max_usd is not None:
+        raise UsageError("trying it here costs nothing, so there is no sum to say", hint="without --max-usd")
+    most = read_sum(max_usd) if max_usd is not None else Decimal(0)
+    return try_conformance(bay, place, names=names, region=region, max_usd=most)
 
 
-def _sum(said: str | Decimal | None) -> Decimal:
+def read_sum(said: str | Decimal) -> Decimal:
+    """Read what a trial on AWS may cost, in US dollars. Raises UsageError for what is no such sum."""
     try:
-        most = Decimal(said or 0)
+        most = Decimal(said)
     except InvalidOperation:
         most = Decimal(-1)
-    if not 0 <= most <= _MOST_USD:
-        raise UsageError(f"a sum must be 0 to {_MOST_USD} US dollars, got {said}", hint="--max-usd 1")
+    if not most.is_finite() or not 0 < most <= _MOST_USD:
+        raise UsageError(f"a sum must be above 0 and at most {_MOST_USD} US dollars, got {said}", hint="--max-usd 1")
     return most

@@ -74,6 +74,10 @@ def refresh_types(bay: Bay, regions: Sequence[str] = (), *, days: int = 7) -> Se
         raise UsageError(f"days must be 1 to {MOST_DAYS}, which is how far AWS remembers, got {days}")
     make_folder(bay.home.root)  # a home that cannot be, and a cache that we may not touch, are said before the asking
     read_cache(bay.home.catalog, bay.reporter.note, regions=(), kinds=())
+    if any(name.startswith("AWS_ENDPOINT_URL") for name in bay.environ):
+        bay.reporter.note(
+            "AWS_ENDPOINT_URL is set: what answers there is asked in the place of AWS, and kept as its prices."
+        )
     done: list[RefreshedRegion] = []
     for region in asked:
         try:

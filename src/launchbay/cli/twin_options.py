@@ -16,7 +16,7 @@ def add_twin(verbs: Verbs[Parser]) -> None:
         "Other programs can be pointed at it too.",
         "bay twin start\nbay twin bill",
     )
-    actions = twin.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = twin.add_subparsers(dest="action", metavar="start|stop|status|bill|advance", required=True)
     start = add_verb(
         actions, "start", "Start it where it was left, or a new one.", "bay twin start --clock virtual --seed 7"
     )
@@ -40,7 +40,7 @@ def add_twin(verbs: Verbs[Parser]) -> None:
     add_verb(actions, "bill", "Say what it would have cost.", "bay twin bill")
     _add_conformance(verbs)
     advance = add_verb(actions, "advance", "Set its clock forward.", "bay twin advance 8h")
-    advance.add_argument("duration", metavar="DURATION", help="how far: 90s, 15m, 8h, 30d")
+    advance.add_argument("duration", metavar="DURATION", help="how far: 90s (or 90), 15m, 1.5h, 30d")
 
 
 def _add_conformance(verbs: Verbs[Parser]) -> None:

@@ -23,6 +23,8 @@ def open_cloud(bay: Bay, provider: str, region: str) -> Client:
     if provider == "ec2":
         return open_client(region)
     twin = start_twin(bay)
+    if twin.was_started:
+        bay.reporter.note("The twin was started; `bay twin stop` ends it.")
     said = twin_environment(twin)
     keys = (said["AWS_ACCESS_KEY_ID"], said["AWS_SECRET_ACCESS_KEY"])
     return open_client(region, endpoint=twin.url, keys=keys, address_url=f"{twin.url}/twin/address")

@@ -10,14 +10,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from launchbay.errors import Conflict, LaunchbayError, NotFound, UserError
-from launchbay.files import locked, remove_tree
+from launchbay.errors import Conflict, LaunchbayError, NotFound, UsageError, UserError
+from launchbay.files import explain_os_error, locked, remove_tree
 from launchbay.home import Home
 from launchbay.images.uv import find_uv
 from launchbay.jsonable import fields_of
@@ -26,6 +26,7 @@ from launchbay.lifecycle.bay import Bay
 __all__ = ["Twin", "ask_twin", "find_twin", "start_twin", "stop_twin", "twin_environment"]
 
 _PATIENCE_S = 60.0
+_MOST_PORT = 65535
 _POLL_S = 0.02
 _STARTED: list[subprocess.Popen[bytes]] = []
 """Processes that this one started and that outlive it: Python complains of one that is forgotten while it runs."""
@@ -70,11 +71,16 @@ def start_twin(bay: Bay, *, clock: str = "", seed: int | None = None, port: int 
     Raises UserError without the packages it
     needs, Conflict for a clock or seed that is not that of the one there, LaunchbayError when it does not come up.
     """
+    if not 0 <= port <= _MOST_PORT:
+        raise UsageError(f"a port must be 0 to {_MOST_PORT}, got {port}", hint="without --port a free one is chosen")
     missing = [name for name in _NEEDS if find_spec(name) is None]
     if missing:
         raise UserError(f"the twin needs {', '.join(missing)}", hint="pip install 'launchbay[twin]'")
     folder = bay.home.twin
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise explain_os_error(error, "making the twin's folder") from error
     with locked(bay.home.lock("twin")):
         found = find_twin(bay.home)
         if found is None:
@@ -87,17 +93,25 @@ def start_twin(bay: Bay, *, clock: str = "", seed: int | None = None, port: int 
             if found is None:
                 raise LaunchbayError("the twin was started and does not answer", where=str(folder / "log"))
             found = Twin(**{**fields_of(found), "was_started": True})
-    if clock and found.clock != clock:
-        raise _other(f"its clock is {found.clock}")
-    if seed is not None and found.seed != seed:
-        raise _other(f"its seed is {found.seed}")
+    wrong = next(_what_differs(found, clock, seed, port), "")
+    if wrong:
+        if found.was_started:
+            stop_twin(bay)  # it was not asked for like this
+        raise Conflict(
+            f"there is a twin already, and {wrong}",
+            hint="without that option, or `bay twin stop --forget` first: all in it is then gone",
+        )
     return found
 
 
-def _other(what: str) -> Conflict:
-    return Conflict(
-        f"there is a twin already, and {what}", hint="`bay twin stop --forget` first: all in it is then gone"
-    )
+def _what_differs(found: Twin, clock: str, seed: int | None, port: int) -> Iterator[str]:
+    """Say what of a twin is otherwise than somebody asked for."""
+    if clock and found.clock != clock:
+        yield f"its clock is {found.clock}"
+    if seed is not None and found.seed != seed:
+        yield f"its seed is {found.seed}"
+    if port and not found.url.endswith(f":{port}"):
+        yield f"it listens at {found.url}"
 
 
 def _spawn(folder: Path, settings: Mapping[str, Any], port: int, binds: Sequence[tuple[str, str]] | None) -> None:
@@ -108,7 +122,8 @@ def _spawn(folder: Path, settings: Mapping[str, Any], port: int, binds: Sequence
     words += ["--settings", json.dumps(settings)]
     words += ["--no-hosts"] if binds is None else ["--binds", json.dumps(binds)]
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}
-    with open(folder / "log", "wb") as log:
+    before = (folder / "log").stat().st_size if (folder / "log").exists() else 0
+    with open(folder / "log", "ab") as log:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=variables
         )
@@ -116,7 +131,9 @@ def _spawn(folder: Path, settings: Mapping[str, Any], port: int, binds: Sequence
     end = time.monotonic() + _PATIENCE_S
     while not record.exists():
         if process.poll() is not None or time.monotonic() > end:
-            said, _, hint = (folder / "log").read_text(errors="replace").strip().partition("\n  Try: ")
+            said, _, hint = (
+                (folder / "log").read_bytes()[before:].decode(errors="replace").strip().partition("\n  Try: ")
+            )
             what = said.splitlines()[-1] if said else "it said nothing"
             raise LaunchbayError(
                 f"the twin did not come up: {what}",

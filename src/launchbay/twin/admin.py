@@ -68,7 +68,8 @@ class Admin:
             self.world.catch_up()
             return _json(200, door(asked))
         except (KeyError, TypeError, ValueError, InvalidOperation) as error:
-            return _json(400, {"error": f"{type(error).__name__}: {error}"})
+            plain = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+            return _json(400, {"error": plain})
 
     def _status(self, _: Mapping[str, Any]) -> Any:
         states = Counter(str(item.state) for item in instances())
@@ -93,7 +94,9 @@ class Admin:
     def _advance(self, asked: Mapping[str, Any]) -> Any:
         seconds = float(asked["seconds"])
         if not 0 <= seconds <= _LONGEST_S:
-            raise ValueError(f"seconds must be 0 to {_LONGEST_S}, got {seconds:g}")
+            raise ValueError(
+                f"a clock can be set forward by {_LONGEST_S / 86400:.0f} days at most, got {seconds / 86400:g} days"
+            )
         self.world.clock.advance(seconds)
         self.world.catch_up()
         return {"now": self.world.now().isoformat()}

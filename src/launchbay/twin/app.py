@@ -10,6 +10,7 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from launchbay.twin.backend import is_region
 from launchbay.twin.buckets import refuse_bucket_call
 from launchbay.twin.call import Answer, Call, Refused
 from launchbay.twin.rule import Rule
@@ -23,6 +24,8 @@ _FIXED_ID = (
     b"<RequestId>request-id</RequestId>",
     b"<RequestID>request-id</RequestID>",
 )
+_TOLD = ("/twin/address", "/twin/bill", "/twin/calls", "/twin/hosts", "/twin/left", "/twin/status")
+"""The twin's own addresses that change nothing but what time somebody knows it to be."""
 _READS = ("Describe", "Get", "List", "Search")
 
 
@@ -45,6 +48,7 @@ class TwinApp:
         self.world = world
         self.lock = threading.RLock()
         self._kept = kept
+        self._kept_at = world.now()
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._s3 = create_backend_app("s3")
 
@@ -53,6 +57,7 @@ class TwinApp:
         if environ.get("PATH_INFO", "").startswith("/twin/"):
             with self.lock:
                 answer = self._kept.admin(environ, _read_body(environ))
+                self._keep(is_changed=environ.get("PATH_INFO") not in _TOLD)
             return _send(answer, start_response)
         _, _, service = read_scope(environ)
         # S3 streams, and its dispatcher would eat a form's body in the search for an action: it is asked directly
@@ -78,6 +83,11 @@ class TwinApp:
             return self._ask_moto(environ, body)
         except Refused as refused:
             return write_refusal("ec2", refused)
+        if call.service == "ec2" and not is_region(call.region):
+            what = (
+                f"there is no region {call.region!r}"  # AWS has no server of that name: the client fails before it asks
+            )
+            return write_refusal("ec2", Refused("InvalidParameterValue", what))
         world.truth.calls[call.name] += 1
         is_read = call.action.startswith(_READS)
         if is_read and call.service == "ec2":
@@ -87,8 +97,15 @@ class TwinApp:
         answer = self._through_rules(call, environ, body)
         if not is_read:
             world.settle()
-            self._kept.save()
+        self._keep(is_changed=not is_read)
         return answer
+
+    def _keep(self, *, is_changed: bool) -> None:
+        """Write down what was told: a change at once, and the time as soon as it is another by a second."""
+        now = self.world.now()
+        if is_changed or (now - self._kept_at).total_seconds() >= 1:
+            self._kept.save()
+            self._kept_at = now
 
     def _through_rules(self, call: Call, environ: dict[str, Any], body: bytes) -> Answer:
         """Show a call to the rules in their order, to moto if none answers, and the answer to those that saw the call.

@@ -18,6 +18,8 @@ __all__ = [
     "ec2_regions",
     "find_instance",
     "instances",
+    "is_region",
+    "login_of",
     "set_reason",
     "set_state",
     "tags_of",
@@ -43,6 +45,17 @@ def instances(region: str | None = None) -> Iterator[Any]:
     for name in (region,) if region else ec2_regions():
         for reservation in list(ec2(name).reservations.values()):
             yield from reservation.instances
+
+
+def is_region(region: str) -> bool:
+    """Say whether EC2 has a region of that name."""
+    return region in ec2_backends[DEFAULT_ACCOUNT_ID]
+
+
+def login_of(image: Any) -> str:
+    """Return the user whom an image lets in: that of the image that it was made from, else by its system's name."""
+    known = getattr(image, "login", "")
+    return str(known) if known else "ubuntu" if "ubuntu" in str(getattr(image, "name", "")).lower() else "ec2-user"
 
 
 def find_instance(identity: str, region: str | None = None) -> Any | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launchbay.errors import Conflict, LaunchbayError, NotFound, UsageError
-from launchbay.twin.backend import ec2, find_instance, instances
+from launchbay.twin.backend import ec2, find_instance, instances, login_of
 from launchbay.twin.call import Refused
 from launchbay.twin.hosts.host import Gpu, Host, Listening
 from launchbay.twin.hosts.hosts import Hosts
@@ -119,7 +119,6 @@ class Standing:
 
     def _host(self, world: World, item: Any) -> Host:
         image = ec2(item.region_name).amis.get(item.image_id)
-        name = str(image.name) if image else ""
         pair = ec2(item.region_name).key_pairs.get(item.key_name or "")
         kind = world.catalogue.types.get(item.instance_type)
         gpus = (
@@ -129,7 +128,7 @@ class Standing:
         )
         return Host(
             instance=item.id,
-            user="ubuntu" if "ubuntu" in name.lower() else "ec2-user",
+            user=login_of(image),
             address=str(item.public_ip or _private(item)),
             port=self._port,
             private_ip=str(item.private_ip),

@@ -368,3 +368,8 @@ def test_its_own_addresses_are_for_who_has_the_token(twin: TwinProcess) -> None:
             twin.ask("bill")
     finally:
         twin.token = token
+
+
+def test_an_unknown_region_is_a_refusal(twin: TwinProcess) -> None:
+    with pytest.raises(ClientError, match="there is no region 'mars-1'"):
+        twin.client("ec2", region="mars-1").describe_instances()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import launchbay
+from launchbay.api.conformance import read_sum
 from launchbay.cli.context import Context, list_width
 from launchbay.cli.texts.twin import bill_text, conformance_text, stopped_text, twin_text
 from launchbay.units import parse_duration
@@ -48,6 +49,7 @@ def _conformance(context: Context) -> int:
     given = context.arguments
     place = "real" if given.real else "moto" if given.moto else "twin"
     if given.real and given.max_usd is not None:
+        read_sum(given.max_usd)
         context.agree(f"Small instances are launched on AWS in {given.region}, for at most {given.max_usd} USD")
     found = launchbay.conformance(context.bay, place, names=given.names, region=given.region, max_usd=given.max_usd)
     context.show(found, lambda: conformance_text(found))

@@ -9,7 +9,7 @@ from typing import Any
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.elastic_block_store import Snapshot
 
-from launchbay.twin.backend import ec2
+from launchbay.twin.backend import ec2, login_of
 from launchbay.twin.call import Refused
 
 __all__ = [
@@ -40,6 +40,7 @@ _TAKEN_OVER = (
     "ena_support",
     "hypervisor",
     "imds_support",
+    "login",
     "platform_details",
     "product_codes",
     "sriov",
@@ -100,6 +101,7 @@ def make_image(region: str, identity: str, *, name: str, description: str, like:
     for attribute in _TAKEN_OVER:
         if hasattr(source, attribute):
             setattr(image, attribute, getattr(source, attribute))
+    image.login = login_of(source)
     image.image_location = f"{backend.account_id}/{name}"
     image.devices = ()
     backend.amis[identity] = image
