@@ -122,6 +122,7 @@ def _spawn(folder: Path, settings: Mapping[str, Any], port: int, binds: Sequence
     words += ["--settings", json.dumps(settings)]
     words += ["--no-hosts"] if binds is None else ["--binds", json.dumps(binds)]
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}
+    variables["MOTO_DISABLE_GLOBAL_CORS"] = "true"  # a page in the person's browser has no business there
     before = (folder / "log").stat().st_size if (folder / "log").exists() else 0
     with open(folder / "log", "ab") as log:
         process = subprocess.Popen(

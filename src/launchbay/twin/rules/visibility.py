@@ -27,6 +27,7 @@ def _made(call: Call, world: World, made: Sequence[Any]) -> None:  # noqa: ARG00
 
 
 def _before(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | None:
+    _restore()  # of a call that ended in the middle
     truth = world.truth
     if call.action == "RunInstances" or not truth.seen_at:
         return None
@@ -44,10 +45,14 @@ def _before(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | Non
 
 
 def _after(call: Call, world: World, answer: Answer) -> Answer | None:  # noqa: ARG001 - a rule's form
+    _restore()
+    return None
+
+
+def _restore() -> None:
     for reservation, whole in _hidden:
         reservation.instances = whole
     _hidden.clear()
-    return None
 
 
 RULE = Rule(
