@@ -27,9 +27,10 @@ __all__ = ["Twin", "ask_twin", "find_twin", "start_twin", "stop_twin", "twin_env
 
 _PATIENCE_S = 60.0
 _MOST_PORT = 65535
+_END_S = 10.0
 _POLL_S = 0.02
-_STARTED: list[subprocess.Popen[bytes]] = []
-"""Processes that this one started and that outlive it: Python complains of one that is forgotten while it runs."""
+_STARTED: dict[Path, subprocess.Popen[bytes]] = {}
+"""Processes that this one started, by folder, which outlive it: Python complains of one that is forgotten while it runs."""
 _NEEDS = ("moto", "asyncssh", "flask", "flask_cors", "boto3")
 
 
@@ -128,7 +129,8 @@ def _spawn(folder: Path, settings: Mapping[str, Any], port: int, binds: Sequence
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=variables
         )
-    _STARTED.append(process)
+    _let_go(folder)
+    _STARTED[folder] = process
     end = time.monotonic() + _PATIENCE_S
     while not record.exists():
         if process.poll() is not None or time.monotonic() > end:
@@ -202,8 +204,15 @@ def stop_twin(bay: Bay, *, forget: bool = False) -> bool:
                         "the twin does not end", where=str(bay.home.twin / "log"), hint="the same again"
                     )
                 time.sleep(_POLL_S)
-        for process in _STARTED:
-            process.poll()  # one of ours that has ended is no zombie of ours then
+        _let_go(bay.home.twin)
         if forget:
             remove_tree(bay.home.twin)
     return ran
+
+
+def _let_go(folder: Path) -> None:
+    """Wait for the end of a process that this one started for a folder and that answers no more: else it stays a zombie."""
+    process = _STARTED.pop(folder, None)
+    if process is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_END_S)
