@@ -1,7 +1,8 @@
 """Launch a fleet on EC2: up a ladder of zones, types and markets, one token a rung, written down before each call.
 
-Killed at any instant, the same operation goes on: what its tags say stands is taken over; else the rung whose outcome nobody
-knows is asked again with its own token, which EC2 answers with the same instances; and only then are others tried.
+Killed, the same operation goes on: what its tags say stands is taken over if it is all of it, and ended if it is a part; then
+the rungs are asked again in their order, each with the token that it had. That is not enough yet where EC2 does not show new
+instances for a while and an earlier rung has got room meanwhile: the rung whose outcome nobody knows has to be asked first.
 """
 
 from __future__ import annotations
@@ -77,10 +78,13 @@ class _Climbing:
 
     def go(self) -> Climb:
         standing = self._standing()
-        if standing:
+        if len(standing) == self.ascent.wish.count:
             seen = self._watch(standing, "running")
             if not seen.lost:
                 return Climb(rows=seen.rows, rung=self._rung_of(seen.rows[0]))
+            standing = seen.rows
+        if standing:  # a part of what was launched before this was cut off: all of them or none
+            self._end(standing, why="some of them are gone")
         left = list(self.ascent.rungs)
         attempts = dict.fromkeys(left, 0)
         while left:
@@ -111,9 +115,8 @@ class _Climbing:
         raise UserError(f"{what}: {self._said()}", where=self.client.region, hint=hint)
 
     def _standing(self) -> tuple[Row, ...]:
-        """Return what this operation launched before it was cut off, if that is all of it."""
-        mine = [row for row in list_ours(self.client, fleet=self.ascent.fleet) if self._is_mine(row)]
-        return tuple(mine) if len(mine) == self.ascent.wish.count else ()
+        """Return what stands of what this operation launched before it was cut off."""
+        return tuple(row for row in list_ours(self.client, fleet=self.ascent.fleet) if self._is_mine(row))
 
     def _is_mine(self, row: Row) -> bool:
         return row.tags.get(LAUNCH_TAG) == self.operation.id and row.state != "shutting-down"

@@ -60,6 +60,9 @@ class TwinApp:
                 self._keep(is_changed=environ.get("PATH_INFO") not in _TOLD)
             return _send(answer, start_response)
         _, _, service = read_scope(environ)
+        if _is_foreign(environ, service):
+            refused = Refused("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
+            return _send(write_refusal("ec2", refused), start_response)
         # S3 streams, and its dispatcher would eat a form's body in the search for an action: it is asked directly
         if service == "s3" or (not service and not _is_form(environ)):
             refusal = refuse_bucket_call(environ)
@@ -164,6 +167,13 @@ class TwinApp:
                 text = text.replace(b"request-id", new_request_id().encode(), 1)
         kept = tuple((name, value) for name, value in headers if name.lower() != "content-length")
         return Answer(status=int(status.split()[0]), headers=kept, body=text)
+
+
+def _is_foreign(environ: Mapping[str, Any], service: str) -> bool:
+    """Say whether a page in a browser asks, or somebody who means moto's own addresses or an API without signing."""
+    is_page = "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE") == "cross-site"
+    is_motos = str(environ.get("PATH_INFO", "")).startswith("/moto-api")
+    return is_page or is_motos or (not service and _is_form(environ))
 
 
 def _is_form(environ: Mapping[str, Any]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime
 from typing import Any
 
@@ -373,3 +375,24 @@ def test_its_own_addresses_are_for_who_has_the_token(twin: TwinProcess) -> None:
 def test_an_unknown_region_is_a_refusal(twin: TwinProcess) -> None:
     with pytest.raises(ClientError, match="there is no region 'mars-1'"):
         twin.client("ec2", region="mars-1").describe_instances()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/moto-api/reset", {}),
+        ("/", {"Origin": "http://evil.example"}),
+        ("/", {"Sec-Fetch-Site": "cross-site"}),
+        ("/", {}),
+    ],
+)
+def test_a_page_in_a_browser_and_who_does_not_sign_change_nothing(
+    twin: TwinProcess, ec2: Any, path: str, headers: dict[str, str]
+) -> None:
+    launch(ec2)
+    form = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+    request = urllib.request.Request(f"{twin.url}{path}", b"Action=TerminateInstances&InstanceId.1=i-1", form)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    assert caught.value.code == 403
+    assert len(described(ec2)) == 1

@@ -20,7 +20,7 @@ def twin_text(twin: Twin, environment: Mapping[str, str]) -> str:
     """Say that it runs, what is in it, and how other programs find it."""
     states = ", ".join(f"{count} {state}" for state, count in sorted(twin.instances.items())) or "none yet"
     lines = [
-        f"The twin runs at {twin.url}: an EC2 on this machine, that nobody else can reach.",
+        f"The twin runs at {twin.url}: an EC2 on this machine, on loopback alone.",
         f"  instances  {states}",
         f"  clock      {twin.clock}: {twin.now[:19].replace('T', ' ')} UTC",
         f"  calls      {twin.calls} answered" + (f", {count_of(twin.faults, 'fault')} waiting" if twin.faults else ""),
