@@ -18,7 +18,7 @@ from launchbay.lifecycle.bay import Bay, open_bay
 from launchbay.lifecycle.build import ensure_image
 from launchbay.testing import RecordingReporter
 
-pytest_plugins = ["tests._noskip"]
+pytest_plugins = ["tests._noskip", "tests.twin_process"]
 
 ROOT = Path(__file__).parent.parent
 STORE = ROOT / "build" / "test-home"

@@ -143,6 +143,10 @@ def check_prints(modules: Sequence[Module]) -> list[str]:
     ]
 
 
+_OUTERMOST = ("cli.main", *(f"twin.{name}" for name in ("alarm", "app", "keeping", "wire", "world")))
+"""Where every error ends: one that is not ours is shown with its traceback, or answered to a client and written to a log."""
+
+
 def check_handlers(modules: Sequence[Module]) -> list[str]:
     """Complain about a handler that would swallow a bug.
 
@@ -151,7 +155,7 @@ def check_handlers(modules: Sequence[Module]) -> list[str]:
     """
     found = []
     for module in modules:
-        if module.name == f"{PACKAGE}.cli.main":
+        if module.name.removeprefix(f"{PACKAGE}.") in _OUTERMOST:
             continue
         for node in ast.walk(module.tree):
             if isinstance(node, ast.ExceptHandler):

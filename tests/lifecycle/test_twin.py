@@ -6,10 +6,13 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -114,6 +117,50 @@ def test_time_that_somebody_was_told_is_kept_on_a_real_clock(bay: Bay) -> None:
     assert start_twin(bay, has_hosts=False).now >= told.now
 
 
+def pid_of(bay: Bay) -> int:
+    return int(json.loads((bay.home.twin / "twin.json").read_text())["pid"])
+
+
+def test_a_twin_that_does_not_answer_is_not_taken_for_none(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_twin(bay, clock="virtual", has_hosts=False)
+    launched(bay, 2)
+    pid = pid_of(bay)
+    monkeypatch.setattr(twin, "_ASK_S", 0.3)
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(LaunchbayError, match=r"a twin runs, and gave no answer within 0\.3 seconds"):
+        find_twin(bay.home)
+    with pytest.raises(LaunchbayError, match="a twin runs"):
+        start_twin(bay)  # and no second one is started
+    with pytest.raises(LaunchbayError, match="the twin gave no answer"):
+        ask_twin(bay.home, "bill")
+    assert pid_of(bay) == pid
+    assert stop_twin(bay)  # it ends in any case
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    monkeypatch.undo()
+    assert start_twin(bay, has_hosts=False).instances == {"pending": 2}  # and nothing is lost by it
+
+
+def test_a_twin_that_is_slow_to_come_up_is_ended_and_not_left_behind(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    spawn = subprocess.Popen
+
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        process = spawn(*args, **kwargs)
+        started.append(process.pid)
+        return process
+
+    monkeypatch.setattr("subprocess.Popen", noting)
+    monkeypatch.setattr(twin, "_PATIENCE_S", 0.1)
+    with pytest.raises(LaunchbayError, match=r"did not come up within 0\.1 seconds, and was ended"):
+        start_twin(bay, has_hosts=False)
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
+    assert not (bay.home.twin / "twin.json").exists()
+    monkeypatch.undo()
+    assert start_twin(bay, has_hosts=False).was_started
+
+
 def test_a_home_that_cannot_be_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     environ = {"LAUNCHBAY_HOME": str(tmp_path / "file" / "home"), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
@@ -160,6 +207,16 @@ def test_a_trial_has_a_twin_of_its_own_and_leaves_nothing(bay: Bay) -> None:
     assert not any(bay.home.tmp.iterdir())
     with pytest.raises(UserError, match="there is no behaviour 'nonsense'"):
         conformance.try_conformance(bay, "twin", names=["nonsense"])
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_trial_that_says_much_does_not_wait_for_us_nor_we_for_it(
+    bay: Bay, monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    text = f"import sys, json; sys.{stream}.write(' ' * 300_000 + chr(10)); print(json.dumps({{'met': 1}}))"
+    spawn = subprocess.Popen
+    monkeypatch.setattr("subprocess.Popen", lambda _, **kwargs: spawn([sys.executable, "-c", text], **kwargs))
+    assert conformance.try_conformance(bay, "moto") == {"met": 1}
 
 
 def test_what_is_not_aws_is_not_tried_as_aws(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:

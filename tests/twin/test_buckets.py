@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from launchbay.twin.buckets import refuse_bucket_call
-from tests.twin.conftest import TwinProcess
+from tests.twin_process import TwinProcess
 
 NOW = datetime(2026, 11, 27, 12, 0, 0, tzinfo=UTC)
 
@@ -63,3 +64,48 @@ def test_buckets_survive_a_stop_and_mostly_a_kill(tmp_path: Path) -> None:
         assert s3.get_object(Bucket="launchbay-kept", Key="late")["Body"].read() == b"2"
     finally:
         twin.end()
+
+
+def test_what_was_signed_gets_older_as_the_twin_is_set_forward() -> None:
+    query = "X-Amz-Date=20261127T120000Z&X-Amz-Expires=60&X-Amz-Signature=x"
+    environ: dict[str, Any] = {"QUERY_STRING": query, "PATH_INFO": "/b/k", "REQUEST_METHOD": "GET"}
+    asked: list[datetime] = []
+
+    def by(seconds: int) -> int | None:
+        def set_forward_since(moment: datetime) -> timedelta:
+            asked.append(moment)
+            return timedelta(seconds=seconds)
+
+        answer = refuse_bucket_call(environ, now=NOW, set_forward_since=set_forward_since)
+        return None if answer is None else answer.status
+
+    assert (by(60), by(61)) == (None, 403)
+    assert set(asked) == {NOW + timedelta(seconds=1)}
+
+
+def test_a_policy_with_a_condition_shuts_nobody_out(twin: TwinProcess) -> None:
+    s3 = twin.client("s3")
+    s3.create_bucket(Bucket="launchbay-closed")
+    condition = {"Bool": {"aws:SecureTransport": "false"}}
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::launchbay-closed/*"}
+    policy = {"Version": "2012-10-17", "Statement": [{**deny, "Condition": condition}]}
+    s3.put_bucket_policy(Bucket="launchbay-closed", Policy=json.dumps(policy))
+    s3.put_object(Bucket="launchbay-closed", Key="a", Body=b"1")
+    s3.put_bucket_policy(Bucket="launchbay-closed", Policy=json.dumps({**policy, "Statement": [deny]}))
+    with pytest.raises(ClientError):
+        s3.put_object(Bucket="launchbay-closed", Key="a", Body=b"2")
+
+
+def test_what_is_asked_is_counted_by_its_name(twin: TwinProcess) -> None:
+    s3 = twin.client("s3")
+    s3.create_bucket(Bucket="launchbay-counted")
+    s3.put_object(Bucket="launchbay-counted", Key="a/b", Body=b"1")
+    s3.get_object(Bucket="launchbay-counted", Key="a/b")
+    s3.list_objects_v2(Bucket="launchbay-counted")
+    s3.put_bucket_tagging(Bucket="launchbay-counted", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    s3.delete_objects(Bucket="launchbay-counted", Delete={"Objects": [{"Key": "a/b"}]})
+    found = {name: count for name, count in twin.ask("calls").items() if name.startswith("s3:")}
+    names = ("CreateBucket", "PutObject", "GetObject", "ListObjectsV2", "PutBucketTagging", "DeleteObjects")
+    assert found == {f"s3:{name}": 1 for name in names}
+    twin.ask("reset")
+    assert not [name for name in twin.ask("calls") if name.startswith("s3:")]

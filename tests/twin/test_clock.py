@@ -76,3 +76,39 @@ def test_no_time_passes_while_it_is_put_away(is_virtual: bool) -> None:  # noqa:
     assert timedelta(seconds=50) <= again.now() - START < timedelta(seconds=50.04)
     assert [due.resource for due in again.waiting] == ["x"]
     assert again.plan("state", "y", seconds=1).number > again.waiting[0].number - 1
+
+
+def test_what_was_set_aside_is_still_to_come_and_is_due_at_its_moment() -> None:
+    clock = virtual()
+    clock.plan("state", "x", seconds=1)
+    clock.plan("state", "y", seconds=2)
+    clock.advance(60)
+    for _ in range(2):
+        due = clock.pop()
+        assert due
+        clock.set_aside(due)
+        clock.release()
+    assert clock.pop() is None
+    again = pickle.loads(pickle.dumps(clock))
+    assert [due.resource for due in clock.waiting] == [due.resource for due in again.waiting] == ["x", "y"]
+    clock.cancel("y")
+    assert [due.resource for due in clock.aside] == ["x"]
+    clock.try_again()
+    due = clock.pop()
+    assert due
+    assert (due.resource, clock.now() - START) == ("x", timedelta(seconds=1))
+
+
+def test_a_real_clock_says_when_the_next_thing_is_due() -> None:
+    clock = TwinClock(is_virtual=False, begin=START)
+    assert clock.until_next() is None
+    clock.plan("state", "late", seconds=50)
+    clock.plan("state", "soon", seconds=5)
+    seconds = clock.until_next()
+    assert seconds
+    assert 4 < seconds <= 5
+    clock.advance(10)
+    assert clock.until_next() == 0
+    still = virtual()
+    still.plan("state", "x", seconds=5)
+    assert still.until_next() is None  # nothing comes by itself there

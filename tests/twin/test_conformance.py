@@ -11,7 +11,7 @@ import pytest
 from launchbay.twin.conformance.account import Target
 from launchbay.twin.conformance.behaviour import REMEMBERED, SEEN, VERIFIED, Behaviour
 from launchbay.twin.conformance.trial import BEHAVIOURS, choose, run_trial
-from tests.twin.conftest import TwinProcess
+from tests.twin_process import TwinProcess
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda item: item.name)

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.twin.conftest import TwinProcess
 from tests.twin.rules.test_launch import IMAGE
+from tests.twin_process import TwinProcess
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
 
@@ -215,3 +215,89 @@ def test_two_twins_have_networks_of_their_own(place: Place, tmp_path: Path) -> N
     finally:
         other.end()
     assert mine.split(".")[:2] != theirs.split(".")[:2]
+
+
+def test_a_spot_instance_that_shuts_itself_down_leaves_no_request(place: Place) -> None:
+    name = place.launch(
+        place.ready(), InstanceInitiatedShutdownBehavior="terminate", InstanceMarketOptions={"MarketType": "spot"}
+    )
+    place.ssh(name, "sudo shutdown -h now")
+    place.wait(name, "terminated")
+    (request,) = place.ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
+    assert (request["State"], request["Status"]["Code"]) == ("closed", "instance-terminated-by-user")
+    assert place.twin.ask("left")["spot_requests"] == []
+
+
+def test_a_notice_is_gone_with_the_run_that_it_was_of(place: Place) -> None:
+    asked = "TOKEN=$(curl -s -X PUT http://169.254.169.254/latest/api/token -H 'X-aws-ec2-metadata-token-ttl-seconds: 60'); "
+    asked += "curl -s -o /dev/null -w '%{http_code}' -H \"X-aws-ec2-metadata-token: $TOKEN\" "
+    asked += "http://169.254.169.254/latest/meta-data/spot/instance-action"
+    options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
+    market = {"MarketType": "spot", "SpotOptions": options}
+    name = place.launch(place.ready(), InstanceMarketOptions=market)
+    assert place.ssh(name, asked).stdout == "404"
+    place.twin.ask("interrupt", instance=name)
+    assert place.ssh(name, asked).stdout == "200"
+    place.ec2.stop_instances(InstanceIds=[name])
+    place.twin.ask("advance", seconds=10)
+    place.ec2.start_instances(InstanceIds=[name])
+    place.twin.ask("advance", seconds=10)
+    assert place.ssh(name, asked).stdout == "404"
+
+
+BOOTED = 'booted() { until [ "$(wc -l < ~/boots)" = $1 ]; do sleep 0.1; done; }; booted'
+"""Waits in a host until its boot script has run so often."""
+
+
+def make_image(place: Place, instance: str, **more: Any) -> str:
+    made = place.ec2.create_image(InstanceId=instance, Name=f"baked {instance}", **more)["ImageId"]
+    place.twin.ask("advance", seconds=70)
+    return str(made)
+
+
+def test_an_image_of_an_instance_has_its_files_and_is_another_machine(place: Place) -> None:
+    group = place.ready()
+    first = place.launch(group)
+    write = f"{BOOTED} 1; echo kept > ~/kept; chmod 600 ~/kept; (cd / && echo gone > tmp/gone); "
+    write += "echo 'alias ll=ls' >> ~/.bashrc"
+    assert place.ssh(first, write).returncode == 0
+    before = place.twin.ask("hosts")["hosts"][first]["host_key"]
+    image = make_image(place, first)
+    assert place.ssh(first, "cat ~/kept").stdout == "kept\n"  # it was restarted, and has its files
+    assert place.twin.ask("hosts")["hosts"][first]["host_key"] == before
+    assert place.ssh(first, "wc -l < ~/boots").stdout.split() == ["1"]  # a restart is no first start
+    second = place.launch(group, ImageId=image)
+    found = place.ssh(
+        second,
+        f"{BOOTED} 2; cat ~/kept; stat -c %a ~/kept; cd / && ls tmp; tail -1 ~/.bashrc; hostname; wc -l < ~/boots",
+    )
+    assert found.stdout.split("\n") == ["kept", "600", "alias ll=ls", second, "2", ""]
+    identities = [place.ssh(name, "cat /etc/machine-id").stdout for name in (first, second)]
+    assert len(set(identities)) == 2
+    hosts = place.twin.ask("hosts")["hosts"]
+    assert hosts[first]["host_key"] != hosts[second]["host_key"]
+    place.ssh(second, "echo other > ~/kept")
+    assert place.ssh(first, "cat ~/kept").stdout == "kept\n"
+    place.ec2.terminate_instances(InstanceIds=[first])
+    place.twin.ask("advance", seconds=120)
+    third = place.launch(group, ImageId=image)
+    assert place.ssh(third, "cat ~/kept").stdout == "kept\n"
+
+
+def test_the_files_of_an_image_go_with_its_snapshots_and_not_with_the_image_alone(place: Place) -> None:
+    group = place.ready()
+    first = place.launch(group)
+    place.ssh(first, "echo kept > ~/kept")
+    image = make_image(place, first, NoReboot=True)
+    snapshot = place.ec2.describe_images(ImageIds=[image])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    kept = place.folder / "twin/hosts" / snapshot
+    assert kept.is_dir()
+    copy = place.ec2.copy_image(SourceRegion="us-east-1", SourceImageId=image, Name="a copy")["ImageId"]
+    place.twin.ask("advance", seconds=70)
+    place.ec2.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
+    assert kept.is_dir()  # the copy's snapshot has the same files
+    second = place.launch(group, ImageId=copy)
+    assert place.ssh(second, "cat ~/kept").stdout == "kept\n"
+    place.ec2.deregister_image(ImageId=copy, DeleteAssociatedSnapshots=True)
+    assert not kept.exists()
+    assert place.ssh(second, "cat ~/kept").stdout == "kept\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from launchbay.errors import NotFound
@@ -23,11 +23,11 @@ class TwinStopped:
 
 
 def twin_status(bay: Bay) -> Twin:
-    """Return the twin that runs. Raises NotFound when none does."""
+    """Return the twin that runs, with how much stands in it. Raises NotFound when none does."""
     found = process.find_twin(bay.home)
     if found is None:
         raise NotFound("no twin runs", hint="bay twin start")
-    return found
+    return replace(found, left=process.ask_twin(bay.home, "left")["left"])
 
 
 def twin_bill(bay: Bay) -> Mapping[str, Any]:

@@ -26,6 +26,9 @@ def add_twin(verbs: Verbs[Parser]) -> None:
         help="a virtual one stands still until something is waited for, or `bay twin advance` (default: real)",
     )
     start.add_argument("--seed", type=int, help="what its chance begins with (default: 0)")
+    start.add_argument(
+        "--instant", action="store_true", help="instances change their state at once (default: in seconds, as on EC2)"
+    )
     start.add_argument("--port", type=int, default=0, help="where it listens on loopback (default: a free one)")
     stop = add_verb(
         actions, "stop", "End it. What is in it stays as it is, and costs nothing meanwhile.", "bay twin stop"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -66,13 +67,19 @@ def _run(bay: Bay, words: Sequence[str], *, token: str = "") -> dict[str, Any]:
         assert process.stderr is not None
         process.stdin.write(f"{token}\n")
         process.stdin.close()
+        read: list[
+            str
+        ] = []  # beside what it says: it would wait for somebody to read its answer, and we for its last word
+        reader = threading.Thread(target=lambda pipe: read.append(pipe.read()), args=(process.stdout,), daemon=True)
+        reader.start()
         for line in process.stderr:
             last = line.strip() or last
             if line.startswith(("met ", "MISSED ", "not tried ")):
                 done += 1
                 bay.reporter.event(replace(task, message=line.split()[1], done=done))
-        output = process.stdout.read()
+        reader.join()
         code = process.wait()
+    output = "".join(read)
     bay.reporter.event(replace(task, done=done, finished=True))
     if code == _REFUSED:
         what = last.rpartition("error: ")[2]

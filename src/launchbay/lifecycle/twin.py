@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ __all__ = ["Twin", "ask_twin", "find_twin", "start_twin", "stop_twin", "twin_env
 
 _PATIENCE_S = 60.0
 _MOST_PORT = 65535
+_ASK_S = 60.0
 _END_S = 10.0
 _POLL_S = 0.02
 _STARTED: dict[Path, subprocess.Popen[bytes]] = {}
@@ -36,7 +38,12 @@ _NEEDS = ("moto", "asyncssh", "flask", "flask_cors", "boto3")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
-    """A twin that runs. `now` is its own time, `instances` counts them by state, `calls` what it was asked since it was made."""
+    """A twin that runs.
+
+    `now` is its own time, `pending_s` how long an instance takes to run there, `left` counts all that stands in it (None: nobody
+    asked), `instances` counts them by state, `calls` what it was asked since it was made; `problems` is what it
+    could not do itself, in words: its buckets could not be written, something that was due did not happen.
+    """
 
     url: str
     region: str
@@ -47,7 +54,10 @@ class Twin:
     instances: Mapping[str, int]
     calls: int
     faults: int
+    problems: Sequence[str] = ()
     was_started: bool = False
+    pending_s: float = 0.0
+    left: int | None = None
 
     def as_json(self) -> Mapping[str, Any]:
         """Return its fields, with the variables that let other programs talk to it."""
@@ -65,12 +75,21 @@ def twin_environment(twin: Twin) -> Mapping[str, str]:
     }
 
 
-def start_twin(bay: Bay, *, clock: str = "", seed: int | None = None, port: int = 0, has_hosts: bool = True) -> Twin:
+def start_twin(
+    bay: Bay,
+    *,
+    clock: str = "",
+    seed: int | None = None,
+    port: int = 0,
+    has_hosts: bool = True,
+    is_instant: bool = False,
+) -> Twin:
     """Start the twin where it was left, or a new one; one that runs comes back.
 
-    `clock` is ``real`` or ``virtual``, and like `seed` chosen when a twin is made. Without hosts, instances are answers only.
-    Raises UserError without the packages it
-    needs, Conflict for a clock or seed that is not that of the one there, LaunchbayError when it does not come up.
+    `clock` is ``real`` or ``virtual``, and like `seed` chosen when a twin is made; `is_instant` lets instances change their state
+    at once. Without hosts, instances are answers only.
+    Raises UserError without the packages it needs, Conflict for a clock or seed that is not that of the one there,
+    LaunchbayError when it does not come up, or there is one that does not answer.
     """
     if not 0 <= port <= _MOST_PORT:
         raise UsageError(f"a port must be 0 to {_MOST_PORT}, got {port}", hint="without --port a free one is chosen")
@@ -88,13 +107,15 @@ def start_twin(bay: Bay, *, clock: str = "", seed: int | None = None, port: int 
             settings: dict[str, Any] = {"is_virtual": clock == "virtual"}
             if seed is not None:
                 settings["seed"] = seed
+            if is_instant:
+                settings |= dict.fromkeys(("pending_s", "stopping_s", "terminating_s"), 0.0)
             binds = [(str(place), str(place)) for place in _shown_to_hosts(bay.home)] if has_hosts else None
             _spawn(folder, settings, port, binds)
             found = find_twin(bay.home)
             if found is None:
                 raise LaunchbayError("the twin was started and does not answer", where=str(folder / "log"))
             found = Twin(**{**fields_of(found), "was_started": True})
-    wrong = next(_what_differs(found, clock, seed, port), "")
+    wrong = next(_what_differs(found, clock, seed, port, is_instant=is_instant), "")
     if wrong:
         if found.was_started:
             stop_twin(bay)  # it was not asked for like this
@@ -105,7 +126,7 @@ def start_twin(bay: Bay, *, clock: str = "", seed: int | None = None, port: int 
     return found
 
 
-def _what_differs(found: Twin, clock: str, seed: int | None, port: int) -> Iterator[str]:
+def _what_differs(found: Twin, clock: str, seed: int | None, port: int, *, is_instant: bool) -> Iterator[str]:
     """Say what of a twin is otherwise than somebody asked for."""
     if clock and found.clock != clock:
         yield f"its clock is {found.clock}"
@@ -113,12 +134,13 @@ def _what_differs(found: Twin, clock: str, seed: int | None, port: int) -> Itera
         yield f"its seed is {found.seed}"
     if port and not found.url.endswith(f":{port}"):
         yield f"it listens at {found.url}"
+    if is_instant and found.pending_s:
+        yield f"its instances take {found.pending_s:g} seconds to run"
 
 
 def _spawn(folder: Path, settings: Mapping[str, Any], port: int, binds: Sequence[tuple[str, str]] | None) -> None:
     """Start the process, which outlives us, and wait until it listens."""
-    record = folder / "twin.json"
-    record.unlink(missing_ok=True)
+    left = _record(folder)  # by one that was killed
     words = [sys.executable, "-m", "launchbay.twin.server", str(folder), "--port", str(port)]
     words += ["--settings", json.dumps(settings)]
     words += ["--no-hosts"] if binds is None else ["--binds", json.dumps(binds)]
@@ -132,8 +154,8 @@ def _spawn(folder: Path, settings: Mapping[str, Any], port: int, binds: Sequence
     _let_go(folder)
     _STARTED[folder] = process
     end = time.monotonic() + _PATIENCE_S
-    while not record.exists():
-        if process.poll() is not None or time.monotonic() > end:
+    while _record(folder) in (b"", left):
+        if process.poll() is not None:
             said, _, hint = (
                 (folder / "log").read_bytes()[before:].decode(errors="replace").strip().partition("\n  Try: ")
             )
@@ -143,7 +165,23 @@ def _spawn(folder: Path, settings: Mapping[str, Any], port: int, binds: Sequence
                 where=str(folder / "log"),
                 hint=hint or "`bay twin start` once more",
             )
+        if time.monotonic() > end:
+            process.kill()  # else it would come up later, and nobody would know of it
+            _let_go(folder)
+            raise LaunchbayError(
+                f"the twin did not come up within {_PATIENCE_S:g} seconds, and was ended",
+                where=str(folder / "log"),
+                hint="`bay twin start` once more, when this machine has less to do",
+            )
         time.sleep(_POLL_S)
+
+
+def _record(folder: Path) -> bytes:
+    """Return what a twin wrote down of where it listens; nothing where none did."""
+    try:
+        return (folder / "twin.json").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _shown_to_hosts(home: Home) -> Sequence[Path]:
@@ -156,27 +194,58 @@ def _shown_to_hosts(home: Home) -> Sequence[Path]:
 
 
 def find_twin(home: Home) -> Twin | None:
-    """Return the twin that runs; None where none does, or what was there was killed."""
+    """Return the twin that runs; None where none does, or what was there was killed.
+
+    Raises LaunchbayError for one that runs and does not answer: it is there all the same.
+    """
     try:
         record = json.loads((home.twin / "twin.json").read_text())
         status = _ask(home, record["url"], "status", {})
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError) as error:
+        if _is_late(error) and _is_held(home.twin):
+            what = f"a twin runs, and gave no answer within {_ASK_S:g} seconds"
+            hint = "wait for what it is doing, or `bay twin stop`, which ends it in any case"
+            raise LaunchbayError(what, where=str(home.twin / "log"), hint=hint) from error
         return None
     return Twin(
         url=record["url"],
         region=record["region"],
-        **{name: status[name] for name in ("clock", "now", "seed", "running", "instances", "calls", "faults")},
+        **{
+            name: status[name]
+            for name in (
+                *("clock", "now", "seed", "running", "instances", "calls", "faults", "problems"),
+                "pending_s",
+            )
+        },
     )
 
 
+def _is_late(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError)
+
+
+def _is_held(folder: Path) -> bool:
+    """Say whether a twin's process has a folder: it may still be coming up, or be ending."""
+    lock = folder / "lock"
+    if not lock.exists():
+        return False
+    with locked(lock, wait=False, shared=True) as is_free:
+        return not is_free
+
+
 def ask_twin(home: Home, door: str, **asked: Any) -> dict[str, Any]:
-    """Ask one of the twin's own addresses. Raises NotFound when it does not run, UserError for what it refuses."""
+    """Ask one of the twin's own addresses. Raises NotFound when it does not run, UserError for what it refuses.
+
+    Raises LaunchbayError for one that runs and does not answer.
+    """
     try:
         url = json.loads((home.twin / "twin.json").read_text())["url"]
         return _ask(home, url, door, asked)
     except urllib.error.HTTPError as error:
         raise UserError(json.load(error).get("error", str(error)), where="twin") from error
     except (OSError, ValueError, KeyError) as error:
+        if _is_late(error) and _is_held(home.twin):
+            raise LaunchbayError(f"the twin gave no answer within {_ASK_S:g} seconds", where="twin") from error
         raise NotFound("no twin runs", hint="bay twin start") from error
 
 
@@ -185,29 +254,51 @@ def _ask(home: Home, url: str, door: str, asked: Mapping[str, Any]) -> dict[str,
     headers = {"X-Twin-Token": token, "Content-Type": "application/json"}
     request = urllib.request.Request(f"{url}/twin/{door}", json.dumps(asked).encode(), headers)  # noqa: S310 - loopback, http
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy would not find it
-    with opener.open(request, timeout=_PATIENCE_S) as answer:
+    with opener.open(request, timeout=_ASK_S) as answer:
         found: dict[str, Any] = json.load(answer)
     return found
 
 
 def stop_twin(bay: Bay, *, forget: bool = False) -> bool:
-    """End the twin's process; say whether one ran. What is in it stays, and stands still, unless it shall be forgotten."""
+    """End the twin's process; say whether one ran. What is in it stays, and stands still, unless it shall be forgotten.
+
+    One that does not answer is killed: it has written down what it told anybody. Raises LaunchbayError for one that lives on.
+    """
+    folder = bay.home.twin
     with locked(bay.home.lock("twin")):
-        ran = find_twin(bay.home) is not None
-        if ran:
-            with contextlib.suppress(NotFound):
-                ask_twin(bay.home, "stop")
-            end = time.monotonic() + _PATIENCE_S
-            while (bay.home.twin / "twin.json").exists():
-                if time.monotonic() > end:
-                    raise LaunchbayError(
-                        "the twin does not end", where=str(bay.home.twin / "log"), hint="the same again"
-                    )
-                time.sleep(_POLL_S)
-        _let_go(bay.home.twin)
+        ran = _is_held(folder)
+        if ran and not _end(bay.home):
+            raise LaunchbayError("the twin does not end", where=str(folder / "log"), hint="the same again")
+        _let_go(folder)
         if forget:
-            remove_tree(bay.home.twin)
+            remove_tree(folder)
     return ran
+
+
+def _end(home: Home) -> bool:
+    """Ask a twin to end, kill one that does not, and say whether its process is gone."""
+    record, end = home.twin / "twin.json", time.monotonic() + _PATIENCE_S
+    while not record.exists() and _is_held(home.twin) and time.monotonic() < end:  # it is just coming up, or ending
+        time.sleep(_POLL_S)
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(json.loads(record.read_text())["pid"])
+        with contextlib.suppress(LaunchbayError):
+            ask_twin(home, "stop")
+            if _is_gone(home.twin, _PATIENCE_S):
+                return True
+        if _is_held(home.twin):
+            os.kill(pid, signal.SIGKILL)
+    return _is_gone(home.twin, _END_S)
+
+
+def _is_gone(folder: Path, seconds: float) -> bool:
+    """Say whether nothing has a folder any more, after so many seconds at the latest."""
+    end = time.monotonic() + seconds
+    while _is_held(folder):
+        if time.monotonic() > end:
+            return False
+        time.sleep(_POLL_S)
+    return True
 
 
 def _let_go(folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from moto.core.base_backend import BackendDict
 
 from launchbay.twin.addresses import presented
-from launchbay.twin.backend import find_instance, instances
+from launchbay.twin.backend import find_instance, instances, is_region
 from launchbay.twin.call import Answer
 from launchbay.twin.rules.faults import FAULTS
 from launchbay.twin.rules.spot import NOTICE_S, interrupt
@@ -64,7 +64,7 @@ class Admin:
         if door is None:
             return _json(404, {"error": f"there are {', '.join(self._doors)}"})
         try:
-            asked = json.loads(body) if body else {}
+            asked = dict(json.loads(body) if body else {})
             self.world.catch_up()
             return _json(200, door(asked))
         except (KeyError, TypeError, ValueError, InvalidOperation) as error:
@@ -78,18 +78,20 @@ class Admin:
             "now": self.world.now().isoformat(),
             "clock": "virtual" if settings.is_virtual else "real",
             "seed": settings.seed,
+            "pending_s": settings.pending_s,
             "instances": dict(states),
             "running": states["running"],
             "calls": sum(self.world.truth.calls.values()),
             "due": len(self.world.clock.waiting),
             "faults": len(self.world.truth.faults),
+            "problems": list(self.world.problems.values()),
         }
 
     def _bill(self, _: Mapping[str, Any]) -> Any:
-        return self.world.truth.ledger.as_json(self.world.now())
+        return self.world.truth.ledger.as_json(self.world.now().replace(microsecond=0))  # as spans begin and end
 
     def _calls(self, _: Mapping[str, Any]) -> Any:
-        return dict(self.world.truth.calls)
+        return {**self.world.truth.calls, **self.world.bucket_calls}
 
     def _advance(self, asked: Mapping[str, Any]) -> Any:
         seconds = float(asked["seconds"])
@@ -97,9 +99,20 @@ class Admin:
             raise ValueError(
                 f"a clock can be set forward by {_LONGEST_S / 86400:.0f} days at most, got {seconds / 86400:g} days"
             )
-        self.world.clock.advance(seconds)
-        self.world.catch_up()
+        left = seconds
+        while left > 0:
+            self.world.hosts.wait_for_boots()  # a host that comes up sets its timers by the time that it is now
+            passes = min([left, *self._until_hosts_come_up()])
+            self.world.clock.advance(passes)
+            self.world.catch_up()
+            left -= passes
         return {"now": self.world.now().isoformat()}
+
+    def _until_hosts_come_up(self) -> list[float]:
+        """Return in how many seconds instances come up that are about to."""
+        now = self.world.now()
+        moments = [due.at for due in self.world.clock.waiting if due.kind == "state" and due.data["to"] == "running"]
+        return [(at - now).total_seconds() for at in moments if at > now]
 
     def _fault(self, asked: Mapping[str, Any]) -> Any:
         fault = Fault(**asked)
@@ -150,9 +163,14 @@ class Admin:
 
     def _reset(self, asked: Mapping[str, Any]) -> Any:
         """Forget everything, and begin again with other settings where some are given."""
-        BackendDict.reset()
         before = self.world.truth
-        self.world.truth = new_truth(replace(before.settings, **asked))
+        self.world.bucket_calls.clear()
+        settings = replace(before.settings, **asked)  # what cannot be is refused before anything is gone
+        if not is_region(settings.region):
+            raise ValueError(f"there is no region {settings.region!r}")
+        BackendDict.reset()
+        self.world.truth = new_truth(settings)
+        self.world.problems.clear()
         # where hosts listen is this process's, whatever it forgets; and an address that was just let go is not had again
         self.world.truth.network, self.world.truth.addresses = before.network, before.addresses
         self.world.settle()

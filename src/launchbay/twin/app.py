@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from launchbay.twin.alarm import Alarm
 from launchbay.twin.backend import is_region
-from launchbay.twin.buckets import refuse_bucket_call
+from launchbay.twin.bucketpermissions import judge_bucket_call
+from launchbay.twin.buckets import Buckets
 from launchbay.twin.call import Answer, Call, Refused
 from launchbay.twin.rule import Rule
-from launchbay.twin.wire import Unread, encode_call, new_request_id, read_call, read_scope, write_answer, write_refusal
+from launchbay.twin.wire import encode_call, new_request_id, read_call, read_scope, refuse, write_answer, write_refusal
 from launchbay.twin.world import World
 
 __all__ = ["TwinApp"]
@@ -26,7 +31,6 @@ _FIXED_ID = (
 )
 _TOLD = ("/twin/address", "/twin/bill", "/twin/calls", "/twin/hosts", "/twin/left", "/twin/status")
 """The twin's own addresses that change nothing but what time somebody knows it to be."""
-_READS = ("Describe", "Get", "List", "Search")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,65 +51,75 @@ class TwinApp:
     def __init__(self, world: World, kept: Kept) -> None:
         self.world = world
         self.lock = threading.RLock()
+        self.alarm = Alarm(world, self.lock, changed=kept.save)
         self._kept = kept
         self._kept_at = world.now()
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._s3 = create_backend_app("s3")
+        self.buckets = Buckets(world, create_backend_app("s3"), kept.put, judge_bucket_call)
+        world.bucket_calls = self.buckets.calls
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
         if environ.get("PATH_INFO", "").startswith("/twin/"):
             with self.lock:
-                answer = self._kept.admin(environ, _read_body(environ))
-                self._keep(is_changed=environ.get("PATH_INFO") not in _TOLD)
-            return _send(answer, start_response)
+                return _send(self._administer(environ), start_response)
         _, _, service = read_scope(environ)
         if _is_foreign(environ, service):
             refused = Refused("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
-            return _send(write_refusal("ec2", refused), start_response)
+            return _send(refuse(environ, refused), start_response)
         # S3 streams, and its dispatcher would eat a form's body in the search for an action: it is asked directly
         if service == "s3" or (not service and not _is_form(environ)):
-            refusal = refuse_bucket_call(environ)
-            if refusal is not None:
-                return _send(refusal, start_response)
-            if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
-                self._kept.put()
-            parts: Iterable[bytes] = self._s3(environ, start_response)
-            return parts
+            with self.lock:
+                return self.buckets(environ, start_response)
         body = _read_body(environ)
         with self.lock:
             answer = self._answer(environ, body)
         return _send(answer, start_response)
 
-    def _answer(self, environ: dict[str, Any], body: bytes) -> Answer:
-        world = self.world
-        world.catch_up()
+    def _administer(self, environ: dict[str, Any]) -> Answer:
         try:
-            call = read_call(environ, body)
-        except Unread:
-            return self._ask_moto(environ, body)
+            try:
+                return self._kept.admin(environ, _read_body(environ))
+            finally:
+                self._keep(is_changed=environ.get("PATH_INFO") not in _TOLD)
+        except Exception as error:  # noqa: BLE001 - as of a call
+            body = json.dumps({"error": _broken(error).message}).encode()
+            return Answer(status=500, headers=(("Content-Type", "application/json"),), body=body)
+
+    def _answer(self, environ: dict[str, Any], body: bytes) -> Answer:
+        """Answer a call; whatever goes wrong meanwhile, what has become of the world is metered and written down first."""
+        try:
+            self.world.catch_up()
+            call = _read(environ, body)
+            try:
+                return self._carry_out(call, environ, body)
+            finally:
+                self._settle(is_changed=not call.is_read)
         except Refused as refused:
-            return write_refusal("ec2", refused)
-        if call.service == "ec2" and not is_region(call.region):
-            what = (
-                f"there is no region {call.region!r}"  # AWS has no server of that name: the client fails before it asks
-            )
-            return write_refusal("ec2", Refused("InvalidParameterValue", what))
+            return refuse(environ, refused)
+        except Exception as error:  # noqa: BLE001 - a client gets an answer that it can read, whatever it was
+            return refuse(environ, _broken(error))
+
+    def _carry_out(self, call: Call, environ: dict[str, Any], body: bytes) -> Answer:
+        world = self.world
         world.truth.calls[call.name] += 1
-        is_read = call.action.startswith(_READS)
-        if is_read and call.service == "ec2":
+        if call.is_read and call.service == "ec2":
             world.poll()
             world.catch_up()
         world.carries_out = lambda inner: self._through_rules(inner, environ, encode_call(inner))
-        answer = self._through_rules(call, environ, body)
-        if not is_read:
-            world.settle()
-        self._keep(is_changed=not is_read)
-        return answer
+        return self._through_rules(call, environ, body)
+
+    def _settle(self, *, is_changed: bool) -> None:
+        try:
+            if is_changed:
+                self.world.settle()
+        finally:
+            self._keep(is_changed=is_changed)
 
     def _keep(self, *, is_changed: bool) -> None:
         """Write down what was told: a change at once, and the time as soon as it is another by a second."""
         now = self.world.now()
+        self.alarm.moved()
         if is_changed or (now - self._kept_at).total_seconds() >= 1:
             self._kept.save()
             self._kept_at = now
@@ -136,14 +150,20 @@ class TwinApp:
             answer = write_refusal(call.service, refused)
         except NotImplementedError as error:  # of moto, asked by a rule
             answer = write_refusal(call.service, Refused("InvalidParameterValue", f"not modelled by the twin: {error}"))
+        except Exception as error:  # noqa: BLE001 - the rules that saw the call also see what became of it
+            answer = write_refusal(call.service, _broken(error))
         finally:
             world.current = None
         for rule, seen in reversed(passed):
-            if rule.after:
-                answer = rule.after(seen, world, answer) or answer
+            try:
+                answer = rule.after(seen, world, answer) or answer if rule.after else answer
+            except Refused as refused:
+                answer = write_refusal(call.service, refused)
+            except Exception as error:  # noqa: BLE001 - of one rule: the others have their turn all the same
+                answer = write_refusal(call.service, _broken(error))
         return answer
 
-    def _ask_moto(self, environ: dict[str, Any], body: bytes, call: Call | None = None) -> Answer:
+    def _ask_moto(self, environ: dict[str, Any], body: bytes, call: Call) -> Answer:
         seen: list[tuple[str, list[tuple[str, str]]]] = []
 
         def note(status: str, headers: list[tuple[str, str]], _: object = None) -> None:
@@ -155,18 +175,30 @@ class TwinApp:
             text = b"".join(parts)
             if hasattr(parts, "close"):
                 parts.close()
-        except NotImplementedError as error:
-            what = f"{call.action} is not modelled by the twin" if call else str(error)
-            return write_refusal(call.service if call else "ec2", Refused("InvalidAction", what))
-        except (ImportError, KeyError):
-            service = read_scope(environ)[2]
-            return write_refusal("ec2", Refused("InvalidAction", f"the twin has no service {service!r}"))
+        except NotImplementedError:
+            refused = Refused("InvalidAction", f"{call.action} is not modelled by the twin")
+            return write_refusal(call.service, refused)
         status, headers = seen[-1]
         for fixed in _FIXED_ID:
             if fixed in text:
                 text = text.replace(b"request-id", new_request_id().encode(), 1)
         kept = tuple((name, value) for name, value in headers if name.lower() != "content-length")
         return Answer(status=int(status.split()[0]), headers=kept, body=text)
+
+
+def _read(environ: Mapping[str, Any], body: bytes) -> Call:
+    call = read_call(environ, body)
+    if call.service == "ec2" and not is_region(call.region):
+        # AWS has no server of that name: the client fails before it asks
+        raise Refused("InvalidParameterValue", f"there is no region {call.region!r}")
+    return call
+
+
+def _broken(error: Exception) -> Refused:
+    """Return what is answered when the twin itself fails; the whole of it is in its log."""
+    traceback.print_exc(file=sys.stderr)
+    what = f"The twin failed ({type(error).__name__}: {error}); its log says where."
+    return Refused("InternalError", what, status=500)
 
 
 def _is_foreign(environ: Mapping[str, Any], service: str) -> bool:
@@ -181,7 +213,8 @@ def _is_form(environ: Mapping[str, Any]) -> bool:
 
 
 def _read_body(environ: Mapping[str, Any]) -> bytes:
-    length = int(environ.get("CONTENT_LENGTH") or 0)
+    said = str(environ.get("CONTENT_LENGTH") or "0")
+    length = int(said) if said.isdecimal() else 0
     return bytes(environ["wsgi.input"].read(length)) if length else b""
 
 

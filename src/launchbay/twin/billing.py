@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from launchbay.catalog.items import GP3, PUBLIC_IPV4, SNAPSHOT
+from launchbay.catalog.items import (
+    GP3,
+    GP3_IOPS,
+    GP3_THROUGHPUT,
+    PUBLIC_IPV4,
+    SNAPSHOT,
+    VOLUME_INITIALIZATION,
+)
 from launchbay.twin.backend import ec2, ec2_regions, instances, tags_of, volumes
 from launchbay.twin.ledger import Billable
 
@@ -21,6 +28,10 @@ __all__ = ["list_billables", "spot_usd"]
 
 _SPOT_SHARE = Decimal("0.35")
 """What spot costs of on-demand where the catalogue knows no price of it: assumed, and said so wherever it is shown."""
+
+
+_FREE_IOPS, _FREE_MIB_S = 3000, 125
+"""What every gp3 disk has: operations and MiB a second."""
 
 
 def list_billables(world: World) -> Iterator[Billable]:
@@ -34,7 +45,8 @@ def list_billables(world: World) -> Iterator[Billable]:
 
 def spot_usd(world: World, type_name: str, zone: str) -> Decimal | None:
     """Return what an hour of a type costs on the spot market of a zone now, in US dollars; None where nobody knows."""
-    said = world.truth.spot_usd.get((type_name, zone)) or world.truth.spot_usd.get((type_name, ""))
+    prices = world.truth.spot_usd
+    said = prices.get((type_name, zone), prices.get((type_name, "")))
     if said is not None:
         return said
     region = zone[:-1]
@@ -73,18 +85,27 @@ def _of_instances(world: World, region: str) -> Iterator[Billable]:
 
 
 def _of_volumes(world: World, region: str) -> Iterator[Billable]:
-    price = world.catalogue.side_price(GP3, region)
+    """Yield what volumes cost: their space, what a gp3 one has beyond the free speed, and that it was filled at a rate."""
     for volume in volumes(region):
-        usd = price.usd if price and volume.volume_type == "gp3" else None
-        yield Billable(
-            resource=volume.id,
-            item=f"{volume.volume_type} disk",
-            quantity=Decimal(int(volume.size)),
-            unit="GiB-month",
-            usd=usd,
-            owner=volume.attachment.instance.id if volume.attachment else "",
-            region=region,
-        )
+        is_gp3 = volume.volume_type == "gp3"
+        parts = [(GP3, f"{volume.volume_type} disk", int(volume.size), "GiB-month")]
+        if is_gp3:
+            parts.append((GP3_IOPS, "gp3 operations", int(volume.iops or 0) - _FREE_IOPS, "IOPS-month"))
+            parts.append((GP3_THROUGHPUT, "gp3 throughput", int(volume.throughput or 0) - _FREE_MIB_S, "MiBps-month"))
+        parts.append((VOLUME_INITIALIZATION, "disk filled at a rate", getattr(volume, "filled_gib", 0), "GiB"))
+        for item, what, quantity, unit in parts:
+            if quantity > 0:
+                price = world.catalogue.side_price(item, region)
+                is_known = price is not None and (is_gp3 or item == VOLUME_INITIALIZATION)
+                yield Billable(
+                    resource=volume.id,
+                    item=what,
+                    quantity=Decimal(quantity),
+                    unit=unit,
+                    usd=price.usd if price is not None and is_known else None,
+                    owner=volume.attachment.instance.id if volume.attachment else "",
+                    region=region,
+                )
 
 
 def _of_snapshots(world: World, region: str) -> Iterator[Billable]:

@@ -8,6 +8,9 @@ from typing import Any
 
 __all__ = ["Answer", "Call", "Refused"]
 
+_READS = ("Describe", "Get", "List", "Search")
+"""How the names of calls begin that change nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -22,6 +25,11 @@ class Call:
     key: str = ""
     peer: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_read(self) -> bool:
+        """Say whether it is a question, which changes nothing."""
+        return self.action.startswith(_READS)
 
     @property
     def name(self) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 
 __all__ = ["Due", "TwinClock"]
 
+_MOST_STEPS = 10_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Due:
@@ -38,8 +40,10 @@ class TwinClock:
         self._begin = begin or datetime.now(UTC)
         self._started = time.monotonic()
         self._offset = timedelta()
+        self._steps: list[tuple[datetime, timedelta]] = []
         self._held: datetime | None = None
         self._due: list[Due] = []
+        self._aside: list[Due] = []
         self._count = 0
 
     def now(self) -> datetime:
@@ -55,6 +59,13 @@ class TwinClock:
         if seconds < 0:
             raise ValueError(f"time goes forward only, got {seconds} seconds")
         self._offset += timedelta(seconds=seconds)
+        self._steps = [*self._steps[-_MOST_STEPS:], (datetime.now(UTC), self._offset)]
+
+    def set_forward_since(self, moment: datetime) -> timedelta:
+        """Return by how much it was set forward since a moment of the real time, as far as this process knows."""
+        steps = self._steps  # from any thread: the list is never changed, only exchanged
+        before = next((offset for at, offset in reversed(steps) if at <= moment), timedelta())
+        return (steps[-1][1] if steps else timedelta()) - before
 
     def plan(self, kind: str, resource: str, *, seconds: float, data: Mapping[str, Any] | None = None) -> Due:
         """Write down something that happens in so many seconds from now."""
@@ -67,7 +78,23 @@ class TwinClock:
     def cancel(self, resource: str, kind: str | None = None) -> None:
         """Strike out what is due for a resource, all of it or of one kind."""
         self._due = [due for due in self._due if due.resource != resource or kind not in (None, due.kind)]
+        self._aside = [due for due in self._aside if due.resource != resource or kind not in (None, due.kind)]
         heapq.heapify(self._due)
+
+    def set_aside(self, due: Due) -> None:
+        """Keep what was taken out and could not happen, until `try_again`."""
+        self._aside.append(due)
+
+    def try_again(self) -> None:
+        """Let all that was set aside be due again, each at the moment for which it was."""
+        while self._aside:
+            heapq.heappush(self._due, self._aside.pop())
+
+    def until_next(self) -> float | None:
+        """Return in how many seconds the next thing comes due by itself; None where none does."""
+        if self.is_virtual or not self._due:
+            return None
+        return max((self._due[0].at - self._reading()).total_seconds(), 0.0)
 
     def pop(self, *, at: datetime | None = None) -> Due | None:
         """Take out the next thing whose time has come, or that is due at just that time, and hold the clock there.
@@ -87,10 +114,20 @@ class TwinClock:
     @property
     def waiting(self) -> tuple[Due, ...]:
         """What is still to come, soonest first."""
-        return tuple(sorted(self._due))
+        return tuple(sorted(self._due + self._aside))
+
+    @property
+    def aside(self) -> tuple[Due, ...]:
+        """What of that could not happen when it was due, soonest first."""
+        return tuple(sorted(self._aside))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"virtual": self.is_virtual, "now": self._reading(), "due": self._due, "count": self._count}
+        return {
+            "virtual": self.is_virtual,
+            "now": self._reading(),
+            "due": sorted(self._due + self._aside),
+            "count": self._count,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Go on where it stood: while the twin does not run, no time passes in it, and nothing costs."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import sys
 import threading
 import time
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 from moto.ssm.models import ssm_backends
+from moto.sts.models import sts_backends
 
 from launchbay.errors import StateError
 from launchbay.twin.patches import MOTO
@@ -22,8 +25,8 @@ from launchbay.twin.truth import Truth
 
 __all__ = ["BucketKeeper", "read_buckets", "read_state", "write_buckets", "write_state"]
 
-_FORMAT = 1
-_KEPT = {"ec2": ec2_backends, "iam": iam_backends, "ssm": ssm_backends}
+_FORMAT = 2
+_KEPT = {"ec2": ec2_backends, "iam": iam_backends, "ssm": ssm_backends, "sts": sts_backends}
 
 
 def write_state(path: Path, truth: Truth) -> None:
@@ -36,9 +39,13 @@ def _write(path: Path, value: object) -> None:
     buffer = io.BytesIO()
     pickle.dump(value, buffer, protocol=5)
     draft = path.with_suffix(".draft")
-    with open(draft, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(buffer.getbuffer())
-    draft.replace(path)
+    try:
+        with open(draft, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(buffer.getbuffer())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)  # on a full disk it would take what is left
+        raise
 
 
 def read_state(path: Path) -> Truth | None:
@@ -89,11 +96,13 @@ def read_buckets(path: Path) -> None:
 class BucketKeeper:
     """Writes the buckets down from time to time, on a thread of its own: they may be large, and S3 waits for nobody.
 
-    What was put within the last second, or within ten times what writing takes, is lost when the process is killed.
+    What was put within the last second, or within ten times what writing takes, is lost when the process is killed. Where they
+    cannot be written, as on a full disk, that stands in `problems`, and it is tried again until it succeeds or `close`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, problems: MutableMapping[str, str]) -> None:
         self._path = path
+        self._problems = problems
         self._changed = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="twin-buckets", daemon=True)
@@ -121,6 +130,17 @@ class BucketKeeper:
             except RuntimeError:  # something was put while it was being written: it is written again
                 self._changed.set()
                 continue
+            except Exception as error:  # noqa: BLE001 - whatever it is, this thread is the only one that writes
+                self._changed.set()
+                self._tell(f"{self._path.name} cannot be written: {type(error).__name__}: {error}")
+            else:
+                self._problems.pop("buckets", None)
             if is_last:
                 return
             pause = max(1.0, 10 * (time.monotonic() - began))
+
+    def _tell(self, problem: str) -> None:
+        if self._problems.get("buckets") != problem:
+            sys.stderr.write(f"{problem}\n")
+            sys.stderr.flush()
+        self._problems["buckets"] = problem

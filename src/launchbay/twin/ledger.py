@@ -12,14 +12,22 @@ __all__ = ["Billable", "Ledger", "Span"]
 
 _MINIMUM = timedelta(seconds=60)
 _MONTH_S = Decimal(30 * 86400)  # as the bill of a workload has it: a month of 720 hours
-_SECONDS = {"hour": Decimal(3600), "GiB-month": _MONTH_S}
+_SECONDS = {
+    "hour": Decimal(3600),
+    "GiB-month": _MONTH_S,
+    "IOPS-month": _MONTH_S,
+    "MiBps-month": _MONTH_S,
+}
+_ONCE = "GiB"
+"""The unit of what is billed once, however long it is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Billable:
     """Something that costs as long as it is as it is: `quantity` units of an item at `usd` a unit; None for no known price.
 
-    `unit` is ``hour`` or ``GiB-month``; `owner` is the instance that it belongs to, as far as it belongs to one.
+    `unit` is ``hour``, ``GiB-month``, ``IOPS-month``, ``MiBps-month``, or
+    ``GiB`` for what is billed once; `owner` is the instance that it belongs to, as far as it belongs to one.
     """
 
     resource: str
@@ -38,21 +46,34 @@ class Billable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A billable from when until when; `end` is None while it goes on."""
+    """A billable from when until when; `end` is None while it goes on.
+
+    What becomes dearer, or somebody else's, goes on in another span: `before` is how long it had lasted by then, and
+    `is_followed` is true of all spans of it but the last.
+    """
 
     what: Billable
     begin: datetime
     end: datetime | None = None
+    before: timedelta = timedelta()
+    is_followed: bool = False
 
     def seconds(self, now: datetime) -> Decimal:
-        """Return for how long it is billed: by the second, 60 of them at least, as Linux instances and gp3 volumes are."""
-        lasted = max((self.end or now) - self.begin, _MINIMUM)
+        """Return for how long it is billed: by the second, 60 of them at least, as Linux instances and gp3 volumes are.
+
+        The minimum is that of the whole, not of each part: what is missing is billed with the last one.
+        """
+        lasted = (self.end or now) - self.begin
+        if not self.is_followed:
+            lasted = max(lasted, _MINIMUM - self.before)
         return Decimal(lasted.days * 86400 + lasted.seconds) + Decimal(lasted.microseconds) / 1_000_000
 
     def amount(self, now: datetime) -> Decimal | None:
         """Return what it came to by now, in US dollars and exactly; None where the price is not known."""
         if self.what.usd is None:
             return None
+        if self.what.unit == _ONCE:
+            return Decimal(0) if self.before else self.what.usd * self.what.quantity
         return self.what.usd * self.what.quantity * self.seconds(now) / _SECONDS[self.what.unit]
 
 
@@ -67,17 +88,23 @@ class Ledger:
         """Begin a span for what is new or costs otherwise than before, and end those of what stands no more."""
         there = {item.key: item for item in standing}
         for key, place in list(self.going.items()):
-            if there.get(key) != self.spans[place].what:
-                self.spans[place] = replace(self.spans[place], end=now)
+            item, span = there.get(key), self.spans[place]
+            if item != span.what:
+                self.spans[place] = replace(span, end=now, is_followed=item is not None)
                 del self.going[key]
+                if item is not None:
+                    self._begin(Span(what=item, begin=now, before=span.before + (now - span.begin)))
         for key, item in there.items():
             if key not in self.going:
-                self.going[key] = len(self.spans)
-                self.spans.append(Span(what=item, begin=now))
+                self._begin(Span(what=item, begin=now))
+
+    def _begin(self, span: Span) -> None:
+        self.going[span.what.key] = len(self.spans)
+        self.spans.append(span)
 
     def running(self) -> int:
-        """Return how many billables go on."""
-        return len(self.going)
+        """Return how many billables go on; what is billed once does not."""
+        return sum(self.spans[place].what.unit != _ONCE for place in self.going.values())
 
     def usd(self, now: datetime) -> Decimal:
         """Return what all that has a known price comes to by now, exactly."""
@@ -113,7 +140,9 @@ class Ledger:
 
 
 def _hourly(what: Billable) -> Decimal:
-    return Decimal(0) if what.usd is None else what.usd * what.quantity * 3600 / _SECONDS[what.unit]
+    return (
+        Decimal(0) if what.usd is None or what.unit == _ONCE else what.usd * what.quantity * 3600 / _SECONDS[what.unit]
+    )
 
 
 def _cents(amount: Decimal) -> str:

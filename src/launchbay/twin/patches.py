@@ -6,6 +6,7 @@ moto is pinned to one version, and `install` refuses another one: what is replac
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.tags import TagBackend
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, filter_dict_attribute_mapping, get_prefix
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.s3.models import FakeBucket
 from moto.ssm.models import SimpleSystemManagerBackend
 
 from launchbay.errors import StateError
@@ -70,6 +73,7 @@ def install(hooks: Hooks) -> None:
     elastic_network_interfaces.random_public_ip = _address
     _let_parameters_be_kept()
     _find_images_directly()
+    _pass_over_conditions()
 
 
 def _address() -> str:
@@ -102,6 +106,23 @@ def _find_images_directly() -> None:
     AmiBackend.describe_images = describe_images
 
 
+def _pass_over_conditions() -> None:
+    """Judge no bucket by a condition: moto takes `Deny where the way is in the clear` for `Deny`."""
+    original = FakeBucket.get_permission
+
+    def get_permission(self: Any, action: str, resource: str) -> Any:
+        if self.policy is None:
+            return original(self, action, resource)
+        policy = json.loads(self.policy)
+        said = policy.get("Statement", [])
+        plain = [item for item in (said if isinstance(said, list) else [said]) if not item.get("Condition")]
+        if not plain:
+            return PermissionResult.NEUTRAL
+        return IAMPolicy(json.dumps({**policy, "Statement": plain})).is_action_permitted(action, resource)
+
+    FakeBucket.get_permission = get_permission
+
+
 def _read_tags_directly() -> None:
     """Look tags up by resource; moto goes through all tags of the region for each."""
 
@@ -119,11 +140,11 @@ def _read_tags_directly() -> None:
 
 
 def _tell_time() -> None:
-    """Let every part of moto ask our clock; it keeps times without a zone, in UTC."""
+    """Let every part of moto ask our clock; it keeps times without a zone, in UTC. AWS tells them in whole seconds."""
     original = utils.utcnow
 
     def utcnow() -> datetime:
-        return _hooks.now().replace(tzinfo=None) if _hooks else original()
+        return _hooks.now().replace(tzinfo=None, microsecond=0) if _hooks else original()
 
     for name, module in list(sys.modules.items()):
         if name.startswith("moto.") and getattr(module, "utcnow", None) is original:

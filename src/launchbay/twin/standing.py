@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +19,12 @@ from launchbay.twin.backend import ec2, find_instance, instances, login_of
 from launchbay.twin.call import Refused
 from launchbay.twin.hosts.host import Gpu, Host, Listening
 from launchbay.twin.hosts.hosts import Hosts
+from launchbay.twin.hosts.relay import Store
 from launchbay.twin.instancedata import instance_data
 from launchbay.twin.rules.groups import allows
+from launchbay.twin.rules.images import baked_files, files_of
 from launchbay.twin.rules.states import shut_down
+from launchbay.twin.timers import drop_timers, set_timer, timers_of
 
 if TYPE_CHECKING:
     from launchbay.twin.world import World
@@ -43,6 +49,7 @@ class Standing:
         *,
         binds: Sequence[tuple[str, str]],
         changed: Callable[[], None],
+        store: Store | None = None,
     ) -> None:
         self._world = world
         self._lock = lock
@@ -57,22 +64,37 @@ class Standing:
         self._known: set[str] = set()
         self._failed: dict[str, str] = {}
         self._rules = ""
-        self._hosts = Hosts(folder, allows=self._lets_in, metadata=self._look_up, power=self._power)
+        self._kept: frozenset[str] | None = None
+        self._is_following = False
+        self._hosts = Hosts(
+            folder, allows=self._lets_in, metadata=self._look_up, power=self._power, answer=self._answer, store=store
+        )
 
     def follow(self, world: World) -> None:
         """Open a host for each instance that runs, shut those of the others, and forget those of the terminated."""
+        self._is_following = True
+        try:
+            self._follow(world)
+        finally:
+            self._is_following = False
+
+    def _follow(self, world: World) -> None:
         self._failed = {name: why for name, why in self._failed.items() if name in self._known}
         running = {item.id: item for item in instances() if item.state == "running"}
-        for name in [name for name in self._open if name not in running]:
-            self._hosts.shut(name)
+        ended = [name for name in self._open if name not in running]
+        _for_each(self._hosts.shut, ended)
+        for name in ended:
             del self._open[name]
         for name, item in running.items():
             if name not in self._open and name not in self._failed:
                 self._stand_up(world, item)
         living = {item.id for item in instances() if item.state != "terminated"}
-        for name in sorted(self._known - living):
-            self._hosts.forget(name)
-            self._known.discard(name)
+        _for_each(self._hosts.forget, sorted(self._known - living))
+        self._known &= living
+        kept = baked_files(world)
+        if kept != self._kept:
+            self._kept = kept
+            self._hosts.keep_baked(kept)
         rules = _rules_now()
         if rules != self._rules:
             self._rules = rules
@@ -100,9 +122,41 @@ class Standing:
         if instance in self._open:
             item = find_instance(instance)
             self._hosts.shut(instance)
+            drop_timers(self._world, instance)
             del self._open[instance]
             if item is not None and item.state == "running":
                 self._stand_up(self._world, item)
+
+    def bake(self, instance: str, name: str, *, is_whole: bool) -> bool:
+        """Keep a host's files under the id of a snapshot; with `is_whole` it is down meanwhile, and comes up again.
+
+        Says whether there was anything. Raises Refused where they cannot be kept.
+        """
+        if instance not in self._known:
+            return False
+        is_up = is_whole and instance in self._open
+        if is_up:
+            self._hosts.shut(instance)
+        try:
+            self._hosts.bake(instance, name)
+        except OSError as error:
+            raise Refused("InternalError", f"the files of {instance} could not be kept: {error}", status=500) from error
+        finally:
+            if is_up:
+                self.reboot(instance)
+        return True
+
+    def start_unit(self, instance: str, unit: str) -> None:
+        """Start a unit of systemd's in a host, and do not wait for it."""
+        self._hosts.start_unit(instance, unit)
+
+    def wait_for_boots(self) -> None:
+        """Let hosts come up that are about to, for up to a minute. Called with the lock, once; it is let go meanwhile."""
+        self._lock.release()
+        try:
+            self._hosts.wait_for_boots(seconds=_BOOTING_S)
+        finally:
+            self._lock.acquire()
 
     def shown(self) -> Mapping[str, Any]:
         """Return where each host listens, with its host key, and who knocked: the peer, and whether a banner was sent."""
@@ -136,22 +190,55 @@ class Standing:
             public_keys=(pair.public_key.strip(),) if pair else (),
             gpus=gpus,
             binds=self._binds,
+            baked=files_of(world, image),
         )
 
     def _lets_in(self, instance: str, peer: str, port: int) -> bool:
         """Say whether somebody may come in: to what has a public address, as its security groups say."""
         with self._lock:
+            self._catch_up()
             item = find_instance(instance)
             return item is not None and bool(item.public_ip) and allows(self._world, instance, peer, port)
 
     def _look_up(self, instance: str, path: str) -> bytes | None:
         with self._lock:
+            self._catch_up()
             item = find_instance(instance)
             return None if item is None else instance_data(self._world, item, path)
+
+    def _catch_up(self) -> None:
+        """Let happen what is due before a host is answered, unless it is asked while hosts are opened and shut."""
+        if not self._is_following and self._world.catch_up():
+            self._changed()
+
+    def _answer(self, instance: str, method: str, path: str) -> bytes | None:
+        """Answer a program in a host that stands in for another: what time it is, its volumes, its timers."""
+        if (method, path) == ("GET", "now"):
+            return f"{self._world.now().timestamp():.6f}".encode()
+        with self._lock:
+            self._catch_up()
+            item = find_instance(instance)
+            if item is None:
+                return None
+            if (method, path) == ("GET", "disks"):
+                return json.dumps(_disks(item)).encode()
+            if (method, path) == ("GET", "timers"):
+                return json.dumps(timers_of(self._world, instance)).encode()
+            match = _TIMER.fullmatch(path)
+            if match is None or item.state != "running" or (method == "PUT") != bool(match["what"]):
+                return None
+            at = float(match["at"]) if method == "PUT" else None
+            if method not in ("PUT", "DELETE") or not set_timer(
+                self._world, instance, match["name"], at, match["what"] or ""
+            ):
+                return None
+            self._changed()
+            return b""
 
     def _power(self, instance: str, how: str) -> None:
         """Do what a host asks for that shuts itself down, as EC2 does with its instance."""
         with self._lock:
+            self._catch_up()
             item = find_instance(instance)
             if item is None or item.state != "running":
                 return
@@ -160,6 +247,32 @@ class Standing:
                 return
             shut_down(self._world, item)
             self._changed()
+
+
+_UNIT = r"[A-Za-z0-9:_.@\\-]{1,200}"
+_TIMER = re.compile(
+    rf"timers/(?P<name>{_UNIT})(/(?P<at>\d{{1,11}}(\.\d+)?)/(?P<what>stop|reboot|start:{_UNIT}))?", re.ASCII
+)
+_BOOTING_S = 60.0
+_AT_ONCE = 16
+
+
+def _disks(item: Any) -> list[Mapping[str, str]]:
+    """Return the volumes of an instance besides its root, as its host finds them."""
+    image = ec2(item.region_name).amis.get(item.image_id)
+    root = getattr(image, "root_device_name", "/dev/sda1")
+    return [
+        {"device": device, "volume": str(disk.volume_id)}
+        for device, disk in sorted(item.block_device_mapping.items())
+        if device != root
+    ]
+
+
+def _for_each(do: Callable[[str], None], names: Sequence[str]) -> None:
+    """Do something with some hosts at once: it is waiting, for programs that end and for the disk."""
+    if names:
+        with ThreadPoolExecutor(min(len(names), _AT_ONCE)) as pool:
+            list(pool.map(do, names))
 
 
 def _move(before: str, after: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,19 @@ from launchbay.twin.clock import TwinClock
 from launchbay.twin.ledger import Ledger
 
 __all__ = ["Armed", "Fault", "Settings", "SpotRequest", "Token", "Truth", "new_truth"]
+
+
+_KINDS: Mapping[str, type | tuple[type, ...]] = {"str": str, "bool": bool, "int": int, "float": (int, float)}
+
+
+def _check(value: Settings | Fault) -> None:
+    """Raise ValueError where a field is of another kind than it says, or a number below nothing."""
+    for item in fields(value):
+        kind, given = _KINDS.get(str(item.type), Mapping), getattr(value, item.name)
+        if not isinstance(given, kind) or (isinstance(given, bool) and kind is not bool):
+            raise ValueError(f"{item.name} must be a {item.type}, got {given!r}")
+        if isinstance(given, (int, float)) and not given >= 0:
+            raise ValueError(f"{item.name} must not be below 0, got {given}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +48,10 @@ class Settings:
     poll_s: float = 5.0
     visible_after_s: float = 0.0
     capacity: int = 100_000
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be."""
+        _check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +80,22 @@ class Fault:
     chance: float = 1.0
     data: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be."""
+        _check(self)
+        if self.count < 1 or self.chance > 1:
+            raise ValueError(
+                f"a fault hits once at least, with a chance of 1 at most, got {self.count} and {self.chance}"
+            )
+
 
 @dataclass(slots=True)
 class Armed:
-    """A fault that waits, and how many of its calls it has seen."""
+    """A fault that waits, how many of its calls it has seen, and how many of them it hit."""
 
     fault: Fault
     seen: int = 0
+    hits: int = 0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -21,15 +21,13 @@ from moto.core.utils import get_service_model
 
 from launchbay.twin.call import Answer, Call, Refused
 
-__all__ = ["Unread", "encode_call", "new_request_id", "read_call", "read_scope", "write_answer", "write_refusal"]
+__all__ = ["encode_call", "new_request_id", "read_call", "read_scope", "refuse", "write_answer", "write_refusal"]
 
 _MODELS = {
-    "autoscaling": "autoscaling",
     "ec2": "ec2",
     "ec2-instance-connect": "ec2-instance-connect",
     "iam": "iam",
     "pricing": "pricing",
-    "resource-groups": "resource-groups",
     "savingsplans": "savingsplans",
     "servicequotas": "service-quotas",
     "ssm": "ssm",
@@ -42,10 +40,8 @@ _XML = "text/xml;charset=UTF-8"
 _JSON = "application/x-amz-json-1.1"
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 _QUERY = ("ec2", "query")
-
-
-class Unread(Exception):
-    """A request that is not ours to read: its service has no rules, or it is not signed."""
+_XML_SERVICES = ("cloudfront", "route53")
+"""Services that the twin does not have and whose errors are XML, although nothing in a request to them says so."""
 
 
 def new_request_id() -> str:
@@ -62,10 +58,10 @@ def read_scope(environ: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def read_call(environ: Mapping[str, Any], body: bytes) -> Call:
-    """Read a request. Raises Unread for what no rule is about, Refused where it makes no sense."""
+    """Read a request. Raises Refused where it makes no sense, or is to a service that the twin does not have."""
     key, region, signed = read_scope(environ)
     if signed not in _MODELS:
-        raise Unread
+        raise Refused("InvalidAction", f"The twin does not have the service {signed!r}.")
     service = _MODELS[signed]
     model = get_service_model(service)
     request = Request({**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
@@ -74,6 +70,8 @@ def read_call(environ: Mapping[str, Any], body: bytes) -> Call:
     except NotFound:
         action = request.values.get("Action", request.headers.get("X-Amz-Target", ""))
         raise Refused("InvalidAction", f"The action {action} is not valid for this web service.") from None
+    except Exception as error:  # moto's router looks into what a client sent
+        raise _malformed(error) from error
     parser = PROTOCOL_PARSERS[determine_request_protocol(model, request.content_type)](operation)
     asked = {
         "method": request.method,
@@ -83,9 +81,16 @@ def read_call(environ: Mapping[str, Any], body: bytes) -> Call:
         "url_path": request.path,
         "url_params": matched,
     }
-    params = parser.parse(asked) or {}
+    try:
+        params = parser.parse(asked) or {}
+    except Exception as error:  # there are many ways to write a form that says nothing
+        raise _malformed(error) from error
     peer = str(environ.get("REMOTE_ADDR", ""))
     return Call(service=service, action=operation.name, region=region, key=key, peer=peer, params=params)
+
+
+def _malformed(error: Exception) -> Refused:
+    return Refused("MalformedQueryString", f"The query string contains a syntax error: {error}")
 
 
 def encode_call(call: Call) -> bytes:
@@ -127,8 +132,20 @@ def write_answer(call: Call, value: Mapping[str, Any] | object) -> Answer:
 
 def write_refusal(service: str, refused: Refused) -> Answer:
     """Return an error, in the form that clients of a service read."""
+    return _write_error(get_service_model(service).protocol if service in _MODELS.values() else "ec2", refused)
+
+
+def refuse(environ: Mapping[str, Any], refused: Refused) -> Answer:
+    """Return an error to a request that may be to any service, in the form that its client reads."""
+    signed = read_scope(environ)[2]
+    if signed in _MODELS or not signed:
+        return write_refusal(_MODELS.get(signed, "ec2"), refused)
+    is_form = str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded")
+    return _write_error("query" if is_form or signed in _XML_SERVICES else "json", refused)
+
+
+def _write_error(protocol: str, refused: Refused) -> Answer:
     identity = new_request_id()
-    protocol = get_service_model(service).protocol if service in _MODELS.values() else "ec2"
     code, message = escape(refused.code), escape(refused.message)
     if protocol == "ec2":
         text = (

@@ -81,3 +81,8 @@ def test_a_trial_names_what_is_not_as_ec2s() -> None:
     assert "  not tried  c: no" in shown
     assert "not tried on AWS by us" in shown
     assert "not tried on AWS" not in conformance_text({**found, "place": "EC2"})
+
+
+def test_what_the_twin_could_not_do_is_shown() -> None:
+    shown = twin_text(twin(problems=["buckets.pickle cannot be written: no space"]), {})
+    assert shown.splitlines()[-1] == "  problem    buckets.pickle cannot be written: no space"

@@ -112,10 +112,19 @@ class Site:
         self.clock = Clock()
         self.refused: set[str] = set()
         self.asked: list[tuple[str, str]] = []
+        self.time = 1_800_000_000.0
+        self.timers: dict[str, tuple[float, str]] = {}
+        self.disks: list[dict[str, str]] = []
         self.lock = threading.RLock()
         self.values = {"meta-data/": b"instance-id", "meta-data/instance-id": b"i-0"}
         self.hosts = Hosts(
-            folder / "hosts", allows=self._allows, metadata=self._metadata, power=self._power, now=self.clock, **how
+            folder / "hosts",
+            allows=self._allows,
+            metadata=self._metadata,
+            power=self._power,
+            answer=self._answer,
+            now=self.clock,
+            **how,
         )
 
     def _allows(self, _: str, peer: str, port: int) -> bool:
@@ -129,6 +138,19 @@ class Site:
     def _power(self, instance: str, what: str) -> None:
         with self.lock:
             self.asked.append((instance, what))
+
+    def _answer(self, _: str, method: str, path: str) -> bytes | None:
+        with self.lock:
+            if (method, path) == ("GET", "now"):
+                return str(self.time).encode()
+            if method == "GET":
+                return json.dumps({"disks": self.disks, "timers": self.timers}[path]).encode()
+            word, name, *rest = path.split("/")
+            assert word == "timers"
+            self.timers.pop(name, None)
+            if rest:
+                self.timers[name] = (float(rest[0]), rest[1])
+            return b""
 
     def open(self, host: Host) -> Client:
         with self.lock:  # the twin calls under its lock; a callback on the loop would wait for it for ever

@@ -67,9 +67,10 @@ def test_the_boot_script_runs_once(site: Site, make_host: Callable[..., Host], p
     ("user_data", "says"),
     [
         (b"#!/bin/sh\nexit 3\n", "twin: the boot script ended with 3"),
-        (b"#cloud-config\npackages: [x]\n", "only those are modelled: #cloud-config"),
-        (b"echo no first line", "only those are modelled: echo no first line"),
-        (b"'; touch /var/harm #", "only those are modelled: ?; touch /var/harm #"),
+        (b"#cloud-config\nruncmd: [[exit, 4]]\n", "twin: runcmd ended with 4"),
+        (b"#cloud-config\nruncmd: [\n", "twin: the cloud-config cannot be read"),
+        (b"echo no first line", "not user data that begins: echo no first line"),
+        (b"'; touch /var/harm #", "not user data that begins: '; touch /var/harm #"),
         (b"\x1f\x8bdamaged", "the user data is damaged"),
     ],
 )

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.twin.conftest import TwinProcess
 from tests.twin.rules.launching import described, end, make_image, message, refusal, run_one
+from tests.twin_process import TwinProcess
 
 
 def ssh(*cidrs: str, first: int = 22, last: int = 22, protocol: str = "tcp") -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from launchbay.twin.rules.keys import is_public_key
 from launchbay.twin.rules.profiles import VISIBLE_AFTER_S
-from tests.twin.conftest import TwinProcess
 from tests.twin.rules.launching import described, make_image, message, refusal, run, run_one
+from tests.twin_process import TwinProcess
 
 
 def written(key: Any) -> bytes:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.twin.conftest import TwinProcess
 from tests.twin.rules.launching import described, end, make_image, message, refusal, run, run_one
+from tests.twin_process import TwinProcess
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from launchbay.twin.rules.templates import merge
-from tests.twin.conftest import TwinProcess
 from tests.twin.rules.launching import described, make_image, refusal
+from tests.twin_process import TwinProcess
 
 NAME = "workers"
 

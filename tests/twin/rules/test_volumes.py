@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.twin.conftest import TwinProcess
 from tests.twin.rules.launching import described, end, make_image, message, refusal, run, run_one
+from tests.twin_process import TwinProcess
 
 ZONE = "us-east-1a"
 
@@ -142,3 +142,20 @@ def test_a_volume_survives_a_restart_as_it_was(ec2: Any, image: str, twin: TwinP
     twin.kill()
     twin.start()
     assert volumes_of(twin.client("ec2"), made) == before
+
+
+def test_what_a_disk_has_beyond_the_free_speed_and_how_it_was_filled_is_on_the_meter(
+    twin: TwinProcess, ec2: Any, image: str
+) -> None:
+    disk = {"VolumeSize": 100, "VolumeType": "gp3", "Iops": 4000, "Throughput": 225, "VolumeInitializationRate": 300}
+    ec2.run_instances(
+        ImageId=image, MinCount=1, MaxCount=1, InstanceType="c5.large",
+        BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": disk}],
+    )  # fmt: skip
+    bill = twin.ask("bill")
+    lines = {line["item"]: (line["quantity"], line["unit"], line["usd_per_unit"]) for line in bill["lines"]}
+    assert lines["gp3 disk"] == ("100", "GiB-month", "0.08")
+    assert lines["gp3 operations"] == ("1000", "IOPS-month", "0.005")
+    assert lines["gp3 throughput"][:2] == ("100", "MiBps-month")
+    assert lines["disk filled at a rate"] == ("75", "GiB", None)
+    assert not bill["complete"]

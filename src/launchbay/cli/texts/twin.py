@@ -27,6 +27,7 @@ def twin_text(twin: Twin, environment: Mapping[str, str]) -> str:
         "  others     find it by these variables:",
     ]
     lines += [f"      export {name}={value}" for name, value in environment.items()]
+    lines += [f"  problem    {problem}" for problem in twin.problems]
     return "\n".join(lines)
 
 
@@ -46,7 +47,9 @@ def bill_text(bill: Mapping[str, Any], *, width: int | None = None) -> str:
     total = f"{bill['usd']} USD" if bill["complete"] else f"at least {bill['usd']} USD: a price is not known"
     rate = format_amount(Decimal(bill["usd_per_hour"]), most=4)
     now = f"{count_of(bill['running'], 'thing')} that cost {rate} USD an hour" if bill["running"] else "nothing costs"
-    note = "this is the twin's meter: nobody is billed for it"
+    note = (
+        "this is the twin's meter: nobody is billed for it; what is in buckets is not on it (bay store show says that)"
+    )
     return f"{shown}\n\ntotal     {total}\nnow       {now}\nnote      {note}"
 
 

@@ -14,7 +14,9 @@ __all__ = ["COMMANDS"]
 def _start(context: Context) -> int:
     given = context.arguments
     with context.waiting("start the twin"):
-        twin = launchbay.start_twin(context.bay, clock=given.clock or "", seed=given.seed, port=given.port)
+        twin = launchbay.start_twin(
+            context.bay, clock=given.clock or "", seed=given.seed, port=given.port, is_instant=given.instant
+        )
     context.show(twin, lambda: twin_text(twin, launchbay.twin_environment(twin)))
     return 0
 

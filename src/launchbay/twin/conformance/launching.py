@@ -198,3 +198,53 @@ def _public_address_alone(account: Account) -> None:
     two = [{"DeviceIndex": 0, "AssociatePublicIpAddress": True}, {"DeviceIndex": 1}]
     with account.refused("InvalidParameterCombination"):
         account.launch(NetworkInterfaces=two)
+
+
+@listed(
+    "A launch template's metadata options, market and shutdown behaviour hold.",
+    known=VERIFIED,
+    source=_MODEL,
+    usd="0.01",
+)
+def _template_kept(account: Account) -> None:
+    data = {
+        "ImageId": account.image,
+        "InstanceType": "t3.nano",
+        "MetadataOptions": {"HttpTokens": "required"},
+        "InstanceInitiatedShutdownBehavior": "terminate",
+        "InstanceMarketOptions": {"MarketType": "spot"},
+    }
+    made = account.ec2.create_launch_template(LaunchTemplateName=account.unique("template"), LaunchTemplateData=data)
+    identity = made["LaunchTemplate"]["LaunchTemplateId"]
+    account.later(lambda: account.ec2.delete_launch_template(LaunchTemplateId=identity))
+    (name,) = account.launch(LaunchTemplate={"LaunchTemplateId": identity}, InstanceType=None)
+    item = account.describe(name)
+    attribute = account.ec2.describe_instance_attribute(InstanceId=name, Attribute="instanceInitiatedShutdownBehavior")
+    kept = (
+        item["InstanceType"],
+        item["MetadataOptions"]["HttpTokens"],
+        item.get("InstanceLifecycle"),
+        attribute["InstanceInitiatedShutdownBehavior"]["Value"],
+    )
+    assert kept == ("t3.nano", "required", "spot", "terminate"), f"{kept}"
+
+
+@listed("A launch template's name is taken once.", known=SEEN, source=_ERRORS)
+def _template_twice(account: Account) -> None:
+    called = account.unique("template")
+    made = account.ec2.create_launch_template(LaunchTemplateName=called, LaunchTemplateData={"InstanceType": "t3.nano"})
+    identity = made["LaunchTemplate"]["LaunchTemplateId"]
+    account.later(lambda: account.ec2.delete_launch_template(LaunchTemplateId=identity))
+    with account.refused("InvalidLaunchTemplateName.AlreadyExistsException"):
+        account.ec2.create_launch_template(LaunchTemplateName=called, LaunchTemplateData={"InstanceType": "t3.nano"})
+
+
+@listed("There are placement groups, and a launch into an unknown one is refused.", known=SEEN, source=_ERRORS)
+def _placement_group(account: Account) -> None:
+    called = account.unique("group")
+    account.ec2.create_placement_group(GroupName=called, Strategy="cluster")
+    account.later(lambda: account.ec2.delete_placement_group(GroupName=called))
+    found = account.ec2.describe_placement_groups(GroupNames=[called])["PlacementGroups"]
+    assert [item["Strategy"] for item in found] == ["cluster"], f"{found}"
+    with account.refused("InvalidPlacementGroup.Unknown"):
+        account.launch(InstanceType="c5.large", Placement={"GroupName": called + "x"})

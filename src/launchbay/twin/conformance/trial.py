@@ -9,15 +9,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from launchbay.twin.conformance import beside, launching, lifetime
+from launchbay.twin.conformance import disks, images, launching, lifetime, networks, services
 from launchbay.twin.conformance.account import FAILURES, Account, Target
 from launchbay.twin.conformance.behaviour import Behaviour, all_listed
 
 __all__ = ["BEHAVIOURS", "Outcome", "Trial", "choose", "run_trial"]
 
-_LISTS = (launching, lifetime, beside)  # importing them has filled the list
-BEHAVIOURS: tuple[Behaviour, ...] = all_listed()
-"""Every behaviour that is known."""
+_LISTS = tuple(part.__name__ for part in (launching, lifetime, networks, disks, images, services))
+BEHAVIOURS: tuple[Behaviour, ...] = tuple(sorted(all_listed(), key=lambda item: _LISTS.index(item.check.__module__)))
+"""Every behaviour that is known: importing the parts above has filled the list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

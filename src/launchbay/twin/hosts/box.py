@@ -18,7 +18,19 @@ from pathlib import Path
 
 from launchbay.twin.hosts.host import GROUP, USER, Host
 
-__all__ = ["AGENT", "FROM_ETC", "INSIDE", "OWN", "PYTHON", "Bind", "arguments", "binds_of", "links", "mountpoints"]
+__all__ = [
+    "AGENT",
+    "FROM_ETC",
+    "INSIDE",
+    "OWN",
+    "PYTHON",
+    "UNITS_UNTIL_STOP",
+    "Bind",
+    "arguments",
+    "binds_of",
+    "links",
+    "mountpoints",
+]
 
 OWN = "/run/twin"
 """Where a box has what the twin brings: the real programs, the agent and the stand-ins, files of the laptop's /etc."""
@@ -45,6 +57,9 @@ FROM_ETC = (
     "terminfo",
 )
 """What programs of /usr need of /etc: no passwords, no private keys, nothing of the laptop's own set-up."""
+
+UNITS_UNTIL_STOP = "var/lib/twin/units"
+"""What /run/systemd/system is in a host: a box ends while nobody uses it, and what is in /run stays until the host stops."""
 
 _HARMFUL = ("acpi", "asound", "bus", "fs", "irq", "scsi", "sys", "sysrq-trigger")
 """Below /proc: what changes the kernel. Started as root, a box could open some of it for writing, since the kernel
@@ -139,4 +154,5 @@ def arguments(host: Host, binds: Sequence[Bind], sources: Sequence[str], environ
             made += ["--ro-bind", source, bind.at]
     for name in ("lock", "shm", "user"):
         made += ["--perms", "1777", "--dir", f"/run/{name}"]
+    made += ["--dir", "/run/systemd", "--symlink", f"/{UNITS_UNTIL_STOP}", "/run/systemd/system"]
     return [*made, "--chdir", "/"]

@@ -18,15 +18,23 @@ __all__ = ["STAND_INS", "build_shared"]
 STAND_INS = {
     "apt": "packages",
     "apt-get": "packages",
+    "blkid": "disks",
     "cloud-init": "cloud_init",
+    "date": "clock",
     "dnf": "packages",
     "halt": "power",
+    "mkfs": "disks",
+    "mkfs.ext4": "disks",
+    "mkfs.xfs": "disks",
+    "mount": "disks",
     "nvidia-smi": "gpus",
     "poweroff": "power",
     "reboot": "power",
     "shutdown": "power",
     "sudo": "sudo",
     "systemctl": "systemctl",
+    "systemd-run": "systemd_run",
+    "umount": "disks",
     "yum": "packages",
 }
 """Program -> module of `inside` that stands in for it."""

@@ -12,7 +12,8 @@ from typing import Any
 
 from launchbay.errors import StateError
 from launchbay.twin.hosts import tree
-from launchbay.twin.hosts.box import FROM_ETC, OWN, Bind, links, mountpoints
+from launchbay.twin.hosts.box import FROM_ETC, OWN, UNITS_UNTIL_STOP, Bind, links, mountpoints
+from launchbay.twin.hosts.copying import copy_tree
 from launchbay.twin.hosts.host import GROUP, USER, Host
 from launchbay.twin.hosts.tree import Owner
 
@@ -43,18 +44,25 @@ _FOLDERS = {
 }
 _LARGEST_KEYS = 1 << 18
 
+_NOT_BAKED = ("etc/ssh/ssh_host_*", "etc/machine-id", "tmp", "var/lib/cloud/data", "var/lib/cloud/instance")
+"""What of a host is not in one that is launched from an image of it: what says which one it is, and what goes at a start."""
+_OF_EACH = ("etc/hostname", "etc/hosts", "etc/machine-id", "etc/resolv.conf")
+"""The small files that every host has its own of, whatever image it is launched from."""
+
 
 class Files:
     """One host's folder below the twin's, `root` in it being the only part that its box sees.
 
     Only the twin may enter the folder; what is in `root` belongs to `owner`, the user that boxes run as. Everything in
-    there is reached by `tree`, never by its path.
+    there is reached by `tree`, never by its path. `baked` is the folder that `bake` has filled, for a host that is launched
+    from such an image.
     """
 
-    def __init__(self, folder: Path, owner: Owner) -> None:
+    def __init__(self, folder: Path, owner: Owner, *, baked: Path | None = None) -> None:
         self.folder = folder
         self.root = folder / "root"
         self._owner = owner
+        self._baked = baked
 
     def prepare(self, host: Host) -> None:
         """Fill the folder for a first start. Idempotent; raises OSError."""
@@ -62,10 +70,24 @@ class Files:
         self.folder.chmod(0o700)
         if not self.state().get("is_filled"):
             with self._opened(self.folder) as base:
+                tree.remove(base, "root")  # of a start that was cut off
                 tree.make_folder(base, "root", owner=self._owner)
             with self._opened(self.root) as base:
-                self._fill(base, host)
+                if self._baked is not None:
+                    with self._opened(self._baked) as image:
+                        copy_tree(image, base, owner=self._owner)
+                self._fill(base, host, is_baked=self._baked is not None)
             self.note(is_filled=True)
+
+    def bake(self, folder: Path) -> None:
+        """Fill a folder with what a host has that is launched from an image of this one; nothing, if it never started.
+
+        Raises OSError. What runs in the host meanwhile may change files while they are read.
+        """
+        folder.mkdir(mode=0o700)
+        if self.root.is_dir():
+            with self._opened(self.root) as base, self._opened(folder) as image:
+                copy_tree(base, image, owner=self._owner, without=_NOT_BAKED)
 
     def make_ready(self, binds: tuple[Bind, ...]) -> None:
         """Make what a box's folders are mounted on. Only while no box of this host runs. Raises OSError for a link there."""
@@ -76,7 +98,10 @@ class Files:
                 tree.link(base, name, target)
 
     def state(self) -> dict[str, Any]:
-        """Return what the twin remembers of this host: is_filled, is_booted, port. Raises StateError if it is damaged."""
+        """Return what the twin remembers of this host: is_filled, is_booted, is_up, port. Raises StateError if it is damaged.
+
+        `is_booted` is that it was started before, `is_up` that it was since it was last stopped.
+        """
         path = self.folder / "state.json"
         try:
             found = json.loads(path.read_bytes())
@@ -110,14 +135,27 @@ class Files:
         return data.decode("utf-8", "replace").splitlines()
 
     def has_services(self) -> bool:
-        """Return whether a service is to start with the host."""
+        """Return whether a service or a timer is to start with the host."""
+        return any(self._listed(f"etc/systemd/system/{name}.target.wants") for name in ("multi-user", "timers"))
+
+    def forget_run(self) -> None:
+        """Forget what lasts until a host stops. Only while no box of this host runs."""
+        above, _, name = UNITS_UNTIL_STOP.rpartition("/")
+        with (
+            contextlib.suppress(OSError),
+            self._opened(self.root) as base,
+        ):  # the person may have made something else of it
+            tree.make_folder(base, above, owner=self._owner)
+            with tree.folder(base, above.split("/")) as parent:
+                tree.remove(parent, name)
+            tree.make_folder(base, UNITS_UNTIL_STOP, owner=self._owner)
+
+    def _listed(self, path: str) -> list[str]:
         try:
-            with self._opened(self.root) as base:
-                parts = ["etc", "systemd", "system", "multi-user.target.wants"]
-                with tree.folder(base, parts) as wants:
-                    return bool(os.listdir(wants))
+            with self._opened(self.root) as base, tree.folder(base, path.split("/")) as found:
+                return os.listdir(found)
         except OSError:
-            return False
+            return []
 
     def _read(self, path: str, *, most: int = 1 << 16) -> bytes | None:
         try:
@@ -126,13 +164,16 @@ class Files:
         except OSError:
             return None
 
-    def _fill(self, base: int, host: Host) -> None:
+    def _fill(self, base: int, host: Host, *, is_baked: bool) -> None:
         home = f"home/{host.user}"
         for path, mode in {**_FOLDERS, home: 0o750, f"{home}/.ssh": 0o700}.items():
             tree.make_folder(base, path, mode=mode, owner=self._owner)
         for path, text in _texts(host).items():
-            tree.write(base, path, text.encode(), owner=self._owner)
-        keys = "".join(f"{key.strip()}\n" for key in host.public_keys)
+            if not is_baked or path in _OF_EACH:
+                tree.write(base, path, text.encode(), owner=self._owner)
+        before = (self._read(f"{home}/.ssh/authorized_keys", most=_LARGEST_KEYS) or b"").decode("utf-8", "replace")
+        known = [line for line in before.splitlines() if line.strip()]
+        keys = "".join(f"{key}\n" for key in dict.fromkeys([*known, *(key.strip() for key in host.public_keys)]))
         tree.write(base, f"{home}/.ssh/authorized_keys", keys.encode(), mode=0o600, owner=self._owner)
         if not host.user_data:
             tree.write(base, "var/lib/cloud/instance/boot-finished", b"", owner=self._owner)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from launchbay.errors import UsageError
 
-__all__ = ["GROUP", "USER", "USERS", "Gpu", "Host", "Knock", "Limits", "Listening"]
+__all__ = ["BAKED", "GROUP", "USER", "USERS", "Gpu", "Host", "Knock", "Limits", "Listening"]
 
 USERS = ("ubuntu", "ec2-user")
 USER = GROUP = 1000
 """The only ids in a box: its user's. Whatever belongs to the laptop is shown as nobody's."""
 
+BAKED = re.compile(r"snap-[0-9a-f]{8,17}")
+"""How the folders of baked files are called."""
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 
 
@@ -44,7 +46,8 @@ class Host:
     `instance` is its id, the hostname that it shows, and what its host key is known by. SSH listens at `address` and
     `port` (0: a free one, the same again after a stop where it is still free). `user_data` runs once, at the first start.
     `public_keys` are lines in OpenSSH's form, put into the user's authorized_keys at the first start. `binds` are folders
-    or files of the laptop, shown read-only at a path of the host. Raises UsageError for what could not be.
+    or files of the laptop, shown read-only at a path of the host. `baked` names files that `Hosts.bake` has kept, with which it
+    begins; empty for a fresh one. Raises UsageError for what could not be.
     """
 
     instance: str
@@ -56,12 +59,17 @@ class Host:
     public_keys: tuple[str, ...]
     gpus: tuple[Gpu, ...] = ()
     binds: tuple[tuple[Path, str], ...] = ()
+    baked: str = ""
 
     def __post_init__(self) -> None:
         # The instance's id names a folder that is removed one day: it must never be a path.
         if not _INSTANCE.fullmatch(self.instance):
             raise UsageError(
                 f"an instance is called i- and 8 to 17 hex digits, got {self.instance!r}", where="instance"
+            )
+        if self.baked and not BAKED.fullmatch(self.baked):
+            raise UsageError(
+                f"what is kept of a host is called as its snapshot, got {self.baked!r}", where=self.instance
             )
         if self.user not in USERS:
             raise UsageError(f"user must be {' or '.join(USERS)}, got {self.user!r}", where=self.instance)

@@ -23,9 +23,10 @@ from launchbay.errors import Conflict, NotFound, UsageError
 from launchbay.twin.hosts import ssh, tree
 from launchbay.twin.hosts.farm import build_shared
 from launchbay.twin.hosts.files import Files
-from launchbay.twin.hosts.host import Host, Knock, Limits, Listening
+from launchbay.twin.hosts.host import BAKED, Host, Knock, Limits, Listening
 from launchbay.twin.hosts.keeper import Surroundings
 from launchbay.twin.hosts.machine import Machine
+from launchbay.twin.hosts.relay import Store
 from launchbay.twin.hosts.tree import Owner
 
 __all__ = ["Hosts"]
@@ -34,6 +35,8 @@ NOBODY = 65534
 _SHARED = ".shared-"
 _KNOCKS = 10_000
 _THREADS = 16
+_BOOTING = 8
+"""How many hosts come up at a time, as far as to their SSH server: more would only wait for a processor."""
 
 T = TypeVar("T")
 
@@ -44,13 +47,14 @@ class Hosts:
     `allows(instance, peer, port)` is what the security groups say; it is also called from within `open` and
     `rules_changed`, by their caller's thread. `metadata(instance, path)` is the value of a path after ``/latest/``,
     such as ``meta-data/instance-id``, None where there is none. `power(instance, "stop" or "reboot")` is called when a
-    host asks for it. All three are otherwise called by threads of this object, so they may call it, and take locks that
-    callers hold.
+    host asks for it. `answer(instance, method, path)` is asked by the stand-ins in a host, None where there is nothing: GET
+    ``now`` (seconds since 1970), ``disks`` and ``timers``, PUT ``timers/NAME/AT/WHAT``, DELETE ``timers/NAME``. All are
+    otherwise called by threads of this object, so they may call it, and take locks that callers hold.
 
     `run_as` is the user and group that boxes run as when this process is root, never root: by default the folder's
     owner, or nobody where that is root. `now` is the clock of one-time keys and metadata tokens. `peers` are addresses
     of loopback from which somebody may come; refusals of these are dropped in silence from the start, where the kernel
-    permits that, and of others from the second attempt.
+    permits that, and of others from the second attempt. `store` is what hosts reach of the world beside: nothing, or S3.
 
     A folder serves one process at a time. When the process dies, all boxes die with it; a new one opens the same hosts.
     Raises NotFound without bubblewrap, Conflict for a folder in use.
@@ -63,10 +67,12 @@ class Hosts:
         allows: Callable[[str, str, int], bool],
         metadata: Callable[[str, str], bytes | None],
         power: Callable[[str, str], None],
+        answer: Callable[[str, str, str], bytes | None] = lambda *_: None,
         run_as: tuple[int, int] | None = None,
         now: Callable[[], float] = time.monotonic,
         peers: Collection[str] = ("127.0.0.1",),
         limits: Limits | None = None,
+        store: Store | None = None,
     ) -> None:
         bwrap = shutil.which("bwrap")
         if bwrap is None:
@@ -92,8 +98,11 @@ class Hosts:
             allows=allows,
             metadata=metadata,
             power=power,
+            answer=answer,
             now=now,
             knocked=self._knocks.append,
+            store=store,
+            booting=asyncio.Semaphore(_BOOTING),
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="twin-hosts", daemon=True)
@@ -118,6 +127,19 @@ class Hosts:
         """Shut a host and remove its files. Idempotent. Called when an instance is terminated."""
         self._call(self._forget(instance))
 
+    def bake(self, instance: str, name: str) -> None:
+        """Keep the files of a host under a name, ``snap-...``, for hosts that begin with them (`Host.baked`). Idempotent.
+
+        What is half there of an earlier try is replaced. Raises OSError; UsageError for another name.
+        """
+        if not BAKED.fullmatch(name):
+            raise UsageError(f"what is kept of a host is called as its snapshot, got {name!r}", where=instance)
+        self._call(self._bake(instance, name))
+
+    def keep_baked(self, names: Collection[str]) -> None:
+        """Remove all files that were kept under other names than these. Hosts that began with them have their own."""
+        self._call(self._keep_baked(frozenset(names)))
+
     def authorize(self, instance: str, user: str, public_key: str, *, seconds: float = 60) -> None:
         """Accept a key of a user for so long, as EC2 Instance Connect does.
 
@@ -128,6 +150,14 @@ class Hosts:
         except asyncssh.KeyImportError as error:
             raise UsageError(f"not a public key: {error}", where=instance) from None
         self._call(self._authorize(instance, user, key, self._now() + seconds))
+
+    def start_unit(self, instance: str, unit: str) -> None:
+        """Start a unit of systemd's in a host, and do not wait for it. Does nothing for a host that is not open."""
+        self._call(self._start_unit(instance, unit))
+
+    def wait_for_boots(self, *, seconds: float) -> None:
+        """Wait until all hosts that are open have come up, as far as to their SSH server, or so many seconds have passed."""
+        self._call(self._wait_for_boots(seconds))
 
     def rules_changed(self) -> None:
         """Ask the security groups anew about every address that is known. Connections that stand go on."""
@@ -167,7 +197,9 @@ class Hosts:
                 return machine.move(host, refused)
             if machine is not None:
                 await self._end(machine, 0.0)
-            files = Files(self._folder / host.instance, self._owner)
+                machine.went_down()
+            baked = self._folder / host.baked if host.baked and (self._folder / host.baked).is_dir() else None
+            files = Files(self._folder / host.instance, self._owner, baked=baked)
             machine = Machine(host, files, self._around)
             listening = machine.listen(refused)
             self._machines[host.instance] = machine
@@ -178,6 +210,7 @@ class Hosts:
             machine = self._machines.get(instance)
             if machine is not None:
                 await self._end(machine, grace)
+                machine.went_down()
 
     async def _end(self, machine: Machine, grace: float) -> None:
         await machine.shut(grace=grace)
@@ -199,11 +232,43 @@ class Hosts:
         finally:
             os.close(descriptor)
 
+    async def _bake(self, instance: str, name: str) -> None:
+        async with self._turn(instance):
+            await asyncio.get_running_loop().run_in_executor(None, self._copy_files, instance, name)
+
+    def _copy_files(self, instance: str, name: str) -> None:
+        self._remove_baked(name)
+        Files(self._folder / instance, self._owner).bake(self._folder / name)
+
+    async def _keep_baked(self, names: frozenset[str]) -> None:
+        for name in os.listdir(self._folder):
+            if BAKED.fullmatch(name) and name not in names:
+                await asyncio.get_running_loop().run_in_executor(None, self._remove_baked, name)
+
+    def _remove_baked(self, name: str) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            tree.remove(descriptor, name)
+        finally:
+            os.close(descriptor)
+
     async def _authorize(self, instance: str, user: str, key: str, until: float) -> None:
         machine = self._machines.get(instance)
         if machine is None:
             raise NotFound("this host does not run", where=instance)
         machine.authorize(user, key, until)
+
+    async def _start_unit(self, instance: str, unit: str) -> None:
+        machine = self._machines.get(instance)
+        if machine is not None:
+            machine.start_unit(unit)
+
+    async def _wait_for_boots(self, seconds: float) -> None:
+        up = [asyncio.ensure_future(machine.up.wait()) for machine in self._machines.values()]
+        if up:
+            _, left = await asyncio.wait(up, timeout=seconds)
+            for item in left:
+                item.cancel()
 
     async def _filter(self, instance: str, refused: Collection[str]) -> None:
         machine = self._machines.get(instance)
@@ -211,7 +276,8 @@ class Hosts:
             machine.filter(refused)
 
     async def _close(self) -> None:
-        await asyncio.gather(*(self._shut(instance, 0.0) for instance in list(self._machines)))
+        # none goes down by that: in the twin no time passes until it runs again
+        await asyncio.gather(*(self._end(machine, 0.0) for machine in list(self._machines.values())))
         for _ in range(5):  # what was closed just now lets go of its descriptors in the loop's next rounds
             await asyncio.sleep(0)
 

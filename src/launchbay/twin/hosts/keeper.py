@@ -15,6 +15,7 @@ from launchbay.twin.hosts.files import Files
 from launchbay.twin.hosts.host import Host, Knock, Limits
 from launchbay.twin.hosts.launch import METADATA_ADDRESS, STAGE
 from launchbay.twin.hosts.metadata import Metadata
+from launchbay.twin.hosts.relay import Store, relay
 from launchbay.twin.hosts.running import Box, BoxFailed, Plan
 from launchbay.twin.hosts.tree import Owner
 
@@ -29,8 +30,8 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Surroundings:
     """What all hosts of a twin have in common.
 
-    `allows`, `metadata` and `power` are called by `threads`, never by the loop: they may have to wait for a lock that is
-    held by whoever waits for the loop.
+    `allows`, `metadata`, `power` and `answer` are called by `threads`, never by the loop: they may have to wait for a lock
+    that is held by whoever waits for the loop.
     """
 
     shared: Path
@@ -41,8 +42,11 @@ class Surroundings:
     allows: Callable[[str, str, int], bool]
     metadata: Callable[[str, str], bytes | None]
     power: Callable[[str, str], None]
+    answer: Callable[[str, str, str], bytes | None]
     now: Callable[[], float]
     knocked: Callable[[Knock], None]
+    store: Store | None = None
+    booting: asyncio.Semaphore
 
 
 class Keeper:
@@ -114,10 +118,14 @@ class Keeper:
             addresses=(METADATA_ADDRESS, host.private_ip),
             owner=around.owner,
             limits={"RLIMIT_CORE": 0, "RLIMIT_FSIZE": most.file_bytes, "RLIMIT_NPROC": most.processes},
+            store=around.store.port if around.store else 0,
         )
         box = await Box.start(plan)
-        server = await self._metadata.serve(await box.metadata())
-        box.gone.add_done_callback(lambda _: server.close())
+        servers = [await self._metadata.serve(await box.metadata())]
+        if around.store:
+            servers.append(await relay(await box.store(), around.store))
+        for server in servers:
+            box.gone.add_done_callback(lambda _, server=server: server.close())  # type: ignore[misc]
         box.on_idle = self._end_soon
         return box
 

@@ -1,8 +1,9 @@
 """What becomes bubblewrap: gives up rights, takes a network of its own, and only then starts the box.
 
 Run as a program of its own (``python -I -S launch.py FD``), because a process with several threads cannot do it; FD holds
-a JSON object: ``uid`` and ``gid`` to become or null, ``staged`` (paths), ``addresses``, ``limits`` and ``command``.
-Standard input is the control socket, over which the metadata service's listening socket is sent.
+a JSON object: ``uid`` and ``gid`` to become or null, ``staged`` (paths), ``addresses``, ``limits``, ``command`` and perhaps
+``store`` (a port). Standard input is the control socket, over which the listening sockets of the metadata service and of
+the way to the store are sent.
 
 The order matters. As root: folders are bound below ``/sys`` of a mount namespace of our own first, because the ordinary
 user we become could not go through a parent that only root may enter. Then root is given up. Then a user and a network
@@ -57,10 +58,17 @@ def main(descriptor: int) -> None:
         os.setresuid(wish["uid"], wish["uid"], wish["uid"])
         _check(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl")  # else /proc/self stays root's
     own_network(wish["addresses"])
-    service = socket.create_server((METADATA_ADDRESS, 80), backlog=64)
+    services = {"metadata": (METADATA_ADDRESS, 80)}
+    if wish.get("store"):
+        services["store"] = (
+            "127.0.0.1",
+            wish["store"],
+        )  # where it is outside as well: an address that is signed holds here
     with socket.socket(fileno=os.dup(0)) as control:
-        socket.send_fds(control, [b'{"metadata": true}'], [service.fileno()])
-    service.close()
+        for name, place in services.items():
+            service = socket.create_server(place, backlog=64)
+            socket.send_fds(control, [json.dumps({name: True}).encode()], [service.fileno()])
+            service.close()
     os.execv(wish["command"][0], wish["command"])
 
 

@@ -16,7 +16,7 @@ import asyncssh
 
 from launchbay.errors import Conflict
 from launchbay.twin.hosts import ssh
-from launchbay.twin.hosts.boot import BOOT, script_of
+from launchbay.twin.hosts.boot import read_user_data
 from launchbay.twin.hosts.files import Files
 from launchbay.twin.hosts.filter import drop_from
 from launchbay.twin.hosts.host import Host, Knock, Listening
@@ -44,6 +44,10 @@ class Machine:
         self._refused: set[str] = set()
         self._once: dict[tuple[str, str], float] = {}  # (user, key) -> until when
         self._host_key: asyncssh.SSHKey
+        self._boot_asked = read_user_data(host.user_data)
+        self.up = asyncio.Event()
+        """Set when the host has come up as far as to its SSH server: nobody is let in before."""
+        self._is_up = False
         metadata = Metadata(host.user_data, self._look_up, self._asked, around.now)
         self._keeper = Keeper(host, files, around, metadata)
 
@@ -55,10 +59,28 @@ class Machine:
         A host key that is missing or damaged is replaced; an instance of EC2 could not be reached any more.
         """
         self._files.prepare(self.host)
+        state = self._files.state()
+        is_first = not state.get("is_booted")
+        if not state.get("is_up"):
+            self._files.forget_run()
+        if is_first and self._boot_asked.host_key:
+            with contextlib.suppress(OSError):
+                self._files.put_host_key(*self._boot_asked.host_key)
         self._host_key = ssh.read_host_key(self._files.host_key() or b"") or self._new_host_key()
         self._listen_at(self._bound(self.host), refused)
-        self.spawn(self._boot())
+        is_work = not state.get("is_up") and self._boot_asked.has_work(is_first=is_first)
+        if not is_work or not self._boot_asked.comes_before_ssh(is_first=is_first):
+            self.up.set()
+        self.spawn(self._boot(is_first=is_first, is_work=is_work))
         return self.listening()
+
+    def went_down(self) -> None:
+        """Note that the host was stopped: at its next start it boots."""
+        self._files.note(is_up=False)
+
+    def start_unit(self, unit: str) -> None:
+        """Start a unit of systemd's in the box, in the background."""
+        self.spawn(self._run_as_root(["/usr/bin/systemctl", "start", unit], b""))
 
     def is_same_but_for_its_place(self, host: Host) -> bool:
         """Return whether a host differs from this one in address and port only, if at all."""
@@ -176,6 +198,11 @@ class Machine:
             ssh.refuse(connection)
             self.filter({*self._refused, peer})
             return
+        try:
+            await self.up.wait()
+        except BaseException:
+            ssh.refuse(connection)
+            raise
         door = ssh.Door(host=self, user=self.host.user, accepts=self._accepts)
         with contextlib.suppress(OSError, asyncssh.Error, TimeoutError):  # it went away, or may not come in
             client = await ssh.serve(connection, door, self._host_key)
@@ -219,14 +246,42 @@ class Machine:
 
     # --- what runs by itself --------------------------------------------------------------------------------------
 
-    async def _boot(self) -> None:
-        is_first = not self._files.state().get("is_booted")
+    async def _boot(self, *, is_first: bool, is_work: bool) -> None:
         if is_first:
             self._files.note(is_booted=True)  # before it runs: a script that was cut off does not run again, as on EC2
-        if is_first and self.host.user_data:
-            await self._run_as_root(["/bin/sh", "-c", BOOT], script_of(self.host.user_data))
+        if is_work:
+            told = self._boot_asked.told(instance=self.host.instance, user=self.host.user, is_first=is_first)
+            await self._come_up(["/usr/bin/cloud-init", "twin-boot"], told)
         elif self._files.has_services():
             await self._run_as_root(["/usr/bin/systemctl", "start-enabled"], b"")
+        self._has_come_up()
+
+    async def _come_up(self, argv: list[str], told: bytes) -> None:
+        """Run the boot. Until it lets the SSH server go, it is one of the few that run at a time."""
+        if self.up.is_set():
+            await self._run_as_root(argv, told)
+            return
+        async with self._around.booting:
+            running = asyncio.create_task(self._run_as_root(argv, told))
+            is_up = asyncio.create_task(self.up.wait())
+            try:
+                await asyncio.wait([running, is_up], return_when=asyncio.FIRST_COMPLETED)
+            except BaseException:
+                running.cancel()
+                raise
+            finally:
+                is_up.cancel()
+        try:
+            await running
+        finally:
+            running.cancel()
+
+    def _has_come_up(self) -> None:
+        """Note it once. Not where the twin ends meanwhile: the next one boots the host then."""
+        if not self._is_up:
+            self._is_up = True
+            self._files.note(is_up=True)
+        self.up.set()
 
     async def _run_as_root(self, argv: list[str], data: bytes) -> None:
         """Run something as the boot does, its output thrown away. A host that cannot start does not, as on EC2."""
@@ -256,7 +311,13 @@ class Machine:
             return Answer(status=200)
         if (method, path) == ("GET", "gpus"):
             return Answer(status=200, body=json.dumps(self._gpus()).encode())
-        return Answer(status=404)
+        if (method, path) == ("PUT", "booted"):
+            self._has_come_up()
+            return Answer(status=200)
+        around = self._around
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(around.threads, around.answer, self.host.instance, method, path)
+        return Answer(status=404) if found is None else Answer(status=200, body=found)
 
     async def _press(self, what: str) -> None:
         """Tell the twin; it may shut this host meanwhile, which ends the waiting but not the telling."""

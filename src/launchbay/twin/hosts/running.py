@@ -38,7 +38,10 @@ class BoxFailed(LaunchbayError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How a box is started: `staged` paths are bound where bubblewrap's `arguments` look for them; see `launch`."""
+    """How a box is started: `staged` paths are bound where bubblewrap's `arguments` look for them; see `launch`.
+
+    `store` is the port of the box's loopback at which it finds the store, 0 for none.
+    """
 
     bwrap: str
     arguments: tuple[str, ...]
@@ -47,6 +50,7 @@ class Plan:
     addresses: tuple[str, ...]
     owner: tuple[int, int] | None
     limits: Mapping[str, int]
+    store: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,9 @@ class Box:
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[tuple[dict[str, Any], list[int]]]] = {}
         self._running: dict[int, asyncio.Future[int]] = {}
-        self._metadata: asyncio.Future[socket.socket] = self._loop.create_future()
+        self._services: dict[str, asyncio.Future[socket.socket]] = {
+            name: self._loop.create_future() for name in ("metadata", "store")
+        }
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self.is_idle = False
@@ -94,6 +100,7 @@ class Box:
             "staged": plan.staged,
             "addresses": plan.addresses,
             "limits": plan.limits,
+            "store": plan.store,
             "command": [plan.bwrap, "--info-fd", str(inform), "--args", str(arguments), "--", *plan.command],
         }
         described = _in_memory(json.dumps(wish).encode())
@@ -142,7 +149,11 @@ class Box:
 
     async def metadata(self) -> socket.socket:
         """Return the listening socket of the metadata service, in the box's network; the caller closes it."""
-        return await asyncio.shield(self._metadata)
+        return await asyncio.shield(self._services["metadata"])
+
+    async def store(self) -> socket.socket:
+        """Return the listening socket of the way to the store, where the plan had one; the caller closes it."""
+        return await asyncio.shield(self._services["store"])
 
     async def run(
         self,
@@ -246,14 +257,15 @@ class Box:
             if not self._ready.done():
                 self._ready.set_result(None)
             return
-        if message.get("metadata"):
-            service, *others = ends
-            _close(others)
-            if self._metadata.done():
-                _close([service])
-            else:
-                self._metadata.set_result(socket.socket(fileno=service))
-            return
+        for name, told in self._services.items():
+            if message.get(name):
+                service, *others = ends
+                _close(others)
+                if told.done():
+                    _close([service])
+                else:
+                    told.set_result(socket.socket(fileno=service))
+                return
         number = message["id"]
         if "exit" in message or "signal" in message:
             _close(ends)
@@ -275,8 +287,9 @@ class Box:
         os.close(self._first)
         self._control.close()
         self._process.wait()  # bubblewrap's outer half, which ends with the inner one
-        if not self._metadata.done():
-            self._metadata.cancel()
+        for told in self._services.values():
+            if not told.done():
+                told.cancel()
         for ended in self._running.values():
             if not ended.done():
                 ended.set_result(-signal.SIGKILL)

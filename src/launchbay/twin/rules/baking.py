@@ -13,7 +13,7 @@ from launchbay.twin.clock import Due
 from launchbay.twin.rule import Rule
 from launchbay.twin.rules.asked import tags_asked
 from launchbay.twin.rules.images import (
-    BAKED,
+    FILES,
     IMAGE_DUE,
     IMAGE_S,
     check_name,
@@ -52,11 +52,11 @@ def _create(call: Call, world: World) -> Mapping[str, Any]:
     image.add_tags(tags_asked(call, "image"))
     image.devices = _devices(call, instance, identity)
     if image.devices:
-        image.ebs_snapshot = ec2(region).snapshots[image.devices[0]["Ebs"]["SnapshotId"]]
-    world.truth.noted(BAKED)[identity] = {
-        "instance": instance.id,
-        "no_reboot": bool(call.get("NoReboot", default=False)),
-    }
+        root = image.devices[0]["Ebs"]["SnapshotId"]
+        image.ebs_snapshot = ec2(region).snapshots[root]
+        is_root = image.devices[0]["DeviceName"] == instance.root_device_name
+        if is_root and world.hosts.bake(instance.id, root, is_whole=not call.get("NoReboot", default=False)):
+            world.truth.noted(FILES)[root] = root
     world.clock.plan(IMAGE_DUE, identity, seconds=IMAGE_S, data={"region": region})
     return {"ImageId": identity}
 

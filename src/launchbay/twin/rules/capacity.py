@@ -16,7 +16,7 @@ from launchbay.twin.rule import Rule
 from launchbay.twin.rules.idempotency import zone_asked
 from launchbay.twin.world import World
 
-__all__ = ["RULE", "market_asked", "room", "zones_with_subnet"]
+__all__ = ["RULE", "market_asked", "room", "to_start", "zones_with_subnet"]
 
 _TAKES = ("pending", "running")
 
@@ -40,6 +40,12 @@ def room(world: World, type_name: str, zone: str, market: str) -> int:
         count for (name, place, kind), count in taken.items() if name == type_name and place == zone and kind == market
     )
     return max(total - used, 0)
+
+
+def to_start(call: Call) -> list[Any]:
+    """Return the stopped instances that a call would start, each once."""
+    found = [find_instance(identity, call.region) for identity in dict.fromkeys(call.get("InstanceIds", default=[]))]
+    return [item for item in found if item is not None and item.state == "stopped"]
 
 
 def zones_with_subnet(region: str) -> Mapping[str, str]:
@@ -94,16 +100,16 @@ def _placed(call: Call, zone: str) -> Mapping[str, Any]:
 
 
 def _before_start(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | None:
-    """Look for room, which starting a stopped instance needs too, and may not find."""
+    """Look for room for all of them, which starting stopped instances needs too, and may not find."""
     if call.action != "StartInstances":
         return _before(call, world)
-    for identity in call.get("InstanceIds", default=[]):
-        item = find_instance(identity, call.region)
-        if item is None or item.state != "stopped":
-            continue
-        zone, market = str(item.availability_zone), item.lifecycle or "on-demand"
-        if not room(world, item.instance_type, zone, market):
-            what = _no_room(item.instance_type, zone, (zone,), {zone: 0}, 1)
+    wanted = Counter(
+        (str(item.instance_type), str(item.availability_zone), str(item.lifecycle or "on-demand"))
+        for item in to_start(call)
+    )
+    for (type_name, zone, market), count in wanted.items():
+        if room(world, type_name, zone, market) < count:
+            what = _no_room(type_name, zone, (zone,), {zone: 0}, count)
             raise Refused("InsufficientInstanceCapacity", what, status=500)
     return None
 
@@ -112,6 +118,7 @@ RULE = Rule(
     name="capacity",
     on=frozenset({"ec2:RunInstances", "ec2:StartInstances"}),
     source="MinCount and MaxCount verified in botocore's model; the code is seen in EC2's list of server errors, "
-    "that it comes as 5xx is remembered; which zone EC2 chooses is its own affair",
+    "that it comes as 5xx, and that several are started all or none, are "
+    "remembered; which zone EC2 chooses is its own affair",
     before=_before_start,
 )

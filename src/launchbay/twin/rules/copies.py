@@ -11,7 +11,7 @@ from launchbay.twin.backend import ec2
 from launchbay.twin.call import Answer, Call, Refused
 from launchbay.twin.rule import Rule
 from launchbay.twin.rules.asked import tags_asked
-from launchbay.twin.rules.images import BAKED, IMAGE_DUE, IMAGE_S, OwnImage, check_name, make_image, make_snapshot
+from launchbay.twin.rules.images import FILES, IMAGE_DUE, IMAGE_S, OwnImage, check_name, make_image, make_snapshot
 from launchbay.twin.world import World
 
 __all__ = ["RULE"]
@@ -34,17 +34,14 @@ def _copy(call: Call, world: World) -> Mapping[str, Any]:
     if call.get("CopyImageTags"):
         image.add_tags(dict(ec2(origin).tags.get(source_id, {})))
     image.add_tags(tags_asked(call, "image"))
-    image.devices = tuple(_copied(call, source, origin, identity))
+    image.devices = tuple(_copied(call, world, source, origin, identity))
     image.ebs_snapshot = ec2(call.region).snapshots[image.devices[0]["Ebs"]["SnapshotId"]]
-    baked = world.truth.noted(BAKED)
-    if source_id in baked:
-        baked[identity] = dict(baked[source_id])
     world.clock.plan(IMAGE_DUE, identity, seconds=IMAGE_S, data={"region": call.region})
     return {"ImageId": identity}
 
 
-def _copied(call: Call, source: Any, origin: str, identity: str) -> list[Mapping[str, Any]]:
-    backend = ec2(call.region)
+def _copied(call: Call, world: World, source: Any, origin: str, identity: str) -> list[Mapping[str, Any]]:
+    backend, files = ec2(call.region), world.truth.noted(FILES)
     found: list[Mapping[str, Any]] = []
     zone = backend.describe_availability_zones()[0].name
     for item in source.block_device_mappings:
@@ -58,6 +55,8 @@ def _copied(call: Call, source: Any, origin: str, identity: str) -> list[Mapping
         snapshot = make_snapshot(call.region, volume, description=what, image=identity)
         backend.delete_volume(volume.id)
         snapshot.add_tags(tags_asked(call, "snapshot"))
+        if held.id in files:
+            files[snapshot.id] = files[held.id]
         size = item["Ebs"].get("VolumeSize", int(held.volume.size))
         ebs = {**item["Ebs"], "SnapshotId": snapshot.id, "VolumeSize": size, "Encrypted": is_encrypted}
         found.append({**item, "Ebs": ebs})

@@ -48,7 +48,8 @@ def _hit(call: Call, world: World, names: tuple[str, ...]) -> Fault | None:
         armed.seen += 1
         if armed.seen <= fault.after or (fault.chance < 1 and truth.chance.random() >= fault.chance):
             continue
-        if armed.seen >= fault.after + fault.count:
+        armed.hits += 1
+        if armed.hits >= fault.count:
             truth.faults.remove(armed)
         return fault
     return None

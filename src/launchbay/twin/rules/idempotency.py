@@ -1,7 +1,8 @@
 """Client tokens of RunInstances: the same token and parameters launch once, whoever asks again.
 
 A token holds within a zone where the request names one (by placement or subnet) and within the region otherwise. So the same
-token in another zone is a second launch, as on EC2.
+token in another zone is a second launch, as on EC2. It is the account's, whichever of its keys signs: those of a role change with
+every session, so who goes on with a launch has others than who began it.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _after(call: Call, world: World, answer: Answer) -> Answer | None:
 
 
 def _key(call: Call) -> tuple[str, ...]:
-    return call.key, call.region, call.action, zone_asked(call) or "-", str(call.get("ClientToken"))
+    return call.region, call.action, zone_asked(call) or "-", str(call.get("ClientToken"))
 
 
 def _digest(call: Call) -> str:
@@ -86,7 +87,8 @@ def _request_id(body: bytes) -> str:
 RULE = Rule(
     name="idempotency",
     on=frozenset({"ec2:RunInstances"}),
-    source="seen in EC2's page on idempotency: zonal and regional tokens, parameter mismatch; "
+    source="seen in EC2's page on idempotency: zonal and regional tokens, parameter mismatch; it names no "
+    "narrower scope, and that the account's users share them is remembered; "
     "what a token of terminated instances gives is seen in issues of boto3 (4406)",
     before=_before,
     after=_after,

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.elastic_block_store import Snapshot
 
-from launchbay.twin.backend import ec2, login_of
+from launchbay.twin.backend import ec2, ec2_regions, login_of
 from launchbay.twin.call import Refused
 
+if TYPE_CHECKING:
+    from launchbay.twin.world import World
+
 __all__ = [
-    "BAKED",
+    "FILES",
     "IMAGE_DUE",
     "IMAGE_S",
     "OwnImage",
     "OwnSnapshot",
+    "baked_files",
     "check_name",
     "drop_image",
+    "files_of",
     "make_image",
     "make_snapshot",
     "users_of",
 ]
 
-BAKED = "baked"
-"""Where it is noted of which instance an image was made: the hosts copy that one's folder."""
-
 IMAGE_DUE = "image"
 """The kind of thing that is due when an image gets available."""
+
+FILES = "files of snapshots"
+"""Where it is noted under which name the files of a snapshot are kept: those of the host that it was made of."""
 
 IMAGE_S = 60.0
 """How long an image is pending, in seconds of the twin's clock. On EC2 it goes by the size of the disks."""
@@ -120,6 +125,25 @@ def make_snapshot(region: str, volume: Any, *, description: str, image: str = ""
     snapshot.kms_key_id = volume.kms_key_id if volume.encrypted else None
     made: OwnSnapshot = snapshot
     return made
+
+
+def files_of(world: World, image: Any) -> str:
+    """Return the name under which the files of an image's root are kept, empty where none are."""
+    root = getattr(image, "root_device_name", "")
+    for item in getattr(image, "block_device_mappings", ()) if image is not None else ():
+        if item.get("DeviceName") == root and isinstance(item.get("Ebs"), dict):
+            return str(world.truth.noted(FILES).get(item["Ebs"].get("SnapshotId"), ""))
+    return ""
+
+
+def baked_files(world: World) -> frozenset[str]:
+    """Return the names under which files are needed: those of snapshots that are there. Forgets the others."""
+    noted = world.truth.noted(FILES)
+    if noted:
+        there = {identity for region in ec2_regions() for identity in ec2(region).snapshots}
+        for identity in [item for item in noted if item not in there]:
+            del noted[identity]
+    return frozenset(noted.values())
 
 
 def users_of(region: str, snapshot: str) -> list[str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from launchbay.twin.backend import find_instance, instances
+from launchbay.twin.backend import instances
 from launchbay.twin.call import Answer, Call, Refused
 from launchbay.twin.quotas import quota_code, quota_vcpus
 from launchbay.twin.rule import Rule
-from launchbay.twin.rules.capacity import market_asked
+from launchbay.twin.rules.capacity import market_asked, to_start
 from launchbay.twin.world import World
 
 __all__ = ["RULE", "used_vcpus"]
@@ -34,24 +35,25 @@ def _vcpus(world: World, type_name: str) -> int:
 
 def _before(call: Call, world: World) -> Call | Mapping[str, Any] | Answer | None:
     if call.action == "StartInstances":
-        for identity in call.get("InstanceIds", default=[]):
-            item = find_instance(identity, call.region)
-            if item is not None and item.state == "stopped":
-                _check(world, call.region, item.instance_type, item.lifecycle or "on-demand", count=1)
+        starting = [(str(item.instance_type), str(item.lifecycle or "on-demand")) for item in to_start(call)]
+        wanted: Counter[tuple[str, str]] = Counter()
+        for type_name, market in starting:
+            wanted[quota_code(type_name, market), market] += _vcpus(world, type_name)
+        for (code, market), vcpus in wanted.items():
+            _check(world, call.region, code, market, vcpus=vcpus)
         return None
     most = max(int(call.get("MinCount", default=1)), int(call.get("MaxCount", default=1)))
-    _check(world, call.region, str(call.get("InstanceType", default="m1.small")), market_asked(call), count=most)
+    type_name, market = str(call.get("InstanceType", default="m1.small")), market_asked(call)
+    _check(world, call.region, quota_code(type_name, market), market, vcpus=_vcpus(world, type_name) * most)
     return None
 
 
-def _check(world: World, region: str, type_name: str, market: str, *, count: int) -> None:
+def _check(world: World, region: str, code: str, market: str, *, vcpus: int) -> None:
     """Raise Refused unless the quota allows for all that are asked for; EC2 does not launch a part of them for it."""
-    code = quota_code(type_name, market)
     if not code:
         return
     limit = quota_vcpus(world, region, code)
-    wanted = Decimal(used_vcpus(world, region, code) + _vcpus(world, type_name) * count)
-    if wanted <= limit:
+    if Decimal(used_vcpus(world, region, code) + vcpus) <= limit:
         return
     if market == "spot":
         raise Refused("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
@@ -67,6 +69,6 @@ RULE = Rule(
     name="quota",
     on=frozenset({"ec2:RunInstances", "ec2:StartInstances"}),
     source="codes seen in the quota pages of EC2, messages in issues of other tools; that nothing of a launch above the "
-    "quota is carried out, MinCount or not, is remembered",
+    "quota is carried out, MinCount or not, and of a start of several, is remembered",
     before=_before,
 )

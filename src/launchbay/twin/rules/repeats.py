@@ -46,7 +46,7 @@ def _after(call: Call, world: World, answer: Answer) -> Answer | None:
 
 
 def _key(call: Call) -> tuple[str, ...]:
-    return call.key, call.region, call.action, "-", str(call.get("ClientToken"))
+    return call.region, call.action, "-", str(call.get("ClientToken"))
 
 
 def _digest(call: Call) -> str:

@@ -61,9 +61,6 @@ def _end(world: World, due: Due) -> None:
         request.state, request.status = "disabled", "instance-stopped-no-capacity"
     else:
         begin_terminate(world, instance, code=why, why="Spot instance termination")
-        request.state = "closed" if request.kind == "one-time" else "open"
-        request.status = "instance-terminated-no-capacity"
-    world.truth.notices.pop(instance.id, None)
 
 
 def _request_of(world: World, instance: Any | None) -> SpotRequest | None:
@@ -132,17 +129,6 @@ def _made(call: Call, world: World, made: Sequence[Any]) -> None:
         instance.spot_instance_request_id = request.id
 
 
-def _after(call: Call, world: World, answer: Answer) -> Answer | None:
-    """Close the request of what a person terminated; a persistent one stays open until it is cancelled, as on EC2."""
-    if call.action == "TerminateInstances" and not answer.is_error:
-        for identity in call.get("InstanceIds", default=[]):
-            request = _request_of(world, find_instance(identity, call.region))
-            if request is not None and request.state in ("active", "disabled"):
-                request.state = "closed" if request.kind == "one-time" else "open"
-                request.status = "instance-terminated-by-user"
-    return None
-
-
 def _asked(call: Call, world: World) -> list[SpotRequest]:
     known = {key: item for key, item in world.truth.spot.items() if item.region == call.region}
     identities = call.get("SpotInstanceRequestIds", default=[])
@@ -209,7 +195,6 @@ RULE = Rule(
     on=frozenset(
         {
             "ec2:RunInstances",
-            "ec2:TerminateInstances",
             "ec2:DescribeSpotInstanceRequests",
             "ec2:CancelSpotInstanceRequests",
         }
@@ -217,7 +202,6 @@ RULE = Rule(
     source="seen in EC2's pages on spot requests and interruptions (two minutes, best effort); states verified in botocore's "
     "model; a persistent request is not fulfilled again by the twin",
     before=_before,
-    after=_after,
     made=_made,
     happens={"spot-notice": _notice, "spot-end": _end},
 )

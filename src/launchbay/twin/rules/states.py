@@ -9,6 +9,9 @@ from launchbay.twin.backend import ec2, find_instance, set_reason, set_state
 from launchbay.twin.call import Answer, Call, Refused
 from launchbay.twin.clock import Due
 from launchbay.twin.rule import Rule
+from launchbay.twin.timers import KIND as TIMER
+from launchbay.twin.timers import drop_timers, take_timer
+from launchbay.twin.truth import SpotRequest
 from launchbay.twin.world import World
 
 __all__ = ["RULE", "begin_stop", "begin_terminate", "shut_down"]
@@ -16,14 +19,21 @@ __all__ = ["RULE", "begin_stop", "begin_terminate", "shut_down"]
 _FORGOTTEN_S = 3600.0
 """For how long a terminated instance is still described: about an hour."""
 
+_OF_THE_RUN = ("spot-notice", "spot-end")
+"""What may be due of an instance and is over when it stops."""
+
 
 def begin_stop(
     world: World, instance: Any, *, code: str = "Client.UserInitiatedShutdown", why: str = "User initiated"
 ) -> None:
     """Let a running instance stop."""
+    _set_request(world, instance, "active", to="disabled", status="instance-stopped-by-user")
     set_state(instance, "stopping")
     _explain(world, instance, code, why)
-    world.clock.cancel(instance.id, "state")
+    for kind in ("state", *_OF_THE_RUN):
+        world.clock.cancel(instance.id, kind)
+    drop_timers(world, instance.id)
+    world.truth.notices.pop(instance.id, None)  # what it was told of its end was of this run
     world.clock.plan("state", instance.id, seconds=world.truth.settings.stopping_s, data={"to": "stopped"})
 
 
@@ -37,8 +47,31 @@ def begin_terminate(
     set_state(instance, "shutting-down")
     _explain(world, instance, code, why)
     world.clock.cancel(instance.id)
+    drop_timers(world, instance.id)
+    world.truth.notices.pop(instance.id, None)
+    _close_request(world, instance, code)
     seconds = 0.0 if was_stopped else world.truth.settings.terminating_s
     world.clock.plan("state", instance.id, seconds=seconds, data={"to": "terminated"})
+
+
+def _close_request(world: World, instance: Any, code: str) -> None:
+    """Close the spot request of an instance that ends, whoever ends it; a persistent one stays open until it is cancelled."""
+    request = _request_of(world, instance)
+    if request is not None and request.state in ("active", "disabled"):
+        request.state = "closed" if request.kind == "one-time" else "open"
+        is_taken = code.startswith("Server.Spot")
+        request.status = "instance-terminated-no-capacity" if is_taken else "instance-terminated-by-user"
+
+
+def _set_request(world: World, instance: Any, state: str, *, to: str, status: str) -> None:
+    """Put the spot request of an instance that is in a state into another; nothing where it has none, or is in a third."""
+    request = _request_of(world, instance)
+    if request is not None and request.state == state:
+        request.state, request.status = to, status
+
+
+def _request_of(world: World, instance: Any) -> SpotRequest | None:
+    return world.truth.spot.get(getattr(instance, "spot_instance_request_id", "") or "")
 
 
 def shut_down(world: World, instance: Any) -> None:
@@ -126,6 +159,7 @@ def _start(world: World, found: Sequence[Any]) -> Mapping[str, Any]:
     for item in found:
         before = _shown(item)
         if item.state == "stopped":
+            _set_request(world, item, "disabled", to="active", status="fulfilled")
             item.start()  # moto gives it an address anew
             set_state(item, "pending")
             item.launch_time = world.now().replace(tzinfo=None)
@@ -173,6 +207,20 @@ def _happens(world: World, due: Due) -> None:
         set_reason(instance, reason[0], reason[1], transition=reason[2])
 
 
+def _ring(world: World, due: Due) -> None:
+    """Let a timer of an instance do what it was set for; where nobody uses its host, too."""
+    what = take_timer(world, due.resource, str(due.data["name"]))
+    instance = find_instance(due.resource)
+    if not what or instance is None or instance.state != "running":
+        return
+    if what == "stop":
+        shut_down(world, instance)
+    elif what == "reboot":
+        world.hosts.reboot(instance.id)
+    else:
+        world.hosts.start_unit(instance.id, what.removeprefix("start:"))
+
+
 def _forget(world: World, due: Due) -> None:
     """Let a terminated instance be described no more."""
     instance = find_instance(due.resource)
@@ -196,5 +244,5 @@ RULE = Rule(
     "which shuts itself down stops or terminates is verified in botocore's model; about an hour of the dead is remembered",
     before=_before,
     made=_made,
-    happens={"state": _happens, "forget": _forget},
+    happens={"state": _happens, TIMER: _ring, "forget": _forget},
 )

@@ -13,6 +13,7 @@ from launchbay.twin.rules import (
     faults,
     fleet,
     groups,
+    had,
     iam,
     idempotency,
     images_api,
@@ -44,7 +45,8 @@ from launchbay.twin.rules import (
 __all__ = ["RULES"]
 
 RULES: tuple[Rule, ...] = (
-    # who may ask, and was it asked before
+    # is there such a call, who may ask, and was it asked before
+    had.RULE,
     faults.RULE,
     iam.RULE,
     dryrun.RULE,
@@ -87,6 +89,6 @@ RULES: tuple[Rule, ...] = (
     pricing.RULE,
     savings.RULE,
 )
-"""Faults come first, then permission, then dry runs; a token is looked up only for what may be done, and what comes after it
-is remembered with it. What is refused for its own sake comes before what is refused for want of quota, and that before want of
-room, as on EC2."""
+"""What the twin does not have comes first, then faults, then permission, then dry runs; a token is looked up only for what may
+be done, and what comes after it is remembered with it. What is refused for its own sake comes before what is refused for want
+of quota, and that before want of room, as on EC2."""

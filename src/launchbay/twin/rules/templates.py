@@ -15,7 +15,7 @@ from launchbay.twin.rule import Rule
 from launchbay.twin.rules.asked import put_by, take
 from launchbay.twin.world import World
 
-__all__ = ["RULE", "find_version", "merge"]
+__all__ = ["RULE", "expand", "find_version", "merge"]
 
 _NAME = "templates"
 _INNER = (
@@ -135,6 +135,15 @@ def _run(call: Call, world: World) -> Call | None:
         return None
     version = find_version(call.region, asked)
     put_by(world, _NAME, {"id": version.template.id, "version": str(version.number)})
+    return expand(call)
+
+
+def expand(call: Call) -> Call:
+    """Return a launch as it would be without its template: with all that the template says and the call does not.
+
+    Raises Refused where there is no such template, or no such version of it.
+    """
+    version = find_version(call.region, call.get("LaunchTemplate"))
     params = {name: value for name, value in call.params.items() if name != "LaunchTemplate"}
     return replace(call, params=merge(_parameters(version.data), params))
 

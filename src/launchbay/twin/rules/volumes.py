@@ -49,6 +49,8 @@ def make_volume(region: str, zone: str, disk: Disk) -> Any:
     )
     volume.iops = disk.iops
     volume.volume_initialization_rate = disk.initialization
+    if disk.initialization and disk.snapshot:
+        volume.filled_gib = int(ec2(region).snapshots[disk.snapshot].volume.size)
     return volume
 
 

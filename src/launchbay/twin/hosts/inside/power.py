@@ -1,18 +1,20 @@
-"""Stands in for shutdown, poweroff, reboot and halt: asks the twin to stop or reboot this instance."""
+"""Stands in for shutdown, poweroff, reboot and halt: asks the twin to stop or reboot this instance, now or later."""
 
 from __future__ import annotations
 
-import os
+import math
 import re
-import signal
-import sys
 import time
 
 from .asking import ask, say
+from .clock import twin_time
+from .times import of_day
 
-__all__ = ["main", "power"]
+__all__ = ["later", "main", "power"]
 
-_PENDING = "/run/twin-shutdown"
+_NAME = "shutdown"
+"""What the twin knows a planned shutdown by: there is one at most, as there."""
+
 _AT = re.compile(r"\+?(\d+)|(\d{1,2}):(\d{2})")
 
 
@@ -22,6 +24,17 @@ def power(what: str) -> int:
         ask("PUT", "power/" + what)
     except OSError as error:
         say(f"twin: cannot {what}: {error}")
+        return 1
+    return 0
+
+
+def later(name: str, at: float, what: str) -> int:
+    """Ask the twin for something at a time of its clock, known by a name; what was planned by that name before is not then."""
+    try:
+        # rounded down: who lets just that time pass on a virtual clock sees it happen
+        ask("PUT", f"timers/{name}/{math.floor(at * 1000) / 1000:.3f}/{what}")
+    except OSError as error:
+        say(f"twin: cannot plan {name}: {error}")
         return 1
     return 0
 
@@ -40,50 +53,26 @@ def main(name: str, arguments: list[str]) -> int:
     if "r" in letters or "--reboot" in words:
         what = "reboot"
     times = [item for item in arguments if not item.startswith("-")]
-    try:
-        seconds = _seconds(times[0] if times else "+1")
-    except ValueError:
-        say(f"shutdown: Failed to parse time specification: {times[0]}")
-        return 1
-    return power(what) if seconds <= 0 else _later(what, seconds)
-
-
-def _seconds(when: str) -> float:
-    if when == "now":
-        return 0.0
+    when = times[0] if times else "+1"
+    if when in ("now", "+0", "0"):
+        return power(what)
     match = _AT.fullmatch(when)
     if not match:
-        raise ValueError(when)
-    if match.group(1) is not None:
-        return 60.0 * int(match.group(1))
-    now = time.localtime()
-    ahead = (int(match.group(2)) - now.tm_hour) * 3600 + (int(match.group(3)) - now.tm_min) * 60 - now.tm_sec
-    return float(ahead % 86400)
-
-
-def _later(what: str, seconds: float) -> int:
-    """Wait in a process of its own, which also keeps the box alive until then."""
-    _cancel()
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid:
-        with open(_PENDING, "w", encoding="ascii") as file:
-            file.write(str(pid))
-        say(f"Shutdown scheduled in {seconds:.0f} s, use 'shutdown -c' to cancel.")
-        return 0
-    os.setsid()
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(null, number)
-    time.sleep(seconds)
-    os._exit(power(what))
+        say(f"shutdown: Failed to parse time specification: {when}")
+        return 1
+    now = twin_time()
+    at = now + 60.0 * int(match.group(1)) if match.group(1) else of_day(int(match.group(2)), int(match.group(3)), now)
+    code = later(_NAME, at, what)
+    if code == 0:
+        shown = time.strftime("%a %Y-%m-%d %H:%M:%S %Z", time.localtime(at))
+        say(f"Shutdown scheduled for {shown}, use 'shutdown -c' to cancel.")
+    return code
 
 
 def _cancel() -> int:
     try:
-        with open(_PENDING, encoding="ascii") as file:
-            os.kill(int(file.read()), signal.SIGTERM)
-        os.unlink(_PENDING)
-    except (OSError, ValueError):
-        return 0
+        ask("DELETE", "timers/" + _NAME)
+    except OSError as error:
+        say(f"twin: {error}")
+        return 1
     return 0

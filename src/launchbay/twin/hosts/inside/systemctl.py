@@ -1,4 +1,4 @@
-"""Stands in for systemctl: simple services from files in /etc/systemd/system, the SSH server, and the power switch."""
+"""Stands in for systemctl: simple services and timers from unit files, the SSH server, and the power switch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from typing import Any
 
 from .asking import ask, say
 from .power import power
+from .timers import VERBS as TIMER_VERBS
+from .timers import WANTS as TIMERS_WANTED
+from .timers import effect, list_timers
 from .units import UNITS, BadUnit, Unit, find_unit
 
-__all__ = ["main"]
+__all__ = ["main", "start_enabled"]
 
 _STATE = "/run/twin-services"
 _LOGS = "/var/log/twin"
@@ -42,25 +45,47 @@ def main(name: str, arguments: list[str]) -> int:
     if verb == "is-system-running":
         return _answer("running", 0)
     if verb == "start-enabled":  # the twin's own, when the host starts
-        enabled = sorted(os.listdir(_WANTS)) if os.path.isdir(_WANTS) else []
-        return max([_one("start", unit, options) for unit in enabled], default=0)
+        return start_enabled()
+    if verb == "list-timers":
+        return list_timers()
     if verb not in _VERBS or not names:
         say(" ".join(["twin: systemctl", *arguments, "is not modelled"]))
         return 1
     return max(_one(verb, unit, options) for unit in names)
 
 
+def start_enabled() -> int:
+    """Start what is enabled, as a system does that comes up; return an exit code."""
+    enabled = [
+        unit for folder in (_WANTS, TIMERS_WANTED) if os.path.isdir(folder) for unit in sorted(os.listdir(folder))
+    ]
+    return max([_one("start", unit, []) for unit in enabled], default=0)
+
+
 def _one(verb: str, name: str, options: list[str]) -> int:
     try:
         if name in _SSH:
             return _ssh(verb)
-        code = _VERBS[verb](find_unit(name))
+        if verb == "start" and name.endswith(".target"):
+            return _switch(name)
+        code = _do(verb, name)
         if "--now" in options and verb in ("enable", "disable") and code == 0:
-            code = _VERBS["start" if verb == "enable" else "stop"](find_unit(name))
+            code = _do("start" if verb == "enable" else "stop", name)
     except (BadUnit, OSError) as error:
         say(str(error))
         return 4 if verb in ("status", "is-active") else 5
     return code
+
+
+def _do(verb: str, name: str) -> int:
+    return TIMER_VERBS[verb](name) if name.endswith(".timer") else _VERBS[verb](find_unit(name))
+
+
+def _switch(target: str) -> int:
+    what = effect(target)
+    if what.startswith("start:"):
+        raise BadUnit(f"twin: {target} is not modelled")
+    return power(what)
 
 
 def _ssh(verb: str) -> int:

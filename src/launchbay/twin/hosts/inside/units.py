@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 from typing import NamedTuple
 
-__all__ = ["UNITS", "BadUnit", "Unit", "find_unit"]
+__all__ = ["UNITS", "UNITS_UNTIL_STOP", "BadUnit", "Unit", "find_unit", "read_unit", "settings"]
 
 UNITS = "/etc/systemd/system"
+UNITS_UNTIL_STOP = "/run/systemd/system"
 _TYPES = ("simple", "exec", "idle", "notify", "oneshot")
 _NAME = re.compile(r"[A-Za-z0-9:_.@\\-]+")
 
@@ -31,30 +33,33 @@ class Unit(NamedTuple):
 
 
 def find_unit(name: str) -> Unit:
-    """Read a unit's file below /etc/systemd/system. Raises BadUnit."""
+    """Read a service's file. Raises BadUnit."""
     if not name.endswith(".service"):
         if re.search(r"\.[a-z]+$", name):
-            raise BadUnit(f"twin: {name} is not modelled, only services are")
+            raise BadUnit(f"twin: {name} is not modelled, only services and timers are")
         name += ".service"
+    return _unit(name, settings(read_unit(name), "[Service]"))
+
+
+def read_unit(name: str) -> str:
+    """Return the text of a unit's file, below /etc/systemd/system or /run/systemd/system. Raises BadUnit."""
     if not _NAME.fullmatch(name):
         raise BadUnit(f"twin: {name!r} is not the name of a unit")
-    try:
-        with open(os.path.join(UNITS, name), encoding="utf-8", errors="replace") as file:
-            text = file.read()
-    except OSError:
-        raise BadUnit(f"Unit {name} not found.") from None
-    return _unit(name, _settings(text))
+    for folder in (UNITS, UNITS_UNTIL_STOP):
+        with contextlib.suppress(OSError), open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+            return file.read()
+    raise BadUnit(f"Unit {name} not found.")
 
 
-def _settings(text: str) -> dict[str, list[str]]:
-    """Return what stands under [Service]: a name may come several times, and an empty value forgets those before."""
+def settings(text: str, wanted: str) -> dict[str, list[str]]:
+    """Return what stands in a section, as "[Service]": a name may come several times, an empty value forgets those before."""
     found: dict[str, list[str]] = {}
     section = ""
     joined = re.sub(r"\\\n\s*", " ", text)
     for line in map(str.strip, joined.splitlines()):
         if line.startswith("["):
             section = line
-        elif line and line[0] not in "#;" and section == "[Service]" and "=" in line:
+        elif line and line[0] not in "#;" and section == wanted and "=" in line:
             key, _, value = line.partition("=")
             values = found.setdefault(key.strip(), [])
             if value.strip():
@@ -121,6 +126,8 @@ def _command(line: str, environment: dict[str, str]) -> list[str]:
         raise ValueError("it is empty")
 
     def value(match: re.Match[str]) -> str:
+        if match.group() == "$$":
+            return "$"
         return environment.get(match.group(1) or match.group(2), "")
 
     found: list[str] = []
@@ -129,5 +136,5 @@ def _command(line: str, environment: dict[str, str]) -> list[str]:
         if whole:
             found += environment.get(whole.group(1), "").split()
         else:
-            found.append(re.sub(r"\$\{(\w+)\}|\$(\w+)", value, word).replace("%%", "%"))
+            found.append(re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", value, word).replace("%%", "%"))
     return found
