@@ -22,6 +22,7 @@ __all__ = [
     "TEXT",
     "Kind",
     "check_fields",
+    "faults",
     "fields",
     "list_of",
     "mapping_of",
@@ -86,16 +87,17 @@ def list_of(kind: Kind) -> Kind:
 def fields(wanted: Mapping[str, Kind]) -> Kind:
     """Return the kind of objects that hold these fields, and maybe others."""
     words = f"an object with {', '.join(wanted)}"
-    return Kind(words, lambda value: isinstance(value, dict) and not _faults(value, wanted))
+    return Kind(words, lambda value: isinstance(value, dict) and not faults(value, wanted))
 
 
 def check_fields(record: Mapping[str, Any], wanted: Mapping[str, Kind], *, where: Path) -> None:
     """Raise StateError, naming the fields, where a record lacks one or holds another kind of value."""
-    if faults := _faults(record, wanted):
-        raise StateError(f"record is damaged: {'; '.join(faults)}", where=str(where), hint="bay doctor")
+    if found := faults(record, wanted):
+        raise StateError(f"record is damaged: {'; '.join(found)}", where=str(where), hint="bay doctor")
 
 
-def _faults(record: Mapping[str, Any], wanted: Mapping[str, Kind]) -> list[str]:
+def faults(record: Mapping[str, Any], wanted: Mapping[str, Kind]) -> list[str]:
+    """Return what is wrong with a record, a sentence each, nothing where it holds these fields."""
     lacking = [name for name, kind in wanted.items() if name not in record and not kind.may_lack]
     wrong = [
         f"{name} must be {kind.words}, got {str(record[name])[:40]!r}"

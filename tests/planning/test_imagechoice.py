@@ -13,8 +13,9 @@ from launchbay.catalog.snapshot import load_snapshot
 from launchbay.errors import UsageError
 from launchbay.planning.cloudimage import ListedImage
 from launchbay.planning.fit import ImageNeeds
-from launchbay.planning.imagechoice import ImageChoice, choose_image, role_of
+from launchbay.planning.imagechoice import ImageChoice, choose_image, parameters_for, role_of, take_image
 from launchbay.planning.imagereading import read_image
+from launchbay.twin.imagedata import named_parameters
 from tests.planning.listings import DIGEST, baked, listings, row_of
 
 TODAY = date(2026, 11, 27)
@@ -223,3 +224,55 @@ def test_a_version_is_not_taken_for_one_that_begins_alike() -> None:
 def test_the_roles() -> None:
     roles = {role_of(image) for image in listings(baked())}
     assert roles == {"baked", "framework", "neuron base", "neuron", "proprietary", "single", "base", "plain", ""}
+
+
+# --- what is asked for first, and what a person names ---
+
+
+@pytest.mark.parametrize(
+    ("needs", "name"),
+    [
+        (CUDA13, "g5.xlarge"),
+        (CUDA12, "p3.2xlarge"),
+        (CPU, "m5.large"),
+        (ARM, "m7g.large"),
+        (CPU, "trn1.2xlarge"),
+        (CPU, "inf1.xlarge"),
+        (replace(CUDA13, architecture="arm64"), "g5g.xlarge"),
+    ],
+)
+def test_the_few_that_are_asked_for_first_have_the_one_that_is_chosen_of_all(needs: ImageNeeds, name: str) -> None:
+    parameters = parameters_for(needs, TYPES[name])
+    assert 1 <= len(parameters) <= 10
+    named = [named_parameters()[parameter][-1].name for parameter in parameters]
+    few = [image for image in listings() if image.name in named]
+    assert len(few) == len(named)
+    assert choose(needs, name, few).chosen == choose(needs, name).chosen
+
+
+def by_hand(needs: ImageNeeds, name: str, image: ListedImage) -> tuple[str, ...]:
+    return take_image(needs, TYPES[name], image, today=TODAY)
+
+
+def test_an_image_that_a_person_names_is_taken_whoever_made_it() -> None:
+    (single,) = [image for image in listings() if image.name == f"{SINGLE} (Ubuntu 24.04) 20261006"]
+    own = replace(single, kind="own", driver=None, driver_floor=None, families=(), description="")
+    assert any("which NVIDIA driver" in said for said in by_hand(CUDA13, "g5.xlarge", own))
+    stranger = replace(single, kind="community", owner="210987654321")
+    assert any("whom nobody vouches for" in said for said in by_hand(CUDA13, "g5.xlarge", stranger))
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"driver": "470.1", "driver_floor": None}, "needs NVIDIA driver 580 or newer"),
+        ({"driver": ""}, "needs an NVIDIA driver, and .* has none"),
+        ({"architecture": "arm64"}, "is for arm64, and g5.xlarge is x86_64"),
+        ({"state": "pending"}, "is pending"),
+        ({"families": ("p5",)}, "g5.xlarge is none of them"),
+    ],
+)
+def test_one_that_cannot_run_is_refused(changed: dict[str, Any], why: str) -> None:
+    (single,) = [image for image in listings() if image.name == f"{SINGLE} (Ubuntu 24.04) 20261006"]
+    with pytest.raises(UsageError, match=why):
+        by_hand(CUDA13, "g5.xlarge", replace(single, **changed))

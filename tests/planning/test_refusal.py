@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from launchbay.planning.ladder import Rung
-from launchbay.planning.refusal import Kind, advice
+from launchbay.planning.refusal import Kind, advice, explain, is_passing, is_proof
 
 
 def rung(zone: str, kind: str, market: str) -> Rung:
@@ -29,7 +29,9 @@ LEFT = (ZONE, SISTER, SPOT, OTHER)
 )  # fmt: skip
 def test_no_room_goes_to_the_next_rung(code: str) -> None:
     found = advice(code, HERE, LEFT)
-    assert (found.kind, found.rungs, found.look_first) == (Kind.CAPACITY, LEFT, False)
+    assert (found.kind, found.rungs) == (Kind.CAPACITY, LEFT)
+    assert is_proof(code)
+    assert is_proof(code, asked_before=True)
     assert "us-west-2a" in found.what
     assert found.hint == "next is p3.2xlarge in us-west-2b, on-demand"
     last = advice(code, HERE, ())
@@ -106,13 +108,18 @@ def test_what_is_the_same_everywhere_ends_the_launch(code: str, kind: Kind) -> N
 )
 def test_what_may_have_worked_is_looked_for_before_it_is_tried_again(code: str) -> None:
     found = advice(code, HERE, LEFT)
-    assert (found.kind, found.rungs, found.look_first, found.new_attempt) == (Kind.RETRY, (HERE, *LEFT), True, False)
+    assert (found.kind, found.rungs, found.new_attempt) == (Kind.RETRY, (HERE, *LEFT), False)
+    assert is_passing(code)
+    assert not is_proof(code)
 
 
 @pytest.mark.parametrize("code", ["RequestLimitExceeded", "Throttling", "ThrottlingException"])
 def test_what_was_turned_away_at_the_door_made_nothing(code: str) -> None:
     found = advice(code, HERE, LEFT)
-    assert (found.kind, found.rungs, found.look_first) == (Kind.RETRY, (HERE, *LEFT), False)
+    assert (found.kind, found.rungs) == (Kind.RETRY, (HERE, *LEFT))
+    assert is_passing(code)
+    assert is_proof(code)
+    assert not is_proof(code, asked_before=True)
 
 
 def test_a_new_instance_profile_takes_seconds_to_be_seen() -> None:
@@ -123,10 +130,33 @@ def test_a_new_instance_profile_takes_seconds_to_be_seen() -> None:
 
 def test_a_token_whose_instances_are_gone_needs_another_attempt() -> None:
     found = advice("IdempotentInstanceTerminated", HERE, LEFT)
-    assert (found.rungs, found.new_attempt, found.look_first) == ((HERE, *LEFT), True, True)
+    assert (found.rungs, found.new_attempt) == ((HERE, *LEFT), True)
+    assert is_proof("IdempotentInstanceTerminated", asked_before=True)
 
 
 def test_an_unknown_code_is_looked_into_and_named() -> None:
     found = advice("SomethingNew", HERE, LEFT)
-    assert found.look_first
+    assert not is_proof("SomethingNew")
     assert "SomethingNew" in found.what
+
+
+@pytest.mark.parametrize(
+    "code", ["UnauthorizedOperation", "ExpiredToken", "InvalidAMIID.NotFound", "PendingVerification"]
+)
+def test_what_is_judged_before_the_token_proves_nothing_of_one_that_was_asked_before(code: str) -> None:
+    assert is_proof(code)
+    assert not is_proof(code, asked_before=True)
+    assert is_proof("VcpuLimitExceeded", asked_before=True)
+    assert not is_proof("IdempotentParameterMismatch")
+
+
+def test_a_person_reads_what_is_wrong_with_who_asks() -> None:
+    found = explain("UnauthorizedOperation", "ec2:DescribeVpcs")
+    assert found is not None
+    assert "ec2:DescribeVpcs" in found[0]
+    assert "ec2:DescribeVpcs" in found[1]
+    assert explain("ExpiredToken", "ec2:DescribeVpcs") == (
+        "the credentials have expired (ExpiredToken)",
+        "sign in again, such as aws sso login",
+    )
+    assert explain("InsufficientInstanceCapacity", "ec2:RunInstances") is None

@@ -57,7 +57,6 @@ def test_the_plain_launch_to_the_letter(shape: Any) -> None:
                     "VolumeSize": 60,
                     "Encrypted": True,
                     "DeleteOnTermination": True,
-                    "VolumeInitializationRate": 300,
                 },
             }
         ],
@@ -174,7 +173,9 @@ def test_every_disk_of_the_image_is_encrypted_and_its_names_are_left_to_it() -> 
         root=ImageDisk(device="/dev/xvda", snapshot_gib=30),
         others=(ImageDisk(device="/dev/xvdf", snapshot_gib=8), ImageDisk(device="/dev/sdh", snapshot_gib=9)),
     )
-    request = build_request(wish_of(image=image, volumes=tuple(Volume(gib=1, mount=f"/d{n}") for n in range(3))))
+    request = build_request(
+        wish_of(image=image, rate=300, volumes=tuple(Volume(gib=1, mount=f"/d{n}") for n in range(3)))
+    )
     assert list(disks(request)) == ["/dev/xvda", "/dev/xvdf", "/dev/sdh", "/dev/sdg", "/dev/sdi", "/dev/sdj"]
     assert [disk["VolumeSize"] for disk in disks(request).values()] == [30, 8, 9, 1, 1, 1]
     assert all(disk["Encrypted"] for disk in disks(request).values())
@@ -314,7 +315,8 @@ def variants() -> Iterator[CloudWish]:
     yield wish_of(tags={"owner": "Bob"})
     yield wish_of(public_address=True)
     yield wish_of(root_gib=61)
-    yield wish_of(rate=None)
+    yield wish_of(rate=300)
+    yield wish_of(extra={"Monitoring": {"Enabled": True}})
     yield wish_of(is_ebs_optimized=False)
 
 

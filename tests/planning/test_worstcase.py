@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from launchbay.catalog.items import GP3, GP3_IOPS, GP3_THROUGHPUT, PUBLIC_IPV4
+from launchbay.catalog.items import GP3, GP3_IOPS, GP3_THROUGHPUT, PUBLIC_IPV4, VOLUME_INITIALIZATION
 from launchbay.catalog.price import Price, SidePrice
 from launchbay.catalog.snapshot import load_snapshot
 from launchbay.errors import UsageError
 from launchbay.jsonable import to_json
 from launchbay.planning.cloudwish import ImageDisk, Volume
-from launchbay.planning.worstcase import INITIALIZATION, Disk, WorstCase, disks_of, worst_case
+from launchbay.planning.worstcase import Disk, WorstCase, disks_of, worst_case
 from tests.planning.wishes import IMAGE, wish_of
 
 CATALOGUE = load_snapshot(["us-west-2"])
@@ -40,7 +40,7 @@ def side(**usd: str) -> dict[str, SidePrice]:
         "iops": GP3_IOPS,
         "throughput": GP3_THROUGHPUT,
         "address": PUBLIC_IPV4,
-        "fill": INITIALIZATION,
+        "fill": VOLUME_INITIALIZATION,
         "t3": "cpu-surplus-t3",
     }
     return {
@@ -128,7 +128,7 @@ def test_a_price_of_something_else_is_refused(other: dict[str, str]) -> None:
         ({"disks": (Disk(name="root", gib=1),), "side": {}}, "gp3"),
         ({"disks": (Disk(name="root", gib=1, iops=3001),), "side": side(gp3="0.08")}, "gp3-iops"),
         ({"disks": (Disk(name="root", gib=1, throughput=126),), "side": side(gp3="0.08")}, "gp3-throughput"),
-        ({"disks": (Disk(name="root", gib=1, filled_gib=1),), "side": side(gp3="0.08")}, INITIALIZATION),
+        ({"disks": (Disk(name="root", gib=1, filled_gib=1),), "side": side(gp3="0.08")}, VOLUME_INITIALIZATION),
         ({"public_address": True, "side": {}}, "public-ipv4"),
         ({"image_usd_per_hour": None}, "image"),
     ],
@@ -160,6 +160,7 @@ def test_disks_of_a_wish_are_those_of_its_request() -> None:
     image = replace(IMAGE, others=(ImageDisk(device="/dev/sdh", snapshot_gib=9),))
     wish = wish_of(
         image=image,
+        rate=300,
         root_gib=200,
         root_iops=6000,
         root_throughput=500,

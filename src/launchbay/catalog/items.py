@@ -16,6 +16,7 @@ __all__ = [
     "TRANSFER_INTER_REGION",
     "TRANSFER_OUT",
     "TRANSFER_OUT_TIERS",
+    "VOLUME_INITIALIZATION",
 ]
 
 GP3 = "gp3"
@@ -29,6 +30,13 @@ TRANSFER_OUT = "transfer-out"
 TRANSFER_CROSS_ZONE = "transfer-cross-zone"
 TRANSFER_INTER_REGION = "transfer-inter-region"
 S3_STANDARD = "s3-standard"
+
+VOLUME_INITIALIZATION = "volume-initialization"
+"""What filling a disk from its snapshot at a rate that was asked for costs, once for each GiB of the snapshot.
+
+No source that could be read names its price, so it is among no region's and no snapshot's: unknown. AWS said that it goes by the
+snapshot's full size and by the rate; remembered.
+"""
 
 ITEMS: dict[str, tuple[str, str]] = {
     GP3: ("GiB-month", "space on a gp3 disk, whether or not its instance runs"),

@@ -12,6 +12,8 @@ __all__ = ["CLOUDS", "open_cloud"]
 CLOUDS = ("ec2", "twin")
 """The providers whose instances are EC2's."""
 
+_TWIN_KEYS = "LAUNCHBAY_TWIN_KEYS"
+
 
 def open_cloud(bay: Bay, provider: str, region: str) -> Client:
     """Return the way to EC2 in a region, asked nothing yet. The twin is started where it was left, or made.
@@ -26,5 +28,15 @@ def open_cloud(bay: Bay, provider: str, region: str) -> Client:
     if twin.was_started:
         bay.reporter.note("The twin was started; `bay twin stop` ends it.")
     said = twin_environment(twin)
-    keys = (said["AWS_ACCESS_KEY_ID"], said["AWS_SECRET_ACCESS_KEY"])
+    keys = _twin_keys(bay) or (said["AWS_ACCESS_KEY_ID"], said["AWS_SECRET_ACCESS_KEY"])
     return open_client(region, endpoint=twin.url, keys=keys, address_url=f"{twin.url}/twin/address")
+
+
+def _twin_keys(bay: Bay) -> tuple[str, str] | None:
+    """Return the keys of a user of the twin's own, where somebody wants to work as one; None for the account's."""
+    said = bay.environ.get(_TWIN_KEYS, "")
+    identity, _, secret = said.partition(":")
+    if said and not (identity and secret):
+        hint = "ID:SECRET, as `aws iam create-access-key` on the twin gave them"
+        raise UsageError(f"{_TWIN_KEYS} must be an access key and its secret with ':' between", hint=hint)
+    return (identity, secret) if said else None

@@ -69,9 +69,11 @@ def launch_fleet(
     name: str | None = None,
     layer: str = "layer",
     accelerator: str = "auto",
+    taken: Collection[str] = (),
 ) -> Launch:
     """Launch `count` identical instances of an image, on layers of a kind, building the image if it is missing.
 
+    Without `name` the fleet is called after its image, and by none of the names that are `taken` elsewhere.
     The same command again finds what stands and makes what is missing. Raises UsageError, NotFound, Conflict (the name
     is taken), BuildError; after any failure nothing of this launch is left.
     """
@@ -83,7 +85,7 @@ def launch_fleet(
     if built:
         watch.lap("image")
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
-        busy: set[str] = set()
+        busy = set(taken)
         while True:
             fleet = name or _find_name(bay, journal, image, (count, layer), busy)
             with locked(bay.home.lock(f"fleet-{fleet}"), wait=False) as free:

@@ -29,7 +29,8 @@ __all__ = ["Verification", "verify_image", "verify_instances", "verify_whole"]
 class Verification:
     """The outcome of a proof. `gpu_proven` is None where no driver shows a GPU; seconds by stage.
 
-    Instances that all cannot use the GPU are identical and not proven; `differences` names them with kind ``gpu``.
+    Instances that all cannot use the GPU are identical and not proven; `differences` names them with kind ``gpu``. `declared`
+    names instances of a twin whose GPUs are only said to be there.
     """
 
     identical: bool
@@ -39,6 +40,7 @@ class Verification:
     image_problems: Sequence[str]
     content: str | None
     seconds: Mapping[str, float]
+    declared: Sequence[str] = ()
 
 
 def verify_instances(

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from launchbay.errors import UsageError
 from launchbay.spec.names import check_count
@@ -93,8 +94,10 @@ class CloudWish:
     """Everything that a launch on EC2 means, decided before the first call: the same wish is always the same request.
 
     `zone` says where; a `subnet` has to lie in it. `market` is ``on-demand`` or ``spot``. `root_gib` is None for what the
-    image needs, `rate` at how many MiB/s disks are filled from their snapshots (None: whenever they are read). `efa_cards`
-    are the network cards that get an EFA. `profile` is an instance profile's name or ARN. A lease ends after `ttl_s` seconds.
+    image needs, `rate` at how many MiB/s disks are filled from their snapshots, which costs extra (None: whenever they are
+    read). `efa_cards` are the network cards that get an EFA. `profile` is an instance profile's name or ARN. A lease ends
+    after `ttl_s` seconds. `extra` are parameters of a launch template that no field stands for: over our own defaults, and
+    under all that the fields say.
     """
 
     region: str
@@ -109,7 +112,7 @@ class CloudWish:
     root_gib: int | None = None
     root_iops: int | None = None
     root_throughput: int | None = None
-    rate: int | None = 300
+    rate: int | None = None
     volumes: tuple[Volume, ...] = ()
     public_address: bool = False
     profile: str = ""
@@ -119,6 +122,7 @@ class CloudWish:
     efa_cards: tuple[int, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     is_ebs_optimized: bool = True
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_wish(wish: CloudWish) -> CloudWish:

@@ -22,6 +22,8 @@ _WEB = (80, 443)
 _RISKY: tuple[int, ...] = (20, 21, 22, 23, 25, 110, 135, 143, 445, 1433, 1434, 3000, 3306, 3389, 4333, 5000, 5432, 5500)
 _RISKY += (5601, 8080, 8088, 8888, 9200, 9300)
 """The ports of EC2.19; the list is remembered and not read."""
+_REACH = ("EC2.9", "EC2.13", "EC2.18", "EC2.19", "EC2.53", "EC2.54")
+"""The controls that a port open to many breaks."""
 _PARAVIRTUAL = ("c1", "m1", "m2", "t1")
 """Families that have nothing else; remembered."""
 
@@ -41,13 +43,18 @@ class Finding:
 
 
 def check_controls(
-    request: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], *, replaced: Sequence[str] = ()
+    request: Mapping[str, Any],
+    groups: Sequence[Mapping[str, Any]],
+    *,
+    replaced: Sequence[str] = (),
+    allowed: Sequence[str] = (),
 ) -> tuple[Finding, ...]:
     """Return a finding for each control that a launch can keep or break, then what is advised.
 
     `request` are the parameters of RunInstances; `groups` the security groups that it names, as DescribeSecurityGroups
     shows them: one that is missing fails, for nobody knows what it lets in. `replaced` are texts in the user data that are
-    worth nothing once the instance was reached (a host key that is replaced then): they are accepted there.
+    worth nothing once the instance was reached (a host key that is replaced then): they are accepted there. `allowed` are
+    networks that a person has named, who may reach a public address though they are more than single addresses.
     """
     interfaces: Sequence[Mapping[str, Any]] = request.get("NetworkInterfaces") or ()
     named = _groups_named(request, interfaces)
@@ -57,7 +64,7 @@ def check_controls(
         _default_group(named, known, unseen),
         _encryption(request),
         _metadata(request),
-        _public_address(interfaces, known, unseen),
+        _public_address(interfaces, known, unseen, allowed),
         *_open_ports(list_open(known), lists_trusted(known), unseen),
         _interfaces(interfaces),
         _virtualisation(request),
@@ -67,9 +74,10 @@ def check_controls(
     )
 
 
-def failed(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Return the findings that failed."""
-    return tuple(finding for finding in findings if finding.outcome == "failed")
+def failed(findings: Sequence[Finding], *, is_forced: bool = False) -> tuple[Finding, ...]:
+    """Return the findings that failed; without those of who may come in by SSH where a person has forced that."""
+    forced = _REACH if is_forced else ()
+    return tuple(finding for finding in findings if finding.outcome == "failed" and finding.control not in forced)
 
 
 def _finding(control: str, severity: str, wrong: str, right: str, *also: str) -> Finding:
@@ -121,7 +129,10 @@ def _metadata(request: Mapping[str, Any]) -> Finding:
 
 
 def _public_address(
-    interfaces: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]], unseen: Sequence[str]
+    interfaces: Sequence[Mapping[str, Any]],
+    known: Sequence[Mapping[str, Any]],
+    unseen: Sequence[str],
+    allowed: Sequence[str],
 ) -> Finding:
     control, severity, also = "EC2.9", "high", ("EC2.15", "EC2.25")
     asked = interfaces[0].get("AssociatePublicIpAddress") if interfaces else None
@@ -131,6 +142,7 @@ def _public_address(
         wrong = "the request does not say whether the instance gets a public address, so the subnet decides"
         return _finding(control, severity, wrong, "", *also)
     wide = [network for network in networks_let_in(known) if network.prefixlen < network.max_prefixlen]
+    wide = [network for network in wide if str(network) not in allowed]
     if wide or unseen or lists_trusted(known):
         which = ", ".join(map(str, wide)) or ", ".join((*unseen, *lists_trusted(known)))
         wrong = f"the instance has a public address, and {which} is more than single addresses that may reach it"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from launchbay.catalog.capability import Capability, capability_of, format_capability, parse_capability, runs_cuda
 from launchbay.catalog.type import InstanceType
-from launchbay.images.recipe import Recipe
+
+if TYPE_CHECKING:
+    from launchbay.images.recipe import Recipe
 
 __all__ = ["Ami", "ImageNeeds", "needs_of", "read_families", "why_not"]
 

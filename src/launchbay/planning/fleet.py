@@ -119,6 +119,11 @@ class Plan:
     saw: str
 
     @property
+    def names(self) -> Sequence[str]:
+        """The instances that its actions are about."""
+        return [name for action in self.actions for name in action.names]
+
+    @property
     def needs_consent(self) -> bool:
         """Say whether a person has to agree first: something costs money or loses files."""
         return any(action.deletes for action in self.actions)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from launchbay.catalog.capability import capability_of, format_capability
@@ -17,7 +17,7 @@ from launchbay.errors import UsageError
 from launchbay.planning.cloudimage import MARKETPLACE, OURS, OWN, QUICK_START, ListedImage, to_ami
 from launchbay.planning.fit import ImageNeeds, why_not
 
-__all__ = ["ImageChoice", "Rejected", "choose_image", "role_of"]
+__all__ = ["ImageChoice", "Rejected", "choose_image", "parameters_for", "role_of", "take_image"]
 
 _OPEN_FROM = (7, 5)
 """The least compute capability that NVIDIA's open kernel modules drive: Turing, by their own page."""
@@ -28,6 +28,39 @@ _ROADS = {
     "gpu": ("single", "base", "proprietary"),
 }
 """What is taken for which type and lock, the best first. Ones with a driver do for a CPU too, if they are all there is."""
+
+
+_DLAMI, _NEURON = "/aws/service/deeplearning/ami", "/aws/service/neuron/dlami"
+_UBUNTU = "/aws/service/canonical/ubuntu/server"
+_PARAMETERS = {
+    ("neuron", "x86_64"): (
+        f"{_NEURON}/base/ubuntu-24.04/latest/image_id",
+        f"{_NEURON}/base/amazon-linux-2023/latest/image_id",
+        f"{_NEURON}/multi-framework/ubuntu-24.04/latest/image_id",
+        f"{_NEURON}/multi-framework/ubuntu-22.04/latest/image_id",
+    ),
+    ("gpu", "x86_64"): (
+        f"{_DLAMI}/x86_64/base-with-single-cuda-ubuntu-24.04/latest/ami-id",
+        f"{_DLAMI}/x86_64/base-with-single-cuda-ubuntu-22.04/latest/ami-id",
+        f"{_DLAMI}/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id",
+        f"{_DLAMI}/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id",
+        f"{_DLAMI}/x86_64/base-proprietary-nvidia-driver-gpu-ubuntu-20.04/latest/ami-id",
+        f"{_DLAMI}/x86_64/base-proprietary-nvidia-driver-amazon-linux-2/latest/ami-id",
+    ),
+    ("gpu", "arm64"): (
+        f"{_DLAMI}/arm64/base-with-single-cuda-ubuntu-22.04/latest/ami-id",
+        f"{_DLAMI}/arm64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id",
+    ),
+    ("cpu", "x86_64"): (
+        f"{_UBUNTU}/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
+        f"{_UBUNTU}/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id",
+    ),
+    ("cpu", "arm64"): (
+        f"{_UBUNTU}/24.04/stable/current/arm64/hvm/ebs-gp3/ami-id",
+        f"{_UBUNTU}/22.04/stable/current/arm64/hvm/ebs-gp2/ami-id",
+    ),
+}
+"""What names the bases that most launches begin with, at most ten, so that one question answers it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +143,39 @@ def choose_image(
     )
 
 
+def parameters_for(needs: ImageNeeds, type_: InstanceType) -> tuple[str, ...]:
+    """Return the public parameters of the bases that are looked at first; what is found by them is often all it takes."""
+    return _PARAMETERS.get((_road(needs, type_), needs.architecture), ())
+
+
+def take_image(needs: ImageNeeds, type_: InstanceType, image: ListedImage, *, today: date) -> tuple[str, ...]:
+    """Return what has to be said of an image that a person names by its id, whoever made it.
+
+    Raises UsageError where it cannot run on the type, each reason in it. What is not known is said and not refused: who
+    names an image may know what is in it.
+    """
+    ami = to_ami(image)
+    unknown = ami.driver is None and needs.accelerator != "cpu"
+    reasons = why_not(needs, type_, replace(ami, driver=needs.driver) if unknown else ami)
+    if image.state != "available":
+        reasons = (*reasons, f"{image.id} is {image.state or 'in no known state'}")
+    if reasons:
+        raise UsageError(
+            "; ".join(reasons), where=image.name, hint="another --ami, another --type, or no --ami: one is chosen"
+        )
+    said = [image.warning] if image.warning else []
+    if unknown:
+        said.append(
+            f"which NVIDIA driver {image.id} has is not known: whether the GPU works is seen when it is verified"
+        )
+    if image.is_deprecated(today):
+        said.append(f"{image.id} is deprecated by who published it")
+    return (
+        *(f"{image.id} is {text}" if text == image.warning else text for text in said),
+        *_warnings(image, None, today),
+    )
+
+
 def _parse(framework: str | None) -> tuple[str, str] | None:
     if framework is None:
         return None
@@ -119,10 +185,14 @@ def _parse(framework: str | None) -> tuple[str, str] | None:
     return found[1].casefold(), found[2] or ""
 
 
-def _roles(needs: ImageNeeds, type_: InstanceType) -> Sequence[str]:
+def _road(needs: ImageNeeds, type_: InstanceType) -> str:
     if any(item.kind in ("neuron", "inference") and item.maker == "AWS" for item in type_.accelerators):
-        return _ROADS["neuron"]
-    return _ROADS["cpu" if needs.accelerator == "cpu" else "gpu"]
+        return "neuron"
+    return "cpu" if needs.accelerator == "cpu" else "gpu"
+
+
+def _roles(needs: ImageNeeds, type_: InstanceType) -> Sequence[str]:
+    return _ROADS[_road(needs, type_)]
 
 
 def _named(role: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from launchbay.catalog.type import InstanceType
 
-__all__ = ["QUOTAS", "Quota", "quota_of", "vcpus_short"]
+__all__ = ["QUOTAS", "Quota", "QuotaRoom", "quota_of", "vcpus_short"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,51 @@ class Quota:
     name: str
     default_vcpus: int = 0
     is_assumed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaRoom:
+    """What of a quota a launch needs: all in vCPUs, `limit` and `used` None where they could not be asked.
+
+    `used` is what everybody's pending, running and stopping instances take in the region.
+    """
+
+    quota: Quota
+    region: str
+    needed: int
+    limit: int | None = None
+    used: int | None = None
+
+    @property
+    def short(self) -> int | None:
+        """How many vCPUs are lacking, 0 where the launch fits, None where that is not known."""
+        return None if self.limit is None or self.used is None else max(0, self.used + self.needed - self.limit)
+
+    @property
+    def shortage(self) -> str:
+        """Why the launch does not fit, as a sentence; empty where it does, or where that is not known."""
+        if not self.short:
+            return ""
+        code, name = self.quota.code, self.quota.name
+        has = f"it allows {self.limit} vCPUs in {self.region}, {self.used} are in use, and this needs {self.needed}"
+        return f"the quota {code} ({name}) is too small: {has}, {self.short} more than there are"
+
+    def as_json(self) -> Mapping[str, object]:
+        """Return the fields that `--json` shows."""
+        kept = {name: getattr(self, name) for name in ("limit", "used", "needed", "short")}
+        return {
+            "code": self.quota.code,
+            "name": self.quota.name,
+            **kept,
+            "command": self.command if self.short else None,
+        }
+
+    @property
+    def command(self) -> str:
+        """How a person asks AWS for as much as is needed."""
+        wanted = self.needed + (self.used or 0)
+        words = f"--service-code ec2 --quota-code {self.quota.code} --desired-value {wanted} --region {self.region}"
+        return f"aws service-quotas request-service-quota-increase {words}"
 
 
 def _pair(on_demand: str, spot: str, kinds: str, default: int = 0) -> dict[str, Quota]:

@@ -13,7 +13,7 @@ from enum import Enum
 from launchbay.planning.ladder import Rung
 from launchbay.planning.quota import Quota, quota_of
 
-__all__ = ["Advice", "Kind", "advice"]
+__all__ = ["Advice", "Kind", "advice", "explain", "is_passing", "is_proof"]
 
 
 class Kind(Enum):
@@ -33,16 +33,14 @@ class Kind(Enum):
 class Advice:
     """What to do about an error. `rungs` are those still worth trying, in order; with none the launch is over.
 
-    `look_first` says that the call may have made something after all: what its client token made is asked for before
-    anything else. `new_attempt` says that the token has had its instances, and they are gone. `quota` is the one that is used
-    up. `what` and `hint` are for a person.
+    `new_attempt` says that the token has had its instances, and they are gone. `quota` is the one that is used up. `what` and
+    `hint` are for a person. Whether the call made something after all is another question: `is_proof`.
     """
 
     kind: Kind
     what: str
     hint: str
     rungs: tuple[Rung, ...] = ()
-    look_first: bool = False
     new_attempt: bool = False
     quota: Quota | None = None
 
@@ -85,6 +83,10 @@ _CREDENTIALS = {
     "ExpiredToken": ("the credentials have expired", "sign in again, such as aws sso login"),
     "ExpiredTokenException": ("the credentials have expired", "sign in again, such as aws sso login"),
     "RequestExpired": ("the request was too old when it arrived", "sign in again; is this machine's clock right?"),
+    "InvalidAccessKeyId": (
+        "AWS does not know the access key",
+        "aws sts get-caller-identity shows who AWS takes you for",
+    ),
     "InvalidClientTokenId": (
         "AWS does not know the access key",
         "aws sts get-caller-identity shows who AWS takes you for",
@@ -110,6 +112,7 @@ _RETRY = (
 )
 _UNTOUCHED = ("EC2ThrottledException", "RequestLimitExceeded", "Throttling", "ThrottlingException")
 """Refused at the door: nothing can have been made."""
+_TOKEN_GONE, _TOKEN_OF_ANOTHER = "IdempotentInstanceTerminated", "IdempotentParameterMismatch"
 _REQUESTS = {
     "InvalidAMIID.NotFound": (
         "the image is not in this region, or no more",
@@ -124,7 +127,7 @@ _REQUESTS = {
     ),
     "InvalidSubnetID.NotFound": ("the subnet is not in this region, or gone", "aws ec2 describe-subnets"),
     "InvalidPlacementGroup.Unknown": ("the placement group is gone", "aws ec2 describe-placement-groups"),
-    "IdempotentParameterMismatch": (
+    _TOKEN_OF_ANOTHER: (
         "the token of this launch was used for something else",
         "the journal shows what; a new launch has a new token",
     ),
@@ -142,12 +145,48 @@ _PROFILE_LAG = "invalid iam instance profile"
 """EC2 takes some seconds to see a new instance profile, and has no code of its own for it."""
 
 
+def is_passing(code: str) -> bool:
+    """Say whether an error is of the moment: AWS is busy or out of order, and the same call may be taken a little later."""
+    return _plain(code) in _RETRY
+
+
+def is_proof(code: str, *, asked_before: bool = False) -> bool:
+    """Say whether a refused launch proves that nothing of its token stands.
+
+    Of a token that was `asked_before`, without an answer that anybody read, only want of room or of quota proves it, for EC2
+    looks first whether it knows the token; who may ask, and how, it judges before that. Codes that are not known prove nothing.
+    """
+    plain = _plain(code)
+    if plain in _CAPACITY or plain in _QUOTA or plain in _OTHER_LIMITS or plain == _TOKEN_GONE:
+        return True
+    if asked_before or plain == _TOKEN_OF_ANOTHER:
+        return False
+    known = plain in _PERMISSION or plain in _ACCOUNT or plain in _CREDENTIALS or plain in _REQUESTS
+    return known or plain in _UNTOUCHED or plain.startswith(_REQUEST_PREFIXES)
+
+
+def explain(code: str, permission: str) -> tuple[str, str] | None:
+    """Return what a refusal of the person's credentials, permissions or account means, and what to do; None for any other.
+
+    `permission` is what the call takes, such as ``ec2:RunInstances``.
+    """
+    plain = _plain(code)
+    if plain in _PERMISSION:
+        return f"AWS does not allow {permission} to these credentials ({plain})", f"let them have {permission}"
+    known = _CREDENTIALS.get(plain) or _ACCOUNT.get(plain)
+    return (f"{known[0]} ({plain})", known[1]) if known else None
+
+
+def _plain(code: str) -> str:
+    return code.removeprefix("Server.").removeprefix("Client.")
+
+
 def advice(code: str, rung: Rung, rungs_left: Sequence[Rung], *, message: str = "") -> Advice:
     """Return what an error at a rung means; `rungs_left` are those below it. A state reason's code will do as well.
 
-    Codes that are not known end the launch, after a look at what it may have made.
+    Codes that are not known end the launch.
     """
-    plain = code.removeprefix("Server.").removeprefix("Client.")
+    plain = _plain(code)
     left = tuple(rungs_left)
     place = f"{rung.zone} "
     if code == "Client.InternalError":
@@ -173,7 +212,7 @@ def advice(code: str, rung: Rung, rungs_left: Sequence[Rung], *, message: str = 
     if plain in _RETRY:
         what = f"AWS is busy or out of order ({plain})"
         hint = "wait, then the same call with the same token"
-        return Advice(kind=Kind.RETRY, what=what, hint=hint, rungs=(rung, *left), look_first=plain not in _UNTOUCHED)
+        return Advice(kind=Kind.RETRY, what=what, hint=hint, rungs=(rung, *left))
     return _of_request(plain, rung, left, message)
 
 
@@ -182,19 +221,19 @@ def _of_request(code: str, rung: Rung, left: tuple[Rung, ...], message: str) -> 
         what = "EC2 does not see the instance profile yet"
         hint = "wait some seconds, then the same call; after a minute the profile is not there"
         return Advice(kind=Kind.RETRY, what=what, hint=hint, rungs=(rung, *left))
-    if code == "IdempotentInstanceTerminated":
+    if code == _TOKEN_GONE:
         what = f"what this launch made in {rung.zone} is terminated already"
         hint = "a new attempt, which has a new token"
-        return Advice(kind=Kind.RETRY, what=what, hint=hint, rungs=(rung, *left), look_first=True, new_attempt=True)
+        return Advice(kind=Kind.RETRY, what=what, hint=hint, rungs=(rung, *left), new_attempt=True)
     if code in _REQUESTS:
         what, hint = _REQUESTS[code]
-        return Advice(kind=Kind.REQUEST, what=f"{what} ({code})", hint=hint, look_first=code.startswith("Idempotent"))
+        return Advice(kind=Kind.REQUEST, what=f"{what} ({code})", hint=hint)
     if code.startswith(_REQUEST_PREFIXES):
         return Advice(
             kind=Kind.REQUEST, what=f"EC2 does not take the request ({code})", hint=message or "look at what is asked"
         )
     what = f"EC2 says {code}, which Launchbay does not know"
-    return Advice(kind=Kind.UNKNOWN, what=what, hint=message or "look at what the token made", look_first=True)
+    return Advice(kind=Kind.UNKNOWN, what=what, hint=message or "look at what the token made")
 
 
 def _of_quota(rung: Rung, left: tuple[Rung, ...]) -> Advice:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launchbay.planning.cloudwish import TTL_TAG, CloudWish, check_wish, devices_of
+from launchbay.planning.template import merge_extra
 
 __all__ = ["build_request", "digest_request", "read_request", "token_of", "write_request"]
 
@@ -56,7 +57,7 @@ def build_request(wish: CloudWish) -> Request:
         request["KeyName"] = wish.key_name
     if wish.user_data:
         request["UserData"] = wish.user_data
-    return request
+    return merge_extra(request, wish.extra)
 
 
 def _mappings(wish: CloudWish) -> list[Request]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from launchbay.catalog.burst import surplus_item, surplus_vcpus
-from launchbay.catalog.items import GP3, GP3_IOPS, GP3_THROUGHPUT, ITEMS, PUBLIC_IPV4
+from launchbay.catalog.items import GP3, GP3_IOPS, GP3_THROUGHPUT, ITEMS, PUBLIC_IPV4, VOLUME_INITIALIZATION
 from launchbay.catalog.price import Price, SidePrice
 from launchbay.catalog.type import InstanceType
 from launchbay.cost.instances import LEAST_SECONDS
@@ -20,16 +20,10 @@ from launchbay.errors import UsageError
 from launchbay.planning.cloudwish import CloudWish
 from launchbay.units import count_of, format_duration, format_usd
 
-__all__ = ["INITIALIZATION", "SHORTEST_MONTH_HOURS", "Disk", "WorstCase", "disks_of", "worst_case"]
+__all__ = ["SHORTEST_MONTH_HOURS", "Disk", "WorstCase", "disks_of", "worst_case"]
 
 SHORTEST_MONTH_HOURS = Decimal(28 * 24)
 """Disks are priced by the month and billed by the second; in a February a second is dearest."""
-
-INITIALIZATION = "volume-initialization"
-"""The side price, in US dollars a GiB of snapshot, of filling a disk at a rate that was asked for.
-
-No source that could be read names it. AWS said that it goes by the snapshot's full size and by the rate; remembered.
-"""
 
 _FREE_IOPS, _FREE_THROUGHPUT = 3000, 125
 
@@ -211,7 +205,9 @@ def _of_disk(disk: Disk, plain: Line, count: int, side: Mapping[str, SidePrice])
             yield _side(plain, item, side, category="disk", what=what, quantity=(has - free) * months)
     if disk.filled_gib:
         what = f"{disk.name}: {count} × {disk.filled_gib} GiB filled at a rate of its own"
-        yield _side(plain, INITIALIZATION, side, category="disk", what=what, quantity=Decimal(count * disk.filled_gib))
+        yield _side(
+            plain, VOLUME_INITIALIZATION, side, category="disk", what=what, quantity=Decimal(count * disk.filled_gib)
+        )
 
 
 def _notes(disks: Sequence[Disk], count: int) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import time
 import zlib
@@ -132,6 +133,14 @@ class Journal:
         )
         return [Operation(id=row[0], verb=row[1], subject=row[2], wish=json.loads(row[3])) for row in rows]
 
+    def steps(self, operation: Operation) -> Sequence[tuple[float, str, str, Mapping[str, Any]]]:
+        """Return (time, kind, step, detail) of every entry of an operation, oldest first."""
+        rows = self.connection.execute(
+            "SELECT at, kind, step, detail FROM journal WHERE subject = ? AND operation = ? ORDER BY seq",
+            (operation.subject, operation.id),
+        )
+        return [(at, kind, step, json.loads(detail)) for at, kind, step, detail in rows]
+
     def knows(self, verb: str, subject: str) -> bool:
         """Say whether that was ever asked for."""
         row = self.connection.execute(
@@ -212,7 +221,19 @@ def _try_to_connect(path: Path) -> tuple[sqlite3.Connection | None, str]:
         return None, str(error)
 
 
+def _keep_to_owner(path: Path) -> None:
+    """Let nobody else read the journal: what was asked of a cloud stands in it. sqlite's files beside it follow its mode."""
+    with contextlib.suppress(OSError):  # what cannot be opened at all is for sqlite to say
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with contextlib.suppress(OSError):
+            if name.stat().st_mode & 0o077:
+                name.chmod(0o600)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
+    if str(path) != ":memory:":
+        _keep_to_owner(path)
     connection = sqlite3.connect(path, timeout=PATIENCE_S)
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]

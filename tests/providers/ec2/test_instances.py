@@ -20,7 +20,7 @@ from launchbay.providers.ec2.groups import (
 )
 from launchbay.providers.ec2.instances import find_by_token, launch, list_ours, terminate, watch
 from launchbay.testing import VirtualClock
-from tests.twin.conftest import TwinProcess
+from tests.twin_process import TwinProcess
 
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJX6dNeHsEM1KkMEgyi21Pe5oQBY4Tz2VwYpWiBvEsQL somebody"
@@ -130,7 +130,50 @@ def test_a_refusal_is_asked_once_and_keeps_its_code(
     with pytest.raises(CloudRefusal) as caught:
         launch(client, request(), "t", clock=clock)
     assert caught.value.code == code
+    assert not caught.value.in_doubt
     assert twin.ask("calls")["ec2:RunInstances"] == 1
+
+
+@pytest.mark.parametrize("fault", ["unauthorized", "expired-credentials", "pending-verification"])
+def test_a_refusal_after_silence_proves_nothing(
+    twin: TwinProcess, client: Client, clock: TwinClock, fault: str
+) -> None:
+    twin.ask("fault", name="lost-answer", action="ec2:RunInstances")
+    twin.ask("fault", name="lost-answer", action="ec2:DescribeInstances", count=9)
+    twin.ask("fault", name=fault, action="ec2:RunInstances", after=1, count=9)
+    with pytest.raises(CloudRefusal) as caught:
+        launch(client, request(), "t", clock=clock)
+    assert caught.value.in_doubt
+    assert standing(twin) == 3
+
+
+def test_a_token_that_was_asked_before_is_in_doubt_until_room_is_lacking(
+    twin: TwinProcess, client: Client, clock: TwinClock
+) -> None:
+    twin.ask("fault", name="unauthorized", action="ec2:RunInstances")
+    with pytest.raises(CloudRefusal) as caught:
+        launch(client, request(), "t", clock=clock, asked_before=True)
+    assert caught.value.in_doubt
+    twin.ask("capacity", type="c5.large", count=2)
+    with pytest.raises(CloudRefusal) as caught:
+        launch(client, request(), "t", clock=clock, asked_before=True)
+    assert not caught.value.in_doubt
+
+
+def test_a_part_that_is_shown_is_not_taken_for_all(process: TwinProcess) -> None:
+    """Some of what was launched is shown before the rest; every answer is lost, so that it has to be looked for."""
+    process.ask("reset", visible_after_s=8.0)
+    try:
+        clock = TwinClock(process)
+        client = open_client("us-east-1", endpoint=process.url, keys=("twin", "twin"))
+        for turn in range(4):
+            process.ask("fault", name="lost-answer", action="ec2:RunInstances", count=4)
+            rows = launch(client, request(6), f"t{turn}", clock=clock)
+            assert len(rows) == 6
+            process.ask("faults", clear=True)
+        assert standing(process) == 24
+    finally:
+        process.ask("reset", visible_after_s=0.0)
 
 
 def test_the_time_is_the_clouds(twin: TwinProcess, client: Client) -> None:
@@ -231,9 +274,34 @@ def test_only_what_is_ours_is_listed(twin: TwinProcess, client: Client, clock: T
     launch(client, request(1, TagSpecifications=decoy), "u", clock=clock)
     assert {row.id for row in list_ours(client)} == {row.id for row in ours}
     assert list_ours(client, fleet="other") == ()
+    assert list_ours(client, launch="op-1") == ()
     terminate(client, [row.id for row in ours])
     twin.ask("advance", seconds=60)
     assert list_ours(client) == ()
+
+
+@pytest.mark.parametrize("fault", ["throttling", "internal-error", "unavailable", "lost-answer"])
+def test_a_terminate_that_meets_a_bad_minute_is_made_again(
+    twin: TwinProcess, client: Client, clock: TwinClock, fault: str
+) -> None:
+    rows = launch(client, request(3), "t", clock=clock)
+    twin.ask("fault", name=fault, action="ec2:TerminateInstances", count=4)
+    began = clock.now()
+    assert len(terminate(client, [row.id for row in rows], clock=clock)) == 3
+    assert 7 <= clock.now() - began <= 15
+    twin.ask("advance", seconds=60)
+    assert standing(twin) == 0
+
+
+def test_what_one_launch_made_is_told_from_the_rest_of_its_fleet(client: Client, clock: TwinClock) -> None:
+    tags = [{"Key": "managed-by", "Value": "launchbay"}, {"Key": "launchbay:fleet", "Value": "exp"}]
+    made = {}
+    for name in ("op-1", "op-2"):
+        tagged = [{"ResourceType": "instance", "Tags": [*tags, {"Key": "launchbay:launch", "Value": name}]}]
+        made[name] = {row.id for row in launch(client, request(2, TagSpecifications=tagged), name, clock=clock)}
+    assert {row.id for row in list_ours(client, fleet="exp", launch="op-1")} == made["op-1"]
+    assert {row.id for row in list_ours(client, launch="op-2")} == made["op-2"]
+    assert list_ours(client, fleet="other", launch="op-2") == ()
 
 
 # --- the group and the key --------------------------------------------------------------------------------------------
@@ -283,5 +351,6 @@ def test_without_a_default_network_one_line_says_what_to_do(twin: TwinProcess, c
     for gateway in ec2.describe_internet_gateways()["InternetGateways"]:
         ec2.detach_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"], VpcId=vpc)
     ec2.delete_vpc(VpcId=vpc)
-    with pytest.raises(UserError, match="has no default network"):
+    with pytest.raises(UserError, match="has no default network") as caught:
         default_vpc(client)
+    assert "--subnet subnet-" in caught.value.hint

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from launchbay.catalog.snapshot import load_snapshot
+from launchbay.errors import NotFound, UserError
 from launchbay.providers.ec2.client import Client, open_client
-from launchbay.providers.ec2.offers import default_subnets, list_offers, quota_limit, used_vcpus
-from tests.twin.conftest import TwinProcess
+from launchbay.providers.ec2.offers import list_offers, quota_limit, read_network, used_vcpus
+from tests.twin_process import TwinProcess
 
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 CATALOGUE = load_snapshot(["us-east-1"])
 G, STANDARD = "L-DB2E81BA", "L-1216C47A"
 
 
-@pytest.fixture(scope="module")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwinProcess]:
-    process = TwinProcess(tmp_path_factory.mktemp("twin"), is_virtual=True, seed=1)
-    yield process
-    process.end()
-
-
 @pytest.fixture
 def client(twin: TwinProcess) -> Client:
-    twin.ask("reset")
     return open_client("us-east-1", endpoint=twin.url, keys=("twin", "twin"))
 
 
@@ -43,10 +34,30 @@ def test_a_type_is_offered_by_zone_and_market_with_its_price(client: Client) -> 
     assert client.calls == {"ec2:describe_instance_type_offerings": 1}
 
 
-def test_every_zone_has_its_subnet(client: Client) -> None:
-    found = default_subnets(client)
-    assert len(found) >= 3
-    assert all(identity.startswith("subnet-") for identity in found.values())
+def test_every_zone_of_the_default_network_has_its_subnet(client: Client) -> None:
+    found = read_network(client)
+    assert len(found.subnets) >= 3
+    assert all(identity.startswith("subnet-") for identity in found.subnets.values())
+    assert found.gives_address
+    assert client.calls == {"ec2:describe_subnets": 1}
+
+
+def test_a_subnet_of_ones_own_says_its_network(twin: TwinProcess, client: Client) -> None:
+    ec2 = twin.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    made = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24", AvailabilityZone="us-east-1b")["Subnet"]["SubnetId"]
+    found = read_network(client, made)
+    assert (found.vpc, dict(found.subnets), found.gives_address) == (vpc, {"us-east-1b": made}, False)
+
+
+def test_a_network_that_is_not_there(twin: TwinProcess, client: Client) -> None:
+    with pytest.raises(NotFound, match="there is no subnet subnet-0123456789abcdef0"):
+        read_network(client, "subnet-0123456789abcdef0")
+    ec2 = twin.client("ec2")
+    for identity in read_network(client).subnets.values():
+        ec2.delete_subnet(SubnetId=identity)
+    with pytest.raises(UserError, match="has no default network"):
+        read_network(client)
 
 
 def test_a_quota_is_what_the_account_has(twin: TwinProcess, client: Client) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.stub import Stubber
 
-from tests.twin.conftest import TwinProcess
+from tests.twin_process import TwinProcess
 
 __all__ = ["asked_of", "limited", "refused"]
 

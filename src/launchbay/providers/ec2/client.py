@@ -1,37 +1,57 @@
 """The way to EC2 for what changes something: every call is made once, and what came of it is told apart.
 
 An SDK's own retries have a token of their own and know nothing of what was meant; here whoever calls decides whether to call
-again, with the token that was written down. Questions may be tried again, since they change nothing.
+again, with the token that was written down. Questions may be tried again, since they change nothing, and so may calls that come
+out the same however often they are made (`Client.insist`).
 """
 
 from __future__ import annotations
 
 import os
+import urllib.parse
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from typing import Any
 
 from launchbay.catalog.aws import explained
 from launchbay.errors import UserError
+from launchbay.planning.refusal import explain, is_passing
+from launchbay.ports import Clock, SystemClock
+from launchbay.spec.names import closest
 
-__all__ = ["Client", "CloudRefusal", "CloudSilence", "open_client"]
+__all__ = ["Client", "CloudRefusal", "CloudSilence", "is_loopback", "open_client"]
 
 _CONNECT_S, _READ_S = 10, 120
 _ASKS = 8
 """How often a question is asked when EC2 is too busy."""
+_INSISTS, _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 8, 1.0, 16.0
+"""How often a change is asked for that may be asked again, and how long is waited between: under a minute and a half in all."""
+_MOST_SAID = 300
+"""How many letters of AWS's own words are shown; an encoded refusal has thousands."""
 
 
 class CloudRefusal(UserError):
-    """EC2 refused a call, with a code of its own. What was asked for was not done, unless it is a server's error."""
+    """EC2 refused a call, with a code of its own. What was asked for was not done, unless it is a server's error.
 
-    def __init__(self, operation: str, code: str, message: str, *, status: int, region: str) -> None:
-        super().__init__(f"EC2 refuses {operation} ({code}): {message}", where=region)
+    `in_doubt` says that the same thing was asked before it, and nobody knows what came of that.
+    """
+
+    def __init__(
+        self, operation: str, code: str, message: str, *, status: int, region: str, permission: str = ""
+    ) -> None:
+        what, hint = explain(code, permission or operation) or (
+            f"EC2 refuses {operation} ({code}): {message[:_MOST_SAID]}",
+            "",
+        )
+        super().__init__(what, where=region, hint=hint)
         self.operation = operation
         self.code = code
         self.message = message
         self.status = status
+        self.in_doubt = False
 
 
 class CloudSilence(UserError):
@@ -82,6 +102,27 @@ class Client:
         """
         return self._call(self._once[service], service, operation, params)
 
+    def insist(
+        self, operation: str, *, clock: Clock | None = None, service: str = "ec2", **params: Any
+    ) -> Mapping[str, Any]:
+        """Change something that comes out the same however often it is asked: again, later, while AWS is busy or silent.
+
+        The pauses grow, each of them spread over half its length by what `clock` shows, so that many who wait do not come back
+        at once. Raises as `act` does, when it was asked often enough.
+        """
+        clock, pause = clock or SystemClock(), _FIRST_PAUSE_S
+        for _ in range(_INSISTS - 1):
+            try:
+                return self.act(operation, service=service, **params)
+            except CloudSilence:
+                pass
+            except CloudRefusal as refusal:
+                if not is_passing(refusal.code):
+                    raise
+            clock.sleep(pause * (1 - 0.5 * (clock.now() * 1009 % 1)))
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+        return self.act(operation, service=service, **params)
+
     def _call(self, client: Any, service: str, operation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         from botocore import exceptions, parsers
 
@@ -97,7 +138,10 @@ class Client:
             if not code or code.isdecimal():  # a proxy's page, or a server that broke in the middle
                 raise self._silence(operation, f"status {status}") from error
             message = " ".join(str(said.get("Message", "")).split())
-            raise CloudRefusal(operation, code, message, status=status, region=self.region) from error
+            permission = f"{service.replace('-quotas', 'quotas')}:{client.meta.method_to_api_mapping[operation]}"
+            raise CloudRefusal(
+                operation, code, message, status=status, region=self.region, permission=permission
+            ) from error
         except (exceptions.HTTPClientError, exceptions.ConnectionError, parsers.ResponseParserError) as error:
             if is_question:
                 with explained(self.region, f"{service}:{operation}"):
@@ -133,7 +177,8 @@ def open_client(
 ) -> Client:
     """Return the way to EC2 in a region, or to what answers like it at an endpoint with keys of its own.
 
-    Raises UserError without boto3, or for settings of AWS that cannot be used.
+    What answers on this machine itself is never asked through a proxy; AWS is, where the person has one. Raises UserError
+    without boto3, for a region that it does not know, or for settings of AWS that cannot be used.
     """
     try:
         import boto3
@@ -143,15 +188,46 @@ def open_client(
     more: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     if keys:
         more |= {"aws_access_key_id": keys[0], "aws_secret_access_key": keys[1]}
+    direct = Config(proxies={})
+    # what is signed for others: the only way that all regions take, at the bucket's own host in its own region
+    signed = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
     waits: dict[str, Any] = {"connect_timeout": _CONNECT_S, "read_timeout": _READ_S}
+    waits |= {"proxies": {}} if is_loopback(endpoint) else {}
     once = Config(retries={"total_max_attempts": 1}, **waits)
     again = {} if "AWS_MAX_ATTEMPTS" in os.environ else {"total_max_attempts": _ASKS}
     patient = Config(retries={"mode": "standard", **again}, **waits)
+
+    def one(name: str, config: Any) -> Any:
+        config = config.merge(signed) if name == "s3" else config
+        made = session.client(name, region_name=region, config=config, **more)
+        if config.proxies is None and is_loopback(made.meta.endpoint_url):  # an endpoint from the person's settings
+            made = session.client(name, region_name=region, config=config.merge(direct), **more)
+        return made
+
     with explained(region, ""):
         session = boto3.Session()
+        _check_region(session, region)
         return Client(
             region,
-            {name: session.client(name, region_name=region, config=once, **more) for name in _SERVICES},
-            {name: session.client(name, region_name=region, config=patient, **more) for name in _SERVICES},
+            {name: one(name, once) for name in _SERVICES},
+            {name: one(name, patient) for name in _SERVICES},
             address_url=address_url,
         )
+
+
+def is_loopback(url: str) -> bool:
+    """Say whether an address of the web is this machine itself, as a twin's is."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _check_region(session: Any, region: str) -> None:
+    """Refuse a region that boto3 does not know: it would be asked for by its name, at an address that nobody has."""
+    partitions = session.get_available_partitions()
+    known = [name for item in partitions for name in session.get_available_regions("ec2", partition_name=item)]
+    if region not in known:
+        hint = "--region us-east-1, as an example; a region that is newer than this boto3: pip install -U boto3"
+        raise UserError(f"AWS has no region {region!r}{closest(region, known)}", hint=hint)

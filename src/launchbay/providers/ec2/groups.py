@@ -1,16 +1,21 @@
-"""A fleet's own security group and key pair: made once, found by their tags, removed when nothing uses them any more."""
+"""A fleet's own security group and key pair: made once, found by their tags, removed when nothing uses them any more.
+
+All that our group lets in is ours to say: a rule that somebody added is taken back at the next launch of the fleet.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from launchbay.errors import LaunchbayError, UserError
-from launchbay.ports import Clock
-from launchbay.providers.ec2.client import Client, CloudRefusal
+from launchbay.errors import Conflict, LaunchbayError, UserError
+from launchbay.ports import Clock, SystemClock
+from launchbay.providers.ec2.client import Client, CloudRefusal, is_loopback
 from launchbay.providers.ec2.instances import OURS
 
 __all__ = ["caller_network", "default_vpc", "ensure_group", "ensure_key", "find_groups", "remove_group", "remove_key"]
@@ -19,12 +24,18 @@ SSH_PORT = 22
 _PATIENCE_S = 300.0
 """For how long a group may still be in use by interfaces of instances that are gone: about two minutes on EC2."""
 _POLL_S = 5.0
+_LOOKS, _LOOK_AGAIN_S = 6, 2.0
+"""How often something that was just changed is looked at until EC2 shows it so: its reads come from copies."""
+
+_Rule = tuple[str, int, int, str, str]
+"""One rule of a group: protocol, ports (-1 where there are none), the kind of its peer as EC2's field has it, and the peer."""
 
 
 def caller_network(client: Client) -> str:
     """Return the network of one address from which this machine is seen by the cloud. Raises UserError when nobody tells."""
+    direct = [urllib.request.ProxyHandler({})] if is_loopback(client.address_url) else []
     try:
-        with urllib.request.urlopen(client.address_url, timeout=10) as answer:  # noqa: S310 - ours to say, http or https
+        with urllib.request.build_opener(*direct).open(client.address_url, timeout=10) as answer:
             text = answer.read(64).decode().strip()
         address = ip_address(text)
     except (OSError, urllib.error.URLError, ValueError, UnicodeDecodeError) as error:
@@ -50,65 +61,114 @@ def find_groups(client: Client, fleet: str) -> tuple[Mapping[str, Any], ...]:
     return tuple(client.pages("describe_security_groups", "SecurityGroups", Filters=filters))
 
 
-def ensure_group(client: Client, fleet: str, vpc: str, networks: Sequence[str], *, is_clustered: bool = False) -> str:
-    """Return the fleet's own group, which lets `networks` in on port 22 and nobody else; made if it is not there. Idempotent.
+def ensure_group(
+    client: Client,
+    fleet: str,
+    vpc: str,
+    networks: Sequence[str],
+    *,
+    is_clustered: bool = False,
+    clock: Clock | None = None,
+) -> str:
+    """Return the id of the fleet's group in a network (VPC), which lets in SSH from `networks` and nothing else. Idempotent.
 
-    A rule for a network that is not among them is taken back: a caller's address changes. With `is_clustered` its members may
-    talk to each other, as EFA needs. Raises CloudRefusal.
+    Made if it is not there. Whatever else it lets in is taken back, for it is ours: networks that are not wished any more (a
+    caller's address changes), other ports, other groups, prefix lists. With `is_clustered` its members may talk to each other,
+    as EFA needs. Raises Conflict where a group of its name is not ours, or goes on letting in more; CloudRefusal.
     """
+    clock = clock or SystemClock()
+    group = _own_group(client, fleet, vpc) or _make_group(client, fleet, vpc, clock=clock)
+    identity = str(group["GroupId"])
+    wanted: set[_Rule] = {_ssh_from(network) for network in networks}
+    if is_clustered:
+        wanted.add(("-1", -1, -1, "UserIdGroupPairs", identity))
+    for look in range(_LOOKS):
+        there = set(_rules(group))
+        if there == wanted:
+            return identity
+        _change(client, "revoke", identity, there - wanted, "InvalidPermission.NotFound", clock=clock)
+        _change(client, "authorize", identity, wanted - there, "InvalidPermission.Duplicate", clock=clock)
+        if look:
+            clock.sleep(_LOOK_AGAIN_S)
+        group = _own_group(client, fleet, vpc) or group
+    more = sorted({f"{rule[0]} {rule[1]}-{rule[2]} from {rule[4]}" for rule in set(_rules(group)) ^ wanted})
+    what = f"the security group {identity} of {fleet} does not stay as it was set: {', '.join(more)}"
+    hint = "somebody or something else changes it; see who, or another --name"
+    raise Conflict(what, where=client.region, hint=hint)
+
+
+def _own_group(client: Client, fleet: str, vpc: str) -> Mapping[str, Any] | None:
+    return next((group for group in find_groups(client, fleet) if group.get("VpcId") == vpc), None)
+
+
+def _make_group(client: Client, fleet: str, vpc: str, *, clock: Clock) -> Mapping[str, Any]:
     name = f"launchbay-{fleet}"
-    found = find_groups(client, fleet)
-    if found:
-        identity, rules = str(found[0]["GroupId"]), found[0].get("IpPermissions", ())
-    else:
-        tags = [
-            {"Key": OURS[0], "Value": OURS[1]},
-            {"Key": "launchbay:fleet", "Value": fleet},
-            {"Key": "Name", "Value": name},
-        ]
-        made = client.act(
+    tags = [
+        {"Key": OURS[0], "Value": OURS[1]},
+        {"Key": "launchbay:fleet", "Value": fleet},
+        {"Key": "Name", "Value": name},
+    ]
+    try:
+        made = client.insist(
             "create_security_group",
+            clock=clock,
             GroupName=name,
             Description=f"SSH to the Launchbay fleet {fleet}",
             VpcId=vpc,
             TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
         )
-        identity, rules = str(made["GroupId"]), ()
-    there = {network for rule in rules if rule.get("FromPort") == SSH_PORT for network in _networks_of(rule)}
-    wanted = {str(ip_network(network)) for network in networks}
-    if there - wanted:
-        client.act("revoke_security_group_ingress", GroupId=identity, IpPermissions=[_rule(sorted(there - wanted))])
-    if wanted - there:
-        _authorize(client, identity, _rule(sorted(wanted - there)))
-    if is_clustered:
-        _authorize(client, identity, {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": identity}]})
-    return identity
-
-
-def _authorize(client: Client, identity: str, rule: Mapping[str, Any]) -> None:
-    try:
-        client.act("authorize_security_group_ingress", GroupId=identity, IpPermissions=[rule])
     except CloudRefusal as refusal:
-        if refusal.code != "InvalidPermission.Duplicate":
+        if refusal.code != "InvalidGroup.Duplicate":
             raise
+        return _duplicate(client, fleet, vpc, clock=clock)
+    return {"GroupId": made["GroupId"], "VpcId": vpc}
 
 
-def _rule(networks: Sequence[str]) -> Mapping[str, Any]:
-    said = "who may come in by SSH"
-    found = [ip_network(network) for network in networks]
-    return {
-        "IpProtocol": "tcp",
-        "FromPort": SSH_PORT,
-        "ToPort": SSH_PORT,
-        "IpRanges": [{"CidrIp": str(item), "Description": said} for item in found if item.version == 4],
-        "Ipv6Ranges": [{"CidrIpv6": str(item), "Description": said} for item in found if item.version == 6],
-    }
+def _duplicate(client: Client, fleet: str, vpc: str, *, clock: Clock) -> Mapping[str, Any]:
+    """Return the group whose name is taken, if it is ours: made by a call that had no answer, and not shown yet."""
+    for _ in range(_LOOKS):
+        if found := _own_group(client, fleet, vpc):
+            return found
+        clock.sleep(_LOOK_AGAIN_S)
+    what = f"{vpc} has a security group named launchbay-{fleet} that Launchbay did not make"
+    raise Conflict(what, where=client.region, hint="another --name; it is left as it is")
 
 
-def _networks_of(rule: Mapping[str, Any]) -> list[str]:
-    return [item["CidrIp"] for item in rule.get("IpRanges", ())] + [
-        item["CidrIpv6"] for item in rule.get("Ipv6Ranges", ())
-    ]
+def _change(client: Client, verb: str, identity: str, rules: set[_Rule], is_so: str, *, clock: Clock) -> None:
+    """Add or take back rules, one by one: one that is so already keeps none of the others."""
+    for protocol, first, last, kind, peer in sorted(rules):
+        named = {"IpRanges": "CidrIp", "Ipv6Ranges": "CidrIpv6", "PrefixListIds": "PrefixListId"}
+        one: dict[str, Any] = {named.get(kind, "GroupId"): peer}
+        if verb == "authorize" and kind in ("IpRanges", "Ipv6Ranges"):
+            one["Description"] = "who may come in by SSH"
+        rule: dict[str, Any] = {"IpProtocol": protocol, kind: [one]}
+        if protocol != "-1":
+            rule |= {"FromPort": first, "ToPort": last}
+        try:
+            client.insist(f"{verb}_security_group_ingress", clock=clock, GroupId=identity, IpPermissions=[rule])
+        except CloudRefusal as refusal:
+            if refusal.code != is_so:
+                raise
+
+
+def _ssh_from(network: str) -> _Rule:
+    found = ip_network(network)
+    return "tcp", SSH_PORT, SSH_PORT, "IpRanges" if found.version == 4 else "Ipv6Ranges", str(found)
+
+
+def _rules(group: Mapping[str, Any]) -> Iterator[_Rule]:
+    """Yield every rule that lets something in, each peer apart."""
+    peers = (
+        ("IpRanges", "CidrIp"),
+        ("Ipv6Ranges", "CidrIpv6"),
+        ("PrefixListIds", "PrefixListId"),
+        ("UserIdGroupPairs", "GroupId"),
+    )
+    for permission in group.get("IpPermissions", ()):
+        ports = int(permission.get("FromPort", -1)), int(permission.get("ToPort", -1))
+        for kind, field in peers:
+            for item in permission.get(kind, ()):
+                yield str(permission["IpProtocol"]), *ports, kind, str(item[field])
 
 
 def remove_group(client: Client, fleet: str, *, clock: Clock) -> tuple[str, ...]:
@@ -121,7 +181,7 @@ def remove_group(client: Client, fleet: str, *, clock: Clock) -> tuple[str, ...]
         identity = str(group["GroupId"])
         while True:
             try:
-                client.act("delete_security_group", GroupId=identity)
+                client.insist("delete_security_group", clock=clock, GroupId=identity)
                 break
             except CloudRefusal as refusal:
                 if refusal.code == "InvalidGroup.NotFound":
@@ -139,13 +199,17 @@ def remove_group(client: Client, fleet: str, *, clock: Clock) -> tuple[str, ...]
     return tuple(removed)
 
 
-def ensure_key(client: Client, fleet: str, public_key: str) -> str:
-    """Return the name of the fleet's key pair, imported if it is not there. The private half never leaves this machine."""
+def ensure_key(client: Client, fleet: str, public_key: str, *, clock: Clock | None = None) -> str:
+    """Return the name of the fleet's key pair, imported if it is not there. The private half never leaves this machine.
+
+    Raises Conflict where a pair of that name has another public key: whoever has its private half would be let in, and not we.
+    """
     name = f"launchbay-{fleet}"
     tags = [{"Key": OURS[0], "Value": OURS[1]}, {"Key": "launchbay:fleet", "Value": fleet}]
     try:
-        client.act(
+        client.insist(
             "import_key_pair",
+            clock=clock,
             KeyName=name,
             PublicKeyMaterial=public_key.encode(),
             TagSpecifications=[{"ResourceType": "key-pair", "Tags": tags}],
@@ -153,11 +217,30 @@ def ensure_key(client: Client, fleet: str, public_key: str) -> str:
     except CloudRefusal as refusal:
         if refusal.code != "InvalidKeyPair.Duplicate":
             raise
+        pairs = client.ask("describe_key_pairs", KeyNames=[name], IncludePublicKey=True)["KeyPairs"]
+        if not any(_is_of(pair, public_key) for pair in pairs):
+            what = f"the region has a key pair {name} with a public key that is not this fleet's"
+            hint = f"another --name; or `bay terminate {fleet}` where it is what an earlier launch of yours left"
+            raise Conflict(what, where=client.region, hint=hint) from refusal
     return name
 
 
-def remove_key(client: Client, fleet: str) -> None:
+def _is_of(pair: Mapping[str, Any], public_key: str) -> bool:
+    """Say whether a pair is that of a public key: by the key itself, or by its fingerprint where EC2 does not show the key."""
+    shown, blob = str(pair.get("PublicKey", "")).split(), public_key.split()[1]
+    if len(shown) > 1:
+        return shown[1] == blob
+    # EC2 shows Ed25519 as OpenSSH does: sha256 in base64, with or without what fills it up
+    print_ = base64.b64encode(hashlib.sha256(base64.b64decode(blob)).digest()).decode().rstrip("=")
+    return str(pair.get("KeyFingerprint", "")).removeprefix("SHA256:").rstrip("=") == print_
+
+
+def remove_key(client: Client, fleet: str, *, clock: Clock | None = None) -> None:
     """Remove the fleet's key pair, if it is ours. Idempotent."""
     filters = [{"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]}, {"Name": "tag:launchbay:fleet", "Values": [fleet]}]
     for pair in client.ask("describe_key_pairs", Filters=filters).get("KeyPairs", ()):
-        client.act("delete_key_pair", KeyPairId=pair["KeyPairId"])
+        try:
+            client.insist("delete_key_pair", clock=clock, KeyPairId=pair["KeyPairId"])
+        except CloudRefusal as refusal:
+            if refusal.code != "InvalidKeyPair.NotFound":
+                raise

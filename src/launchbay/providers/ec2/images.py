@@ -31,7 +31,7 @@ from launchbay.planning.imagesearch import (
 )
 from launchbay.ports import Clock
 
-__all__ = ["IMAGES", "FoundImages", "Resolved", "describe_images", "resolve", "search_images"]
+__all__ = ["IMAGES", "FoundImages", "Resolved", "describe_images", "named_images", "resolve", "search_images"]
 
 IMAGES = Operation(
     service="ec2",
@@ -153,6 +153,23 @@ def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
 def describe_images(ec2: Any, asked: Mapping[str, object], *, region: str, is_own: bool = False) -> list[ListedImage]:
     """Return the images that DescribeImages answers with; `asked` has to say whose. Raises as `ask` does."""
     return _Asker(ec2=ec2, ssm=None, region=region, charges={}).describe(asked, is_own=is_own)
+
+
+def named_images(ec2: Any, ssm: Any, parameters: Sequence[str], *, region: str) -> tuple[ListedImage, ...]:
+    """Return the images that at most ten public parameters name now, in two questions; those that are not there are left out.
+
+    Raises NotPermitted where one of the two may not be asked, UserError for every other refusal.
+    """
+    if not parameters:
+        return ()
+    with explained(region, _PARAMETERS, help_=""):
+        answer = ssm.get_parameters(Names=list(parameters))
+    names = {item["Value"]: item["Name"] for item in answer.get("Parameters", ()) if is_image_id(item["Value"])}
+    if not names:
+        return ()
+    asker = _Asker(ec2=ec2, ssm=ssm, region=region, charges={})
+    by_id = {"Name": "image-id", "Values": list(names)}
+    return tuple(asker.describe({"Owners": ["amazon"], "Filters": [by_id]}, names))
 
 
 def search_images(

@@ -5,26 +5,41 @@ What stands is what EC2 says by our tags; nothing here remembers anything.
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from launchbay.errors import LaunchbayError
+from launchbay.planning.refusal import is_passing, is_proof
 from launchbay.ports import Clock
 from launchbay.providers.ec2.client import Client, CloudRefusal, CloudSilence
 
-__all__ = ["OURS", "Row", "Watch", "find_by_token", "launch", "list_ours", "terminate", "watch"]
+__all__ = [
+    "LAUNCH_TAG",
+    "OURS",
+    "Row",
+    "Watch",
+    "find_by_token",
+    "launch",
+    "list_ended",
+    "list_ours",
+    "terminate",
+    "watch",
+]
 
 OURS = ("managed-by", "launchbay")
 """The tag of everything that we make; nothing without it is ever changed."""
+LAUNCH_TAG = "launchbay:launch"
+"""The tag that says which operation of the journal launched an instance."""
 
 _LIVING = ("pending", "running", "stopping", "stopped", "shutting-down")
 _ENDING = ("shutting-down", "terminated")
-_PERHAPS_DONE = ("InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable", "RequestLimitExceeded")
-"""Errors of the server's: a call that got one may have been carried out."""
 _TRIES = 5
 _FIRST_PAUSE_S = 1.0
+_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT\)")
 _IDS = 200
 """Ids in one call; a terminate of more is cut."""
 
@@ -33,7 +48,8 @@ _IDS = 200
 class Row:
     """An instance as DescribeInstances shows it. `index` is its place in its launch, from 0 on; addresses are empty without one.
 
-    `reason` is why it ended, as EC2 has it, `started` when it was launched or started last.
+    `reason` is why it ended, as EC2 has it, `started` when it was launched or started last, `ended` when it was stopped or
+    terminated by somebody, None where EC2 does not say.
     """
 
     id: str
@@ -51,6 +67,7 @@ class Row:
     tags: Mapping[str, str]
     disks: tuple[str, ...]
     request: str = ""
+    ended: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,24 +78,32 @@ class Watch:
     lost: tuple[Row, ...] = ()
 
 
-def launch(client: Client, request: Mapping[str, Any], token: str, *, clock: Clock) -> tuple[Row, ...]:
-    """Launch what a frozen request says, once for its token, however often this is called.
+def launch(
+    client: Client, request: Mapping[str, Any], token: str, *, clock: Clock, asked_before: bool = False
+) -> tuple[Row, ...]:
+    """Launch what a frozen request says, once for its token, however often this is called. Returns all of them.
 
     After silence, or an error of the server's, what the token made is looked up first, and the same call is made again with the
-    same token: EC2 answers it with the same instances. Raises CloudRefusal, or CloudSilence when nobody knows after some tries.
+    same token: EC2 answers it with the same instances. `asked_before` says that this token was asked, and nobody knows what
+    came of it. Raises CloudRefusal, `in_doubt` where it does not prove that nothing of the token stands; CloudSilence when
+    nobody knows after some tries.
     """
-    pause = _FIRST_PAUSE_S
+    pause, is_open = _FIRST_PAUSE_S, asked_before
     for left in range(_TRIES - 1, -1, -1):
         try:
             answer = client.act("run_instances", **request, ClientToken=token)
             return tuple(_read(item) for item in answer["Instances"])
         except CloudRefusal as refusal:
-            if refusal.code not in _PERHAPS_DONE or not left:
+            refusal.in_doubt = not is_proof(refusal.code, asked_before=is_open)
+            if not is_passing(refusal.code):
+                raise
+            found, is_open = _all_of(client, request, token) if refusal.in_doubt else (), refusal.in_doubt
+            if not found and not left:
                 raise
         except CloudSilence:
-            if not left:
+            found, is_open = _all_of(client, request, token), True
+            if not found and not left:
                 raise
-        found = find_by_token(client, token)
         if found:
             return found
         clock.sleep(pause)
@@ -86,20 +111,54 @@ def launch(client: Client, request: Mapping[str, Any], token: str, *, clock: Clo
     raise AssertionError("the last try returns or raises")
 
 
-def find_by_token(client: Client, token: str) -> tuple[Row, ...]:
-    """Return the instances that a token launched and that are not ending."""
-    filters = [{"Name": "client-token", "Values": [token]}]
-    return tuple(row for row in _rows(client, Filters=filters) if row.state not in _ENDING)
+def _all_of(client: Client, request: Mapping[str, Any], token: str) -> tuple[Row, ...]:
+    """Return all that a token made, or nothing: a part may be shown before the rest, and who asks may not be told at all.
+
+    Asked once and not by the patient client: where EC2 does not say, the launch itself is asked again.
+    """
+    with contextlib.suppress(LaunchbayError):
+        answer = client.act("describe_instances", Filters=_by_token(token), MaxResults=1000)
+        rows = (_read(item) for group in answer["Reservations"] for item in group["Instances"])
+        found = tuple(row for row in rows if row.state not in _ENDING)
+        if len(found) == request["MaxCount"]:
+            return found
+    return ()
 
 
-def list_ours(client: Client, *, fleet: str = "") -> tuple[Row, ...]:
-    """Return all instances of ours in the region that are not gone, or those of one fleet."""
+def find_by_token(client: Client, token: str, *, is_ending_too: bool = False) -> tuple[Row, ...]:
+    """Return the instances that a token launched, as far as EC2 shows them; those that are ending or ended only if asked for."""
+    rows = _rows(client, Filters=_by_token(token))
+    return tuple(row for row in rows if is_ending_too or row.state not in _ENDING)
+
+
+def _by_token(token: str) -> list[Mapping[str, Any]]:
+    return [{"Name": "client-token", "Values": [token]}]
+
+
+def list_ours(client: Client, *, fleet: str = "", launch: str = "") -> tuple[Row, ...]:
+    """Return all instances of ours in the region that are not gone, or those of one fleet, or of one launch.
+
+    `launch` is the id of the operation in the journal that launched them. What was launched some seconds ago need not be shown
+    yet: absent is not gone.
+    """
     filters = [
         {"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]},
         {"Name": "instance-state-name", "Values": list(_LIVING)},
     ]
     if fleet:
         filters.append({"Name": "tag:launchbay:fleet", "Values": [fleet]})
+    if launch:
+        filters.append({"Name": f"tag:{LAUNCH_TAG}", "Values": [launch]})
+    return _rows(client, Filters=filters)
+
+
+def list_ended(client: Client, fleet: str) -> tuple[Row, ...]:
+    """Return the instances of a fleet that ended, as long as EC2 shows them: about an hour."""
+    filters = [
+        {"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]},
+        {"Name": "tag:launchbay:fleet", "Values": [fleet]},
+        {"Name": "instance-state-name", "Values": list(_ENDING)},
+    ]
     return _rows(client, Filters=filters)
 
 
@@ -140,25 +199,26 @@ def watch(
         waited += poll_s
 
 
-def terminate(client: Client, identities: Collection[str]) -> tuple[str, ...]:
+def terminate(client: Client, identities: Collection[str], *, clock: Clock | None = None) -> tuple[str, ...]:
     """Terminate instances; return those that were there. One that is gone, or protected, keeps none of the others.
 
-    EC2 ends none of a call in which one id is unknown or protected, so such a call is made again one by one. Raises CloudRefusal
-    for a protected one, after the others are ending.
+    EC2 ends none of a call in which one id is unknown or protected, so such a call is made again one by one; and any is made
+    again for about a minute while AWS is busy or silent, since what is ending is not ended twice. Raises CloudRefusal for a
+    protected one, after the others are ending.
     """
     names, ended = list(identities), list[str]()
     refused: CloudRefusal | None = None
     for start in range(0, len(names), _IDS):
         part = names[start : start + _IDS]
         try:
-            client.act("terminate_instances", InstanceIds=part)
+            client.insist("terminate_instances", clock=clock, InstanceIds=part)
             ended += part
         except CloudRefusal as refusal:
             if refusal.code not in ("InvalidInstanceID.NotFound", "OperationNotPermitted"):
                 raise
             for name in part:
                 try:
-                    client.act("terminate_instances", InstanceIds=[name])
+                    client.insist("terminate_instances", clock=clock, InstanceIds=[name])
                     ended.append(name)
                 except CloudRefusal as single:
                     if single.code != "InvalidInstanceID.NotFound":
@@ -198,4 +258,11 @@ def _read(item: Mapping[str, Any]) -> Row:
         tags={tag["Key"]: tag["Value"] for tag in item.get("Tags", ())},
         disks=tuple(disk["Ebs"]["VolumeId"] for disk in item.get("BlockDeviceMappings", ()) if "Ebs" in disk),
         request=item.get("SpotInstanceRequestId", ""),
+        ended=_time_in(item.get("StateTransitionReason", "")),
     )
+
+
+def _time_in(text: str) -> datetime | None:
+    """Return the time in such as ``User initiated (2026-11-23 10:45:01 GMT)``; the only place where EC2 says when it was."""
+    found = _TIME.search(text)
+    return datetime.strptime(f"{found[1]} +0000", "%Y-%m-%d %H:%M:%S %z") if found else None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from launchbay.catalog.price import Catalogue
 from launchbay.catalog.type import InstanceType
+from launchbay.errors import NotFound, UserError
 from launchbay.planning.ladder import ZoneOffer
 from launchbay.planning.quota import quota_of
 from launchbay.providers.ec2.client import Client, CloudRefusal
 
-__all__ = ["default_subnets", "list_offers", "quota_limit", "used_vcpus"]
+__all__ = ["Network", "list_offers", "quota_limit", "read_network", "used_vcpus"]
 
 _PER_FILTER = 200
 """Values in one filter."""
@@ -51,11 +53,37 @@ def _price(catalogue: Catalogue, name: str, region: str, market: str) -> Decimal
     return None if price is None else price.usd_per_hour
 
 
-def default_subnets(client: Client) -> Mapping[str, str]:
-    """Return the default subnet of each zone that has one."""
-    filters = [{"Name": "default-for-az", "Values": ["true"]}]
-    rows = client.pages("describe_subnets", "Subnets", Filters=filters)
-    return {str(row["AvailabilityZone"]): str(row["SubnetId"]) for row in rows}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """Where instances can be put: a network, and its subnet by zone. `gives_address` says that a subnet gives public ones."""
+
+    vpc: str
+    subnets: Mapping[str, str]
+    gives_address: bool
+
+
+def read_network(client: Client, subnet: str = "") -> Network:
+    """Return the region's default network with its default subnets, or the one of a person's own subnet. One question.
+
+    Raises NotFound for a subnet that is not there, UserError for a region that has no default network.
+    """
+    by_name = {"SubnetIds": [subnet]} if subnet else {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
+    try:
+        rows = list(client.pages("describe_subnets", "Subnets", **by_name))
+    except CloudRefusal as refusal:
+        if not refusal.code.startswith("InvalidSubnet"):
+            raise
+        hint = "`aws ec2 describe-subnets` shows those of the region; another --region has others"
+        raise NotFound(f"there is no subnet {subnet}", where=client.region, hint=hint) from refusal
+    if not rows:
+        what = "the region has no default network (VPC), or none with a subnet in it"
+        hint = "--subnet subnet-... names one of yours, or `aws ec2 create-default-vpc` makes one"
+        raise UserError(what, where=client.region, hint=hint)
+    return Network(
+        vpc=str(rows[0]["VpcId"]),
+        subnets={str(row["AvailabilityZone"]): str(row["SubnetId"]) for row in rows},
+        gives_address=all(row.get("MapPublicIpOnLaunch", False) for row in rows),
+    )
 
 
 def quota_limit(client: Client, code: str) -> float | None:
