@@ -11,6 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from launchbay import errors
+    from launchbay.api.cloud import (
+        CloudOptions,
+        ask_cloud,
+        check_launchable,
+        describe_plan,
+        export_plan,
+        launch_planned,
+        place_of_launch,
+        plan_launch,
+        read_plan,
+        save_plan,
+    )
     from launchbay.api.cloudimages import list_cloud_images
     from launchbay.api.conformance import conformance
     from launchbay.api.cost import bill, cheapest_plan
@@ -19,6 +31,7 @@ if TYPE_CHECKING:
     from launchbay.api.fleet import (
         copy,
         execute,
+        extend,
         launch,
         reboot,
         shell,
@@ -29,11 +42,20 @@ if TYPE_CHECKING:
         update,
         verify,
     )
-    from launchbay.api.images import bake, build_image, list_images, remove_image, show_image, verify_built
+    from launchbay.api.images import (
+        bake,
+        build_image,
+        list_images,
+        remove_cloud_image,
+        remove_image,
+        show_image,
+        verify_built,
+    )
     from launchbay.api.listing import ps
     from launchbay.api.models import evaluate, predict, show_model_card
     from launchbay.api.people import readmit_person, revoke, share
-    from launchbay.api.project import doctor, init
+    from launchbay.api.place import check_place, is_on_ec2
+    from launchbay.api.project import doctor, init, least_policy
     from launchbay.api.proposal import propose_image
     from launchbay.api.refresh import refresh_types
     from launchbay.api.runs import explain, list_runs, logs, resume, train
@@ -57,13 +79,28 @@ _NAMES = {
         "export_image",
         "import_image",
         "list_images",
+        "remove_cloud_image",
         "remove_image",
         "show_image",
         "verify_built",
     ),
+    "launchbay.api.cloud": (
+        "CloudOptions",
+        "ask_cloud",
+        "check_launchable",
+        "check_place",
+        "describe_plan",
+        "export_plan",
+        "launch_planned",
+        "place_of_launch",
+        "plan_launch",
+        "read_plan",
+        "save_plan",
+    ),
     "launchbay.api.fleet": (
         "copy",
         "execute",
+        "extend",
         "launch",
         "reboot",
         "shell",
@@ -85,7 +122,8 @@ _NAMES = {
     "launchbay.api.curves": ("curves", "draw_curves"),
     "launchbay.api.models": ("evaluate", "predict", "show_model_card"),
     "launchbay.api.people": ("readmit_person", "revoke", "share"),
-    "launchbay.api.project": ("doctor", "init"),
+    "launchbay.api.place": ("check_place", "is_on_ec2"),
+    "launchbay.api.project": ("doctor", "init", "least_policy"),
     "launchbay.api.twin": ("advance_twin", "start_twin", "stop_twin", "twin_bill", "twin_environment", "twin_status"),
     "launchbay.api.types": ("compare_types", "find_types"),
     "launchbay.api.wish": ("complete_launch", "complete_resources", "complete_resumption", "complete_training"),
@@ -96,13 +134,17 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "Bay",
+    "CloudOptions",
     "__version__",
     "advance_twin",
+    "ask_cloud",
     "bake",
     "bill",
     "board",
     "build_image",
     "cheapest_plan",
+    "check_launchable",
+    "check_place",
     "compare_types",
     "complete_launch",
     "complete_resources",
@@ -112,6 +154,7 @@ __all__ = [
     "copy",
     "curves",
     "demo",
+    "describe_plan",
     "doctor",
     "draw_curves",
     "end_board",
@@ -121,11 +164,16 @@ __all__ = [
     "execute",
     "explain",
     "export_image",
+    "export_plan",
+    "extend",
     "fetch",
     "find_types",
     "import_image",
     "init",
+    "is_on_ec2",
     "launch",
+    "launch_planned",
+    "least_policy",
     "list_cloud_images",
     "list_images",
     "list_runs",
@@ -133,15 +181,20 @@ __all__ = [
     "notebook",
     "open_bay",
     "open_in_browser",
+    "place_of_launch",
+    "plan_launch",
     "predict",
     "propose_image",
     "ps",
+    "read_plan",
     "readmit_person",
     "reboot",
     "refresh_types",
+    "remove_cloud_image",
     "remove_image",
     "resume",
     "revoke",
+    "save_plan",
     "share",
     "shell",
     "show_image",

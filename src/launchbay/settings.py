@@ -36,6 +36,12 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="`json` makes an error one line of JSON on stderr, for a program that reads it",
     ),
     Setting(
+        name="LAUNCHBAY_TWIN_KEYS",
+        default="the keys of the twin's account, which may do everything",
+        meaning="`ID:SECRET`: the access key of a user in the twin's IAM, whom `--provider twin` then works as,"
+        " to see what a policy allows",
+    ),
+    Setting(
         name="AWS_REGION",
         default="AWS_DEFAULT_REGION, else us-east-1",
         meaning="the region of AWS that is asked about where no `--region` says another",

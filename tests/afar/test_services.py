@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from launchbay.afar.machine import FarMachine
-from launchbay.afar.services import end_board_afar, page_for, stand_board_afar, stand_notebook_afar
+from launchbay.afar.services import end_board_afar, page_text, stand_board_afar, stand_notebook_afar
 from launchbay.errors import LaunchbayError, UsageError, UserError
 from launchbay.home import Home
 from launchbay.jsonable import to_json
-from launchbay.lifecycle.bay import Bay
 from launchbay.store.service import Service, write_service
 from launchbay.transport.base import Completed
 from tests.afar.wire import Wire, fake_machine
@@ -46,23 +45,20 @@ def machine_with(far: Path, service_kind: str, **changed: Any) -> tuple[FarMachi
     return replace(fake_machine(far)[0], transport=verbs), verbs
 
 
-def test_a_notebook_there_is_reached_through_a_port_of_ours(bay: Bay, tmp_path: Path) -> None:
+def test_a_notebook_there_is_reached_through_a_port_of_ours(tmp_path: Path) -> None:
     machine, verbs = machine_with(tmp_path / "far", "notebook")
     service = stand_notebook_afar(machine, "exp-1")
     assert (service.port, service.url(40001)) == (8890, "http://127.0.0.1:40001/lab/tree/start.ipynb")
-    page = page_for(bay, service, 40001)
-    assert f"http://127.0.0.1:40001/lab/tree/start.ipynb?token={TOKEN}" in page.read_text(encoding="utf-8")
-    assert page.stat().st_mode & 0o077 == 0
-    assert page.parent.stat().st_mode & 0o077 == 0
+    assert f"http://127.0.0.1:40001/lab/tree/start.ipynb?token={TOKEN}" in page_text(service, 40001)
     assert verbs.commands[0][3:] == ("--json", "-y", "notebook", "exp-1", "--no-browser")
     assert TOKEN not in repr(service)
     assert TOKEN not in str(verbs.commands)
 
 
-def test_a_board_there_takes_the_token_in_a_form(bay: Bay, tmp_path: Path) -> None:
+def test_a_board_there_takes_the_token_in_a_form(tmp_path: Path) -> None:
     machine, verbs = machine_with(tmp_path / "far", "board")
     service = stand_board_afar(machine, ["exp-1"])
-    text = page_for(bay, service, 40002).read_text(encoding="utf-8")
+    text = page_text(service, 40002)
     assert f'value="{TOKEN}"' in text
     assert "token=" not in text
     end_board_afar(machine, ["exp-1"])

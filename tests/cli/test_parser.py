@@ -143,12 +143,14 @@ def test_help_loads_nothing_but_the_parser() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].split() == [
         "launchbay.cli",
+        "launchbay.cli.cloud_options",
         "launchbay.cli.cost_options",
         "launchbay.cli.grammar",
         "launchbay.cli.main",
         "launchbay.cli.options",
         "launchbay.cli.output",
         "launchbay.cli.parser",
+        "launchbay.cli.store_options",
         "launchbay.cli.twin_options",
         "launchbay.cli.type_options",
         "launchbay.errors",

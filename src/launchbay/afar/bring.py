@@ -91,7 +91,9 @@ class _Bringing:
             remove_tree(draft)
             (draft / "work").mkdir(parents=True)
             (draft / "checkpoints").mkdir()
-            write_origin(draft, self.origin, state=listing.state, seen_at=self.bay.clock.now())
+            # one that is over already is only so here once it was brought
+            state = "running" if listing.is_over and listing.state != "lost" else listing.state
+            write_origin(draft, self.origin, state=state, seen_at=self.bay.clock.now())
             write_run(draft, record)
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             draft.rename(self.folder)
@@ -196,6 +198,9 @@ class _Bringing:
             meant = os.path.relpath(target.removeprefix(there), above) if target.startswith(there) else target
             if name == _DATA and self.origin.data:
                 meant = self.origin.data
+                if "://" in meant:  # it lies on S3: a link would lead nowhere
+                    self.bay.reporter.note(f"{self.identity} has its data from {meant}: work/data is left out here")
+                    continue
             elif not (is_inside(name) and is_content(name) and link_inside(name, meant)):
                 left.append(name)
                 continue

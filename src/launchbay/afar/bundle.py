@@ -44,8 +44,9 @@ sys.path.insert(0, os.path.join(here, "lib"))
 _PROGRAMS = {
     "__main__.py": _MAIN + "from launchbay.cli.main import main\nsys.exit(main())\n",
     "there.py": _MAIN + "from launchbay.afar.there import main\nsys.exit(main())\n",
+    "handing.py": _MAIN + "from launchbay.afar.handing import main\nsys.exit(main())\n",
 }
-"""The programs of a bundle: `bay`, and what moves files."""
+"""The programs of a bundle: `bay`, what moves files, and what hands an instance to a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

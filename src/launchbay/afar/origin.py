@@ -5,17 +5,18 @@ The note lies in the run's own folder here, as `afar.json`, from the moment the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from launchbay.errors import StateError
+from launchbay.errors import LaunchbayError, StateError, WillFail
 from launchbay.files import read_json, write_json
 from launchbay.jsonable import fields_of
 from launchbay.store.records import AFAR_NOTE
 
-__all__ = ["Origin", "read_origin", "rewrite", "write_origin"]
+__all__ = ["Origin", "as_here", "forget_origin", "keep_until", "read_origin", "rewrite", "seen_at", "write_origin"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,10 @@ class Origin:
     """Where a run of ours goes on, and what its paths mean here.
 
     `machine` is the name of the machine, `home` its Launchbay home; `instance` and `fleet` are what they are called
-    here. `script_there` and `data_there` are where `script` and `data` lie over there.
+    here. `script_there` and `data_there` are where `script` and `data` lie over there. `machine_id` tells the machine from
+    another that has its name later; empty where nobody gives machines out.
+
+    What the run makes is sent to the store of `provider` and `region` until `stored_until`, seconds since 1970; 0 for never.
     """
 
     machine: str
@@ -34,6 +38,10 @@ class Origin:
     script_there: str
     data: str | None = None
     data_there: str | None = None
+    machine_id: str = ""
+    provider: str = ""
+    region: str = ""
+    stored_until: float = 0.0
 
     def places(self, run: str, folder: Path) -> Mapping[str, str]:
         """Return what stands for each path of that machine here, the longest first."""
@@ -45,6 +53,10 @@ class Origin:
         if self.data and self.data_there:
             pairs[self.data_there] = self.data
         return dict(sorted(pairs.items(), key=lambda pair: -len(pair[0])))
+
+
+_LATER = ("machine_id", "provider", "region", "stored_until")
+"""What notes of earlier versions do not have."""
 
 
 def rewrite(value: Any, places: Mapping[str, str]) -> Any:
@@ -71,6 +83,41 @@ def read_origin(folder: Path) -> Origin:
     """Read what a run of ours is. Raises FileNotFoundError for one that ran here, StateError when it is damaged."""
     value = read_json(folder / AFAR_NOTE)
     try:
-        return Origin(**{name: value[name] for name in Origin.__dataclass_fields__})
+        return Origin(
+            **{name: value[name] for name in Origin.__dataclass_fields__ if name in value or name not in _LATER}
+        )
     except (KeyError, TypeError) as error:
         raise StateError("record is damaged", where=str(folder / AFAR_NOTE), hint="bay doctor") from error
+
+
+def keep_until(folder: Path, provider: str, region: str, at: float) -> None:
+    """Write down in which store what a run makes is kept, and until when it is sent there. Raises as `read_origin` does."""
+    note = read_json(folder / AFAR_NOTE)
+    origin = replace(read_origin(folder), provider=provider, region=region, stored_until=at)
+    write_origin(folder, origin, state=str(note["state"]), seen_at=seen_at(folder))
+
+
+def seen_at(folder: Path) -> float:
+    """Return when a run elsewhere was last seen, seconds since 1970. Raises as `read_origin` does."""
+    try:
+        return float(read_json(folder / AFAR_NOTE)["seen_at"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StateError("record is damaged", where=str(folder / AFAR_NOTE), hint="bay doctor") from error
+
+
+def forget_origin(folder: Path) -> None:
+    """Let a run that was brought home be one of this machine from now on. Idempotent."""
+    (folder / AFAR_NOTE).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def as_here(places: Mapping[str, str]) -> Iterator[None]:
+    """Write paths of the other machine as those that they are here, in whatever error comes from there."""
+    try:
+        yield
+    except LaunchbayError as error:
+        error.what, error.where, error.hint = (rewrite(text, places) for text in (error.what, error.where, error.hint))
+        error.args = (error.what,)
+        if isinstance(error, WillFail):
+            error.problems = rewrite(list(error.problems), places)
+        raise

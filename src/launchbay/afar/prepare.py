@@ -20,7 +20,7 @@ from launchbay.images.uv import Uv, find_uv
 from launchbay.lifecycle.bay import Bay
 from launchbay.ports import Event
 
-__all__ = ["Cargo", "Prepared", "pack_image", "prepare"]
+__all__ = ["Cargo", "Prepared", "carry_image", "pack_image", "prepare"]
 
 _RECIPE_TEXTS = ("description", "python", "gpu_capability", "gpu_driver", "retired")
 _RECIPE_LISTS = ("system", "cuda12", "cuda13")
@@ -90,8 +90,13 @@ def prepare(
     name: str,
     *,
     shared_images: Sequence[str] = (),
+    identity: str = "",
+    keys: Sequence[str] = (),
 ) -> Prepared:
     """Make sure that Launchbay, the image and one instance `name` are on a machine, and take its fingerprint. Blocks.
+
+    `identity` is what the cloud calls the machine, and `keys` the public keys that open it, without type and comment: on one that
+    was made from an image of another machine, that one's instances, runs and other keys are removed first.
 
     The same call again finds what stands. `shared_images` are folders there that may hold the image built (by digest, as
     a home's own ``images``): it is then used where it lies. Raises Conflict where another image stands under the name,
@@ -108,8 +113,10 @@ def prepare(
         bay.reporter.event(done)
 
     machine = machine.install(find_bundle(bay.home))
+    if identity:
+        machine.there({"do": "settle", "identity": identity, "keys": list(keys)})
     lap("install")
-    built = _ensure_image(bay, machine, cargo, shared_images)
+    built = carry_image(bay, machine, cargo, shared_images)
     lap("image")
     launched = machine.call(["launch", cargo.digest, "--name", name])
     if launched["image"]["digest"] != cargo.digest:
@@ -129,7 +136,7 @@ def prepare(
     )
 
 
-def _ensure_image(bay: Bay, machine: FarMachine, cargo: Cargo, folders: Sequence[str]) -> bool:
+def carry_image(bay: Bay, machine: FarMachine, cargo: Cargo, folders: Sequence[str]) -> bool:
     """Find the image there, or have it built from the lock that was chosen here; say whether it was built now."""
     request = {"do": "link images", "digests": cargo.digests, "folders": list(folders)}
     if cargo.digest in json.loads(machine.there(request))["found"]:

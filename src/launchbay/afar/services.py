@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from launchbay.afar.machine import FarMachine
 from launchbay.errors import LaunchbayError
-from launchbay.files import write_atomic
-from launchbay.lifecycle.bay import Bay
 from launchbay.onboard.guard import LOGIN
 from launchbay.services.door import form_page, leading_page
 
-__all__ = ["FarService", "end_board_afar", "end_notebook_afar", "page_for", "stand_board_afar", "stand_notebook_afar"]
+__all__ = ["FarService", "end_board_afar", "end_notebook_afar", "page_text", "stand_board_afar", "stand_notebook_afar"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +70,8 @@ def _service(machine: FarMachine, value: dict[str, Any]) -> FarService:
     )
 
 
-def page_for(bay: Bay, service: FarService, local_port: int) -> Path:
-    """Write a page that signs in whoever opens it, through a tunnel at that port of ours; only its owner can read it."""
-    folder = bay.home.services / f"afar-{service.kind}-{local_port}"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+def page_text(service: FarService, local_port: int) -> str:
+    """Return a page that signs in whoever opens it, through a tunnel at that port of ours; as private as the token."""
     if service.kind == "notebook":
-        text = leading_page(service.url(local_port), service.token)
-    else:
-        text = form_page(f"http://127.0.0.1:{local_port}{LOGIN}", service.token)
-    write_atomic(folder / "open.html", text.encode(), private=True)
-    return folder / "open.html"
+        return leading_page(service.url(local_port), service.token)
+    return form_page(f"http://127.0.0.1:{local_port}{LOGIN}", service.token)

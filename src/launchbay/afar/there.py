@@ -8,15 +8,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from launchbay.afar.carrying import DOES as CARRYING
+from launchbay.afar.carrying import UNTOUCHED_S
 from launchbay.afar.names import hash_tree, is_inside
-from launchbay.errors import LaunchbayError, NotFound, StateError, UsageError
-from launchbay.files import explain_os_error, locked, remove_tree, sha256_file
+from launchbay.afar.settling import DOES as SETTLING
+from launchbay.errors import Conflict, LaunchbayError, NotFound, StateError, UsageError
+from launchbay.files import explain_os_error, locked, remove_tree, sha256_file, write_json
 from launchbay.home import Home, find_home
 from launchbay.images.image import find_image, image_folder
 from launchbay.jsonable import error_line
@@ -24,9 +28,6 @@ from launchbay.onboard.eventfiles import is_event_file
 from launchbay.store.records import read_run
 
 __all__ = ["UNTOUCHED_S", "main"]
-
-UNTOUCHED_S = 1_000_000_000
-"""When every file that was sent was last changed, seconds since 1970: a file with another time is another file by now."""
 
 _PIECE = 1 << 20
 
@@ -197,6 +198,52 @@ def _read(home: Home, request: Mapping[str, Any], _: BinaryIO, target: BinaryIO)
     target.writelines(pieces)
 
 
+def _take_run(home: Home, request: Mapping[str, Any], _: BinaryIO, target: BinaryIO) -> None:
+    """Make a run out of a tree that was sent, with the records and times that are told, in one step.
+
+    One that is here already is replaced: what was sent is what became of it since. Raises Conflict when it goes on here.
+    """
+    name, tree = str(request["run"]), _tree(home, request)[0]
+    inner = [*request["records"], *request["times"]]
+    if not is_inside(name) or "/" in name or not all(is_inside(path) for path in inner) or not tree.is_dir():
+        raise UsageError("a run must be named by its id, and made of a tree that was sent")
+    folder, draft = home.runs / name, home.tmp / f"new-{name}-{os.getpid()}"
+    with locked(home.lock("create"), shared=True):  # no sweep takes the draft for one that was left
+        remove_tree(draft)
+        shutil.copytree(tree, draft, symlinks=True)
+        for path in (draft, *_walk_all(draft)):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        for path, changed in request["times"].items():
+            os.utime(draft / path, ns=(changed, changed))
+        for part in ("work", "checkpoints"):
+            (draft / part).mkdir(exist_ok=True)
+        if request["data"]:
+            (draft / "work" / "data").symlink_to(request["data"])
+        for path, record in request["records"].items():
+            (draft / path).parent.mkdir(parents=True, exist_ok=True)
+            write_json(draft / path, record, durable=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            with contextlib.suppress(FileNotFoundError, StateError):
+                if not read_run(folder).is_over:
+                    remove_tree(draft)
+                    raise Conflict(f"{name} still goes on", hint=f"bay logs {name} -f, or first: bay stop {name}")
+            old = home.trash / f"{name}-{os.getpid()}"
+            old.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(old)
+            draft.rename(folder)
+            remove_tree(old)
+        else:
+            draft.rename(folder)
+    _say(target, {})
+
+
+def _walk_all(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        yield from (Path(parent, name) for name in [*folders, *names])
+
+
 # --- images that are there already ---------------------------------------------------------------------------------
 
 
@@ -234,6 +281,9 @@ _DOES: dict[str, Callable[[Home, Mapping[str, Any], BinaryIO, BinaryIO], None]] 
     "finish": _finish,
     "list": _list,
     "read": _read,
+    "take run": _take_run,
     "link images": _link_images,
     "token": _token,
+    **CARRYING,
+    **SETTLING,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from launchbay.cloud.training import refresh_runs
 from launchbay.errors import UserError
 from launchbay.lifecycle.bay import Bay
 from launchbay.runs.arguments import tell_apart
@@ -31,7 +32,7 @@ def curves(bay: Bay, run: Sequence[str], *, output: str | Path | None = None) ->
         if reference and path.is_dir():
             sources[reference] = [_check_folder(path)]
         else:
-            found = find_run(bay.home, reference)
+            (found,) = refresh_runs(bay, [find_run(bay.home, reference)])
             sources[found.id] = _places(found)
             commands[found.id] = [found.script, *found.args]
     loaded = load_curves(sources, tell_apart(commands))
@@ -58,7 +59,7 @@ def _check_folder(folder: Path) -> Path:
 def _find_newest(bay: Bay) -> str:
     """Find the newest run that has curves; the newest of all where none has, for the error that names it."""
     newest = find_run(bay.home, "latest")
-    if _has_curves(newest):
+    if _has_curves(newest) or _has_curves(*refresh_runs(bay, [newest])):
         return newest.id
     for found in reversed(list(list_runs(bay.home))):
         if _has_curves(found):

@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from launchbay.api.place import regions_of
+from launchbay.cloud.bake import FarBaked, bake_far, remove_far_image
+from launchbay.cloud.standing import find_one_far
+from launchbay.errors import UsageError
 from launchbay.images.image import Image
 from launchbay.images.recipe import find_recipe
 from launchbay.jsonable import to_json
@@ -15,6 +19,7 @@ from launchbay.lifecycle.bake import Baked, bake_instance
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.build import ensure_image
 from launchbay.lifecycle.images import ImageCheck, ImageRow, find_any, image_rows, remove_image, verify_built
+from launchbay.providers.ec2.baking import RemovedImage
 
 __all__ = [
     "Baked",
@@ -27,6 +32,7 @@ __all__ = [
     "export_image",
     "import_image",
     "list_images",
+    "remove_cloud_image",
     "remove_image",
     "show_image",
     "verify_built",
@@ -48,12 +54,20 @@ def build_image(bay: Bay, reference: str, *, accelerator: str = "auto") -> Image
 
 def bake(
     bay: Bay, instance: str, *, name: str | None = None, env: str | None = None, output: str | Path | None = None
-) -> Baked:
+) -> Baked | FarBaked:
     """Make a recipe, its lock and an image of what was built up in an instance, and prove them the same.
 
     They are called `name` (default: INSTANCE-baked) and written to the folder `output` (default: here); `env` names the
-    environment where an instance has several.
+    environment where an instance has several. Of an instance on EC2 it makes a machine image, tagged with the digest of its
+    image, which the next launch of that begins with: the instance restarts meanwhile, and takes none of these options.
     """
+    far = find_one_far(bay, instance)
+    if far is not None:
+        if name or env or output:
+            raise UsageError(
+                "a machine image is called by its digest, and is nowhere here", hint=f"bay image bake {instance}"
+            )
+        return bake_far(bay, far)
     return bake_instance(bay, instance, image_name=name, env=env, output=None if output is None else Path(output))
 
 
@@ -94,6 +108,11 @@ def show_image(bay: Bay, reference: str) -> Mapping[str, Any]:
 def export_image(bay: Bay, reference: str, *, output: str | Path | None = None) -> Exported:
     """Write a built image as one file that another machine can take in."""
     return archives.export_image(bay, reference, None if output is None else Path(output))
+
+
+def remove_cloud_image(bay: Bay, image: str, *, provider: str, region: str | None = None) -> RemovedImage:
+    """Deregister a machine image that was baked from here, by its id, and delete its snapshots. Idempotent."""
+    return remove_far_image(bay, provider, regions_of(bay, (region,) if region else ())[0], image)
 
 
 def import_image(bay: Bay, file: str | Path, *, sha256: str | None = None) -> Imported:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.fleet import Instance
@@ -12,7 +13,7 @@ from launchbay.store.person import find_owner
 from launchbay.store.records import open_runs
 from launchbay.store.service import Service, list_services
 from launchbay.store.spent import Elsewhere, Spent, add_up, read_spent, spent_now
-from launchbay.units import count_of, format_bytes
+from launchbay.units import count_of, format_amount, format_bytes, format_usd
 
 __all__ = ["Row", "ps"]
 
@@ -20,6 +21,9 @@ __all__ = ["Row", "ps"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """An instance in the list of `ps`; amounts are US dollars, None is unknown. Local instances cost nothing.
+
+    On EC2 `type`, `market` and `region` say what it is, and `ends_at` until when it may live, in seconds since 1970; its price is
+    that while it runs, with its disks and address.
 
     `elsewhere` is what the same would be on EC2, at the price of its launch. What it and its fleet cost so far counts what
     stood in their places before; the fleet's is the same for each of its instances.
@@ -42,6 +46,10 @@ class Row:
     elsewhere_so_far: str | None = None
     fleet_so_far: str | None = None
     fleet_elsewhere_so_far: str | None = None
+    type: str | None = None
+    market: str | None = None
+    region: str | None = None
+    ends_at: float | None = None
 
 
 def ps(bay: Bay) -> Sequence[Row]:
@@ -64,7 +72,7 @@ def ps(bay: Bay) -> Sequence[Row]:
         for fleet, found in spent.items()
     }
     own = {item.id: [one for one in spent[item.fleet] if one.name == item.name] for item in observed}
-    return [
+    rows = [
         Row(
             name=item.name,
             fleet=item.fleet,
@@ -86,6 +94,46 @@ def ps(bay: Bay) -> Sequence[Row]:
         )
         for item in observed
     ]
+    return [*rows, *(_on_ec2(bay, running) if bay.home.cloud.is_dir() else ())]
+
+
+def _on_ec2(bay: Bay, running: Mapping[str, Sequence[str]]) -> Iterator[Row]:
+    """Yield the instances on EC2 that were launched from here."""
+    from launchbay.cloud.listing import list_cloud  # who has none does not pay for it
+    from launchbay.cloud.shares import people_of
+    from launchbay.cloud.tunnels import services_of
+
+    tunnels = services_of(bay.home)
+    people: dict[str, Mapping[str, str]] = {}
+    now = bay.clock.now()
+    for item in list_cloud(bay):
+        fleet = item.fleet
+        is_off = item.state == "stopped"
+        yield Row(
+            name=item.name,
+            fleet=fleet.name,
+            state=item.state,
+            image=fleet.image,
+            provider=fleet.provider,
+            usd_per_hour=_rate(fleet.disk_usd_per_hour, "0" if is_off else fleet.usd_per_hour),
+            cost_so_far=None if item.usd is None else format_usd(item.usd),
+            age_s=round(max(now - fleet.created_at if item.age_s is None else item.age_s, 0.0), 1),
+            id=item.row.id if item.row else "",
+            digest=fleet.digest,
+            running=running.get(item.name, []),
+            services=tunnels.get(item.name, ()),
+            person=people.setdefault(fleet.name, people_of(bay.home, fleet.name)).get(item.name),
+            fleet_so_far=None if item.fleet_usd is None else format_usd(item.fleet_usd),
+            type=item.row.type if item.row else fleet.type,
+            market=fleet.market,
+            region=fleet.region,
+            ends_at=fleet.ends_at,
+        )
+
+
+def _rate(*parts: str | None) -> str | None:
+    known = [Decimal(part) for part in parts if part is not None]
+    return format_amount(sum(known, Decimal(0)), most=6) if len(known) == len(parts) else None
 
 
 def _spent(bay: Bay, fleet: str, observed: Sequence[Instance], now: float) -> Sequence[Spent]:

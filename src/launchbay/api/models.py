@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from launchbay.cloud.models import evaluate_far, find_loader, predict_far, show_model_far
+from launchbay.cloud.standing import FarInstance
+from launchbay.cloud.training import refresh_runs
 from launchbay.errors import Conflict, NotFound, UnsafeModel, UsageError
 from launchbay.images.image import Image, list_images
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.scratch import ask_here, ask_image
 from launchbay.models.card import Evaluation, ModelCard, Predictions
 from launchbay.models.evaluate import evaluate_model, predict_model
-from launchbay.models.image import choose_image
+from launchbay.models.image import choose_image, recipe_for
 from launchbay.models.inspect import detect_format, find_hash, require_loadable, show_model
 from launchbay.onboard.formats import LOADABLE
 from launchbay.runs.end import settle_run
@@ -31,6 +36,9 @@ def show_model_card(bay: Bay, model: str) -> ModelCard:
         return show_model(path, ask=partial(ask_here, bay))
     image = next((item for item in list_images(bay.home) if "h5py" in item.packages), None)
     if image is None:
+        far = find_loader(bay, None, [recipe_for("keras"), recipe_for("keras-h5")])
+        if far is not None:
+            return show_model_far(bay, far, path, detect_format(path))
         raise Conflict(
             "reading a model's weights needs an image with h5py, and none is built", hint="bay image build tensorflow"
         )
@@ -44,7 +52,11 @@ def evaluate(
 
     `trust` is the sha256 of a model that no run of yours made, as `show_model_card` tells it: loading it can run code.
     """
-    path, digest, image = _trusted(bay, model, trust)
+    trusted = _trusted(bay, model, trust)
+    path, digest, image = trusted.path, trusted.digest, _loader(bay, trusted)
+    if isinstance(image, FarInstance):
+        asked: dict[str, Any] = {"target": target, "batch_size": batch_size}
+        return evaluate_far(bay, image, path, trusted.kind, sha256=digest, data=Path(data), **asked)
     return evaluate_model(
         path, digest, Path(data), target=target, batch_size=batch_size, ask=partial(ask_image, bay, image)
     )
@@ -60,7 +72,10 @@ def predict(
     trust: str | None = None,
 ) -> Predictions:
     """Return a model's predictions for rows of a CSV file. `trust` as in `evaluate`."""
-    path, digest, image = _trusted(bay, model, trust)
+    trusted = _trusted(bay, model, trust)
+    path, digest, image = trusted.path, trusted.digest, _loader(bay, trusted)
+    if isinstance(image, FarInstance):
+        return predict_far(bay, image, path, trusted.kind, sha256=digest, data=Path(data), target=target, rows=rows)
     return predict_model(path, digest, Path(data), rows=rows, target=target, ask=partial(ask_image, bay, image))
 
 
@@ -73,7 +88,7 @@ def _find_model(bay: Bay, reference: str) -> Path:
         raise NotFound(
             f"there is no model file {reference}", hint="`bay runs` lists runs; a run's name stands for its best model"
         )
-    run = settle_run(find_run(bay.home, reference))
+    run = settle_run(*refresh_runs(bay, [find_run(bay.home, reference)]))
     models = [item for item in run.artifacts if item.is_model]
     if not models and not run.is_over:
         raise NotFound(f"{run.id} goes on, and what it made is looked at when it ends", hint=f"bay logs {run.id} -f")
@@ -85,8 +100,32 @@ def _find_model(bay: Bay, reference: str) -> Path:
     return path
 
 
-def _trusted(bay: Bay, reference: str, trust: str | None) -> tuple[Path, str, Image]:
-    """Return a model with its hash and image, if a run of ours made it or the person names its hash.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trusted:
+    """A model that may be loaded, as what it is known by; `run` is the one of ours that made it."""
+
+    path: Path
+    kind: str
+    digest: str
+    run: Run | None
+
+
+def _loader(bay: Bay, trusted: _Trusted) -> Image | FarInstance:
+    """Return the image that loads a model, or where none here does an instance on EC2 that stands on one."""
+    run = trusted.run
+    try:
+        return choose_image(bay.home, trusted.path, trusted.kind, run)
+    except Conflict as missing:
+        name = run.image if run is not None else recipe_for(trusted.kind)
+        far = find_loader(bay, run.digest if run is not None else None, [name])
+        if far is not None:
+            return far
+        hint = f"{missing.hint}; or let an instance on EC2 do it: bay launch {name} --provider ec2"
+        raise Conflict(missing.what, where=missing.where, hint=hint) from missing
+
+
+def _trusted(bay: Bay, reference: str, trust: str | None) -> _Trusted:
+    """Return a model with its hash, if a run of ours made it or the person names its hash.
 
     Loading a model can run code, and nothing is loaded here.
     """
@@ -118,7 +157,7 @@ def _trusted(bay: Bay, reference: str, trust: str | None) -> tuple[Path, str, Im
             hint=f"`bay model show {reference}` looks inside without running it; then --trust with the sha256 that it "
             "says, if you know where it is from; or train it here",
         )
-    return path, digest, choose_image(bay.home, path, kind, run)
+    return _Trusted(path=path, kind=kind, digest=digest, run=run)
 
 
 def _find_unhashed(bay: Bay, path: Path) -> Run | None:

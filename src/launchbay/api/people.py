@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from launchbay.cloud.sharing import FarShared, revoke_far, share_far
+from launchbay.cloud.standing import find_far
 from launchbay.errors import NotFound, UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.sharing.place import find_place
@@ -24,12 +27,15 @@ def share(
     ssh_port: int | None = None,
     host_key: str | None = None,
     authorized_keys: str | Path | None = None,
+    networks: Sequence[str] = (),
+    is_open_to_anyone: bool = False,
     folder: Path | None = None,
-) -> Shared:
+) -> Shared | FarShared:
     """Give an instance of a fleet to each of the people in bay.yaml, and write a sheet that opens it. Idempotent.
 
-    Of host, port, host key and file of keys, what is not said is as it was said the last time for this fleet. Raises
-    UsageError without people, and for more of them than instances.
+    Of host, port, host key and file of keys, what is not said is as it was said the last time for this fleet. They are those of
+    this machine; of a fleet on EC2 `networks` says from where people may come in, too wide ones only if it `is_open_to_anyone`.
+    Raises UsageError without people, and for more of them than instances.
     """
     project = find_project(folder or Path())
     if project is None or not project.people:
@@ -37,6 +43,20 @@ def share(
         hint = "people: [{name: ada, key: ada.pub}] in bay.yaml, then bay share FLEET"
         raise UsageError(f"share needs people, and {lacks}", hint=hint)
     name = fleet or _own_fleet(project, hint="bay share FLEET")
+    if find_far(bay, name):
+        if any((host, ssh_port, host_key, authorized_keys)):
+            what = f"{name} is on EC2, where each instance has an address and a key of its own"
+            raise UsageError(what, hint="without --host, --ssh-port, --host-key and --authorized-keys")
+        return share_far(
+            bay,
+            name,
+            project.people,
+            output=Path(output),
+            networks=networks,
+            is_open_to_anyone=is_open_to_anyone,
+        )
+    if networks:
+        raise UsageError(f"{name} is on this machine, whose firewall is not ours", hint="without --allow-cidr")
     if name == project.name and not any(item.fleet == name for item in bay.provider.observe()):
         raise NotFound(f"the fleet {name!r}, which bay.yaml names, is not launched", hint="bay launch, then bay share")
     file = str(Path(authorized_keys).expanduser().absolute()) if authorized_keys else None
@@ -60,6 +80,8 @@ def revoke(bay: Bay, fleet: str | None, person: str, *, folder: Path | None = No
     `fleet` None is the name in bay.yaml.
     """
     name = fleet or _own_fleet(find_project(folder or Path()), hint=f"bay share FLEET --revoke {person}")
+    if find_far(bay, name):
+        return revoke_far(bay, name, check_person_name(person))
     return revoke_person(bay, name, check_person_name(person))
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from launchbay.errors import UsageError
+from launchbay.cloud.fleet import CloudFleet, find_fleet
+from launchbay.errors import NotFound, UsageError
 from launchbay.lifecycle.bay import Bay
 
-__all__ = ["regions_of"]
+__all__ = ["check_place", "is_on_ec2", "regions_of"]
 
 _DEFAULT_REGION = "us-east-1"
 _REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -30,3 +31,25 @@ def regions_of(bay: Bay, asked: Sequence[str]) -> tuple[str, ...]:
         return tuple(sorted({*known_regions(bay.home.catalog, bay.reporter.note), *names} - {"all"}))
     of_person = next((bay.environ[name] for name in _REGION_VARIABLES if bay.environ.get(name)), _DEFAULT_REGION)
     return names or (of_person,)
+
+
+def check_place(bay: Bay, name: str, provider: str) -> None:
+    """Raise NotFound where a fleet or instance of that name stands elsewhere than a person says."""
+    fleet = _fleet_of(bay, name)
+    place = fleet.provider if fleet is not None else "local"
+    if place != provider:
+        where = "on this machine" if place == "local" else f"on {place}"
+        raise NotFound(
+            f"there is no {name!r} on {provider}", hint=f"what {where} is called so is meant without --provider"
+        )
+
+
+def is_on_ec2(bay: Bay, name: str) -> bool:
+    """Say whether a fleet or instance of that name was launched on EC2, or the twin, from here. Asks nobody."""
+    return _fleet_of(bay, name) is not None
+
+
+def _fleet_of(bay: Bay, name: str) -> CloudFleet | None:
+    stems = [name, name.rpartition("-")[0]]
+    found = [find_fleet(bay.home, stem) for stem in stems if stem and "/" not in stem]
+    return next((fleet for fleet in found if fleet is not None), None)

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from launchbay.cloud.fleet import list_fleets
+from launchbay.cloud.placing import is_on_s3, refuse_s3_here
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
+from launchbay.spec.names import instance_names
 from launchbay.spec.project import Project, find_project
 from launchbay.spec.resources import Resources
 from launchbay.units import count_of
@@ -42,11 +45,14 @@ def complete_resources(image: str | None, *, folder: Path | None = None) -> Reso
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingWish:
-    """What to run and where. `instance` is None where nothing stands that could be meant: see `propose_image`."""
+    """What to run and where. `instance` is None where nothing stands that could be meant: see `propose_image`.
+
+    `data` is a folder here, or the address of one on S3.
+    """
 
     instance: str | None
     script: Path
-    data: Path | None
+    data: Path | str | None
     args: Sequence[str]
 
 
@@ -67,11 +73,15 @@ def complete_training(
             "train needs a script, and there is no bay.yaml here that names one", hint="bay train exp-1 train.py"
         )
     is_project_script = not script or script == project.script
-    from_project = project.folder / project.data if project.data and is_project_script and data is None else None
+    if data is None and project.data and is_project_script:
+        data = project.data if is_on_s3(project.data) else str(project.folder / project.data)
+    found = instance or _only_instance(bay, project)
+    if found is None:  # one of this machine would be launched for it
+        refuse_s3_here(data)
     return TrainingWish(
-        instance=instance or _only_instance(bay, project),
+        instance=found,
         script=Path(script) if script else project.folder / project.script,
-        data=Path(data) if data else from_project,
+        data=data if data and is_on_s3(data) else Path(data) if data else None,
         args=args if args is not None else project.args if is_project_script else (),
     )
 
@@ -91,14 +101,18 @@ def complete_resumption(names: Sequence[str], *, own: Sequence[str] = ()) -> str
 
 
 def _only_instance(bay: Bay, project: Project) -> str | None:
-    """Return the first instance of the project's fleet, or the only one there is; None where there is none at all."""
-    observed = bay.provider.observe()
-    mine = [item for item in observed if item.fleet == project.name] or (list(observed) if len(observed) == 1 else [])
-    if not observed and not project.image:
+    """Return the first instance of the project's fleet, or the only one there is; None where there is none at all.
+
+    Those on EC2 count too, as they were launched from here: whether one still stands is seen when it is used.
+    """
+    fleets = {item.name: item.fleet for item in bay.provider.observe()}
+    fleets |= {name: item.name for item in list_fleets(bay.home) for name in instance_names(item.name, item.count)}
+    mine = [name for name, fleet in fleets.items() if fleet == project.name] or list(fleets)[: len(fleets) == 1]
+    if not fleets and not project.image:
         return None
     if not mine:
-        if observed and not project.image:
-            what = f"train needs an instance, and {count_of(len(observed), 'instance')} stand here"
-            raise UsageError(what, hint=f"bay train {observed[0].name} SCRIPT, or another that `bay ps` lists")
+        if fleets and not project.image:
+            what = f"train needs an instance, and {count_of(len(fleets), 'instance')} stand here"
+            raise UsageError(what, hint=f"bay train {next(iter(fleets))} SCRIPT, or another that `bay ps` lists")
         raise UsageError("train needs an instance", hint="bay launch; or bay train INSTANCE SCRIPT")
-    return mine[0].name
+    return mine[0]

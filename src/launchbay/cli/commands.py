@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from importlib import import_module
 
+import launchbay
 from launchbay.cli.console import ConsoleReporter
 from launchbay.cli.context import Context
 from launchbay.errors import UsageError
@@ -16,28 +17,30 @@ __all__ = ["GROUPS", "run"]
 GROUPS = {
     "start": ("init", "demo", "doctor"),
     "images": ("images", "image"),
-    "instances": ("launch", "update", "ps", "verify", "exec", "shell", "cp", "stop", "start", "reboot", "terminate"),
+    "instances": ("update", "ps", "verify", "exec", "shell", "cp", "stop", "start", "reboot", "terminate", "extend"),
+    "launching": ("launch", "plan", "apply"),
     "runs": ("fetch", "train", "runs", "logs", "curves"),
     "services": ("board", "notebook"),
     "sharing": ("share",),
     "models": ("model", "evaluate", "predict"),
     "catalog": ("types",),
     "cost": ("cost",),
+    "store": ("store",),
     "twin": ("twin", "conformance"),
 }
 """The verbs of each module in `verbs`, by their first word."""
 
-
-_ON_EC2 = ("images",)
-"""The verbs that answer for EC2 too."""
+_HERE = ("init", "demo", "fetch", "types", "cost", "twin", "conformance")
+"""The verbs that have nothing to do with where instances are."""
 
 
 def run(arguments: Namespace) -> int:
     """Run the command that was typed; return its exit code."""
-    if arguments.provider not in (None, "local") and arguments.verb not in _ON_EC2:
-        raise UsageError(f"--provider {arguments.provider} comes with a later version", hint="--provider local")
+    if arguments.provider not in (None, "local") and arguments.verb in _HERE:
+        raise UsageError(f"`bay {arguments.verb}` is the same wherever instances are", hint="without --provider")
     reporter = ConsoleReporter()
     context = Context(arguments, open_bay(reporter=reporter), reporter)
+    _check_place(context)
     action = getattr(arguments, "action", None)
     name = f"{arguments.verb} {action}" if action else arguments.verb
     try:
@@ -47,6 +50,19 @@ def run(arguments: Namespace) -> int:
         raise
     finally:
         reporter.close()
+
+
+_NAMING = ("name", "instance", "fleet")
+"""What the argument is called that says which instance or fleet a verb is for."""
+
+
+def _check_place(context: Context) -> None:
+    """Raise NotFound where `--provider` says another place than the one where that name stands."""
+    given = context.arguments
+    name = next((getattr(given, field) for field in _NAMING if getattr(given, field, None)), None)
+    is_new = given.verb in ("launch", "plan", "terminate")
+    if given.provider is not None and name is not None and not is_new:
+        launchbay.check_place(context.bay, name, given.provider)
 
 
 def _find(name: str) -> Callable[[Context], int]:

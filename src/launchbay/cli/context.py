@@ -70,6 +70,7 @@ class Context:
 
     def output(self, chunk: bytes) -> None:
         """Pass on what a script prints; with --json stdout is for the answer alone. Raises ReaderLeft."""
+        self.reporter.close()  # bars that are drawn anew all the time would be in its way
         if self.arguments.json:
             with contextlib.suppress(ReaderLeft):  # it is only told by the way
                 write_bytes(sys.stderr, chunk)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from launchbay.cli.cloud_options import add_cloud_launch, add_extend, add_plan
 from launchbay.cli.cost_options import add_cost
 from launchbay.cli.grammar import Parser, Verbs, add_verb
+from launchbay.cli.store_options import add_store
 from launchbay.cli.twin_options import add_twin
 from launchbay.cli.type_options import add_types
 
@@ -21,6 +23,7 @@ def add_verbs(verbs: Verbs[Parser]) -> None:
     _add_models(verbs)
     add_types(verbs)
     add_cost(verbs)
+    add_store(verbs)
     add_twin(verbs)
 
 
@@ -46,11 +49,14 @@ def _add_start(verbs: Verbs[Parser]) -> None:
         help="a folder with one train*, val* and test* CSV each (default: data made from a seed)",
     )
     demo.add_argument("--epochs", type=int, default=500, help="how long to train (default: 500)")
-    add_verb(
+    doctor = add_verb(
         verbs,
         "doctor",
         "Say what works here and how to mend what does not. Exit code 1 if something is broken.",
-        "bay doctor",
+        "bay doctor\nbay doctor --iam    # > policy.json",
+    )
+    doctor.add_argument(
+        "--iam", action="store_true", help="print the least IAM policy that Launchbay needs in AWS; nothing is asked"
     )
 
 
@@ -92,6 +98,10 @@ def _add_images(verbs: Verbs[Parser]) -> None:
         )
         if name == "build":
             _add_accelerator(action)
+        if name == "remove":
+            action.add_argument(
+                "--region", metavar="R", help="with --provider ec2 or twin, of a machine image that was baked"
+            )
         if name == "export":
             action.add_argument("-o", "--output", metavar="FILE", help="where to (default: NAME-DIGEST.tar.gz, here)")
     import_ = add_verb(
@@ -127,7 +137,8 @@ def _add_bake(actions: Verbs[Parser]) -> None:
         "bake",
         "Make a recipe, its lock and an image of what was built up in an instance: packages pinned as they are, other "
         "files of its environment beside them. Then compare the image with the instance; exit code 1 if it is not the "
-        "same. Home and work folder are not taken.",
+        "same. Home and work folder are not taken. Of an instance on EC2 it makes a machine image (AMI), which the next launch "
+        "of the same image begins with.",
         "bay image bake exp-1 --name course    # then: bay launch ./course.yaml -n 20",
     )
     bake.add_argument("instance", metavar="INSTANCE", help="an instance; a fleet of one answers to its fleet name")
@@ -136,14 +147,7 @@ def _add_bake(actions: Verbs[Parser]) -> None:
     bake.add_argument("-o", "--output", metavar="DIR", help="where the recipe is written (default: here)")
 
 
-def _add_instances(verbs: Verbs[Parser]) -> None:
-    launch = add_verb(
-        verbs,
-        "launch",
-        "Launch N identical instances of an image, all of them or none; builds the image if it is missing. "
-        "The same command again makes what is missing and nothing twice.",
-        "bay launch tensorflow -n 20 --name class\nbay launch ./ml.yaml\nbay launch            # what bay.yaml says",
-    )
+def _add_launch(launch: Parser) -> None:
     launch.add_argument(
         "image", nargs="?", metavar="IMAGE", help="a name from `bay images`, or a recipe or requirements file"
     )
@@ -157,6 +161,22 @@ def _add_instances(verbs: Verbs[Parser]) -> None:
         action="store_true",
         help="a whole environment each, where packages of the image can be removed too (Linux, and the right to mount)",
     )
+    add_cloud_launch(launch)
+
+
+def _add_instances(verbs: Verbs[Parser]) -> None:
+    launch = add_verb(
+        verbs,
+        "launch",
+        "Launch N identical instances of an image, all of them or none; builds the image if it is missing. "
+        "The same command again makes what is missing and nothing twice. On EC2 it shows the plan and what it can cost at "
+        "most, and asks.",
+        "bay launch tensorflow -n 20 --name class\nbay launch ./ml.yaml\nbay launch            # what bay.yaml says\n"
+        "bay launch tensorflow -n 20 --provider ec2 --type p3.2xlarge --disk 100 --volume 35GiB:/data --ttl 8h",
+    )
+    _add_launch(launch)
+    add_plan(verbs, _add_launch)
+    add_extend(verbs)
     add_verb(verbs, "ps", "List the instances there are, what runs in them and what they cost.", "bay ps --json")
     verify = add_verb(
         verbs,
@@ -208,6 +228,8 @@ def _add_instances(verbs: Verbs[Parser]) -> None:
         verb.add_argument(
             "name", metavar="NAME", help="a fleet or an instance" + (", or a run" if name == "stop" else "")
         )
+        if name == "terminate":
+            verb.add_argument("--region", metavar="R", help="with --provider, of a fleet that another machine launched")
 
 
 def _add_share(verbs: Verbs[Parser]) -> None:
@@ -217,8 +239,10 @@ def _add_share(verbs: Verbs[Parser]) -> None:
         "Hand each of the people in bay.yaml an instance: a sheet that opens their shell, notebook and board with plain "
         "OpenSSH, and a line in authorized_keys that leads there and nowhere else. Who has an instance keeps it, and how "
         "they come in stays as it was said the last time. "
-        "All of them are the same user of this machine: this is for colleagues.",
-        "bay share class\nbay share class --host gpu.example.org -o sheets\nbay share class --revoke ada",
+        "All of them are the same user of this machine: this is for colleagues. On EC2 each has a machine of their own, "
+        "and the file for ssh -F that opens it.",
+        "bay share class\nbay share class --host gpu.example.org -o sheets\nbay share exp --allow-cidr 198.51.100.0/24\n"
+        "bay share class --revoke ada",
     )
     share.add_argument("fleet", nargs="?", metavar="FLEET", help="a fleet (default: the name in bay.yaml)")
     share.add_argument("-o", "--output", metavar="DIR", default="sheets", help="where the sheets go (default: sheets)")
@@ -227,6 +251,15 @@ def _add_share(verbs: Verbs[Parser]) -> None:
     share.add_argument("--host-key", metavar="FILE", help="its SSH server's public key (default: the one in /etc/ssh)")
     share.add_argument(
         "--authorized-keys", metavar="FILE", help="the file that lets them in (default: ~/.ssh/authorized_keys)"
+    )
+    share.add_argument(
+        "--allow-cidr",
+        action="append",
+        metavar="CIDR",
+        help="on EC2: from where people may come in (default: nowhere but this machine's address). Repeatable",
+    )
+    share.add_argument(
+        "--allow-anyone", action="store_true", help="on EC2: let --allow-cidr be as wide as the whole internet"
     )
     either = share.add_mutually_exclusive_group()
     either.add_argument(
@@ -260,7 +293,9 @@ def _add_runs(verbs: Verbs[Parser]) -> None:
         "bay train --resume latest",
     )
     train.add_argument("names", nargs="*", metavar="INSTANCE SCRIPT", help="default: what bay.yaml says")
-    train.add_argument("--data", metavar="DIR", help="the folder that the script finds as data/")
+    train.add_argument(
+        "--data", metavar="DIR", help="the folder that the script finds as data/; on EC2 also s3://bucket/folder"
+    )
     _add_env(train)
     train.add_argument("--timeout", metavar="TIME", help="stop it after that long (90s, 15m, 8h)")
     train.add_argument("--resume", metavar="RUN", help="start that run again where its checkpoints end")

@@ -26,12 +26,14 @@ images
   image export NAME       an image as one file; `image import FILE` takes it in
 
 instances
-  launch IMAGE -n N       launch N identical instances, all or none
+  launch IMAGE -n N       launch N identical instances, all or none; here, or with --provider on EC2
+  plan, apply             what a launch on EC2 would do and cost, saved; do it
   ps                      what there is, and what it costs
   verify FLEET            prove that instances are identical
   update FLEET IMAGE      another image under standing instances
   exec, shell, cp         work in one
   stop, start, reboot     end what runs in them, keep their files
+  extend NAME TIME        let one on EC2 live longer
   share FLEET             hand each person in bay.yaml their instance, over SSH
   terminate               end them for good; runs and models stay
 
@@ -53,6 +55,7 @@ money
   types compare A B       some of them side by side
   types refresh           ask AWS for today's prices
   cost WORKLOAD           what a workload costs in a month, line by line
+  store show              what outlives instances on EC2, and what it costs; `store restore`, `store remove`
 
 rehearsal
   twin start              an EC2 on this machine; `twin status`, `twin bill`, `twin stop`

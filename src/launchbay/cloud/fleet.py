@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launchbay.errors import StateError
-from launchbay.fields import INTEGER, NUMBER, TEXT, check_fields, optional
+from launchbay.errors import StateError, UserError
+from launchbay.fields import AMOUNT, INTEGER, NUMBER, TEXT, check_fields, optional
 from launchbay.files import read_json, remove_tree, write_atomic, write_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
@@ -23,29 +23,49 @@ __all__ = [
     "expect",
     "expected",
     "find_fleet",
+    "fleet_folder",
     "forget_fleet",
     "keep_fleet",
     "keys_of",
     "know",
     "known_by",
     "list_fleets",
+    "opening_key",
 ]
 
+_TEXTS = (
+    "name",
+    "provider",
+    "region",
+    "type",
+    "market",
+    "image",
+    "digest",
+    "machine_image",
+    "login",
+    "launch",
+    "asked",
+)
 _FIELDS = {
-    **dict.fromkeys(
-        ("name", "provider", "region", "type", "market", "image", "digest", "machine_image", "login"), TEXT
-    ),
+    **dict.fromkeys(_TEXTS, TEXT),
     "count": INTEGER,
     "created_at": NUMBER,
-    "ttl_s": INTEGER,
-    "usd_per_hour": optional(TEXT),
+    "ends_at": NUMBER,
+    "usd_per_hour": optional(AMOUNT),
+    "disk_usd_per_hour": optional(AMOUNT),
+    "own_key": optional(TEXT),
 }
 _KEY, _HOST_KEY, _KNOWN, _RECORD, _NEXT = "key", "host_key", "known_hosts", "fleet.json", ".next"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudFleet:
-    """A fleet on EC2, as it was launched. `machine_image` is the AMI, `usd_per_hour` the price of one, frozen; None unknown."""
+    """A fleet on EC2, as it was launched. `launch` is the operation of the journal that did it, `asked` a digest of what for.
+
+    `machine_image` is the AMI. Prices are those of one instance at its launch, None unknown: `usd_per_hour` while it runs, with
+    its address and what the image's maker takes, `disk_usd_per_hour` for as long as its disks are. The lease ends at `ends_at`,
+    seconds since 1970. `own_key` is the file of a key of the person's own that opens it, where it is not the fleet's.
+    """
 
     name: str
     provider: str
@@ -58,24 +78,29 @@ class CloudFleet:
     machine_image: str
     login: str
     created_at: float
-    ttl_s: int
+    ends_at: float
+    launch: str
+    asked: str
     usd_per_hour: str | None = None
+    disk_usd_per_hour: str | None = None
+    own_key: str | None = None
 
 
-def _folder(home: Home, name: str) -> Path:
+def fleet_folder(home: Home, name: str) -> Path:
+    """Return the folder of what is kept of a fleet; only its owner can look inside."""
     return home.cloud / name
 
 
 def keep_fleet(home: Home, fleet: CloudFleet) -> None:
     """Write down where a fleet is. Idempotent."""
-    folder = _folder(home, fleet.name)
+    folder = fleet_folder(home, fleet.name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_json(folder / _RECORD, fields_of(fleet))
 
 
 def find_fleet(home: Home, name: str) -> CloudFleet | None:
     """Return a fleet that was launched from here, None for none. Raises StateError when its record is damaged."""
-    path = _folder(home, name) / _RECORD
+    path = fleet_folder(home, name) / _RECORD
     try:
         record: Mapping[str, Any] = read_json(path)
     except FileNotFoundError:
@@ -97,7 +122,7 @@ def list_fleets(home: Home) -> Sequence[CloudFleet]:
 
 def forget_fleet(home: Home, name: str) -> None:
     """Remove what is kept of a fleet, its keys too. Idempotent."""
-    remove_tree(_folder(home, name))
+    remove_tree(fleet_folder(home, name))
 
 
 def keys_of(home: Home, name: str) -> tuple[KeyPair, KeyPair]:
@@ -105,7 +130,7 @@ def keys_of(home: Home, name: str) -> tuple[KeyPair, KeyPair]:
 
     Both are the same for every retry of a launch: they are part of what is asked of EC2.
     """
-    folder = _folder(home, name)
+    folder = fleet_folder(home, name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return _key(folder / _KEY, f"launchbay-{name}"), _key(folder / _HOST_KEY, f"launchbay-{name}-host")
 
@@ -119,14 +144,25 @@ def _key(path: Path, comment: str) -> KeyPair:
     return made
 
 
+def opening_key(home: Home, fleet: CloudFleet) -> str:
+    """Return the public key that opens a fleet, in base64, without its type and comment."""
+    path = Path(fleet.own_key) if fleet.own_key else fleet_folder(home, fleet.name) / _KEY
+    public = path.with_name(f"{path.name}.pub")
+    if not public.exists():
+        raise UserError(
+            f"the public half of {path} is not beside it", where=str(public), hint=f"ssh-keygen -y -f {path} > {public}"
+        )
+    return public.read_text(encoding="utf-8").split()[1]
+
+
 def door_of(home: Home, fleet: CloudFleet, identity: str, address: str, port: int) -> Door:
     """Return how an instance is got into: by the fleet's key, known by its id in the fleet's own file of host keys."""
-    folder = _folder(home, fleet.name)
+    folder = fleet_folder(home, fleet.name)
     return Door(
         address=address,
         port=port,
         user=fleet.login,
-        keys=(folder / _KEY,),
+        keys=(Path(fleet.own_key) if fleet.own_key else folder / _KEY,),
         known_hosts=folder / _KNOWN,
         alias=identity,
     )
@@ -134,22 +170,24 @@ def door_of(home: Home, fleet: CloudFleet, identity: str, address: str, port: in
 
 def known_by(home: Home, name: str, identity: str) -> tuple[str, ...]:
     """Return the host keys by which an instance is known, none for one that is not."""
-    return read_host_keys(_folder(home, name) / _KNOWN, identity)
+    return read_host_keys(fleet_folder(home, name) / _KNOWN, identity)
 
 
 def know(home: Home, name: str, identity: str, public_key: str) -> None:
     """Know an instance by a host key from now on, in the place of the one before; whoever calls this has proof of it."""
-    replace_host_key(_folder(home, name) / _KNOWN, identity, public_key)
+    replace_host_key(fleet_folder(home, name) / _KNOWN, identity, public_key)
 
 
 def expect(home: Home, name: str, identity: str, public_key: str) -> None:
     """Write down the host key that an instance is about to take: known if this is killed before it is known by it."""
-    write_atomic(_folder(home, name) / f"{identity}{_NEXT}", f"{public_key}\n".encode(), private=True, durable=True)
+    write_atomic(
+        fleet_folder(home, name) / f"{identity}{_NEXT}", f"{public_key}\n".encode(), private=True, durable=True
+    )
 
 
 def expected(home: Home, name: str, identity: str) -> str:
     """Return the host key that an instance was about to take, empty where none was written down."""
     try:
-        return (_folder(home, name) / f"{identity}{_NEXT}").read_text().strip()
+        return (fleet_folder(home, name) / f"{identity}{_NEXT}").read_text().strip()
     except FileNotFoundError:
         return ""

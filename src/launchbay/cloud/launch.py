@@ -2,60 +2,101 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from decimal import Decimal
+from typing import Any
 
 from launchbay.afar.compare import Comparison, compare_machines
-from launchbay.afar.machine import FarMachine
 from launchbay.afar.prepare import Prepared, prepare
-from launchbay.cloud.boot import boot_script
-from launchbay.cloud.fleet import CloudFleet, forget_fleet, keep_fleet, keys_of
-from launchbay.cloud.plan import CloudPlan
+from launchbay.cloud.boot import boot_config, worthless
+from launchbay.cloud.end import end_launch
+from launchbay.cloud.fleet import CloudFleet, find_fleet, keep_fleet, keys_of, opening_key
+from launchbay.cloud.money import disk_rate, note_lives, running_rate
+from launchbay.cloud.plan import CloudPlan, hold_to_controls
 from launchbay.cloud.reach import Reached, enter, ports_of
-from launchbay.errors import Conflict, LaunchbayError, UserError
+from launchbay.cloud.shares import networks_of_people
+from launchbay.cloud.standing import AT_ONCE, FarInstance, machine_of, observe_fleets, open_transport
+from launchbay.errors import Conflict, LaunchbayError
 from launchbay.files import locked
-from launchbay.images.uv import find_uv
+from launchbay.jsonable import fields_of, to_json
 from launchbay.lifecycle.bay import Bay
-from launchbay.lifecycle.climb import Ascent, Climb, climb
+from launchbay.lifecycle.climb import Ascent, Climb, Tried, climb
 from launchbay.lifecycle.cloud import open_cloud
 from launchbay.lifecycle.launch import Stopwatch
-from launchbay.planning.cloudwish import CloudWish
-from launchbay.planning.controls import check_controls, failed
-from launchbay.planning.request import build_request
+from launchbay.planning.cloudwish import CloudWish, devices_of
+from launchbay.planning.template import join_user_data
 from launchbay.ports import Event
 from launchbay.providers.ec2.client import Client
-from launchbay.providers.ec2.groups import default_vpc, ensure_group, ensure_key, find_groups, remove_group, remove_key
-from launchbay.providers.ec2.instances import OURS, Row, list_ours, terminate, watch
+from launchbay.providers.ec2.groups import ensure_group, ensure_key
+from launchbay.providers.ec2.instances import OURS, Row, list_ours
+from launchbay.providers.ec2.placement import ensure_placement
 from launchbay.spec.names import instance_names
 from launchbay.store.journal import Journal, Operation, open_journal
 from launchbay.transport.keypair import KeyPair
 
-__all__ = ["CloudLaunch", "end_cloud", "launch_cloud"]
+__all__ = ["LAUNCH_VERB", "CloudLaunch", "launch_cloud"]
 
-_VERB = "launch on EC2"
-_AT_ONCE = 8
-_POLL_S = 5.0
-_PATIENCE_S = 900.0
+LAUNCH_VERB = "launch on EC2"
+"""What the journal calls it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudLaunch:
-    """What a launch brought: the instances in their order by name, what proves them, and seconds by stage."""
+    """What a launch brought: instances by name, in order, what proves that they are alike, and seconds by stage.
+
+    `created` names those that were launched now: all of them, or none where they stood already. `tried` are the rungs of the
+    ladder before the one that had room.
+    """
 
     fleet: CloudFleet
-    climb: Climb
+    rows: Mapping[str, Row]
+    created: Sequence[str]
+    tried: Sequence[Tried]
     prepared: Mapping[str, Prepared]
     proof: Comparison
     clock: Mapping[str, float | None]
+
+    @property
+    def identical(self) -> bool:
+        """Say whether all of them are the same."""
+        return self.proof.identical
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return the fields that `--json` shows, those of a launch on this machine among them."""
+        fleet = self.fleet
+        rows = [
+            {"name": name, "id": row.id, "state": row.state, "type": row.type, "zone": row.zone, "market": row.market}
+            for name, row in self.rows.items()
+        ]
+        return {
+            "fleet": fleet.name,
+            "image": {"name": fleet.image, "digest": fleet.digest},
+            "instances": rows,
+            "created": list(self.created),
+            "identical": self.identical,
+            "gpu_proven": self.proof.gpu_proven,
+            "declared": list(self.proof.declared),
+            "clock": dict(self.clock),
+            "provider": fleet.provider,
+            "region": fleet.region,
+            "type": fleet.type,
+            "market": fleet.market,
+            "machine_image": fleet.machine_image,
+            "tried": [{**fields_of(item.rung), "why": item.why} for item in self.tried],
+            "usd_per_hour": fleet.usd_per_hour,
+            "ends_at": fleet.ends_at,
+        }
 
 
 def launch_cloud(bay: Bay, plan: CloudPlan) -> CloudLaunch:
     """Launch what was planned, up to ready: fingerprints taken on each and compared. Idempotent by the fleet's name.
 
-    Raises Conflict where another command is at the fleet or the name means something else, UserError where EC2 or an instance
-    refuses; what this call launched is ended then.
+    A fleet that stands as it was asked for comes back, proven anew. Raises Conflict where another command is at the fleet or the
+    name means something else, UserError where EC2 or an instance refuses; what this call launched is ended then.
     """
     name = plan.asked.fleet
     with (
@@ -76,7 +117,14 @@ class _Launching:
     plan: CloudPlan
     watch: Stopwatch
 
+    @property
+    def _login(self) -> str:
+        return self.plan.image.login or "ubuntu"
+
     def go(self) -> CloudLaunch:
+        stands = self._standing()
+        if stands is not None:
+            return self._prove_again(stands)
         operation = self._operation()
         try:
             launched = self._launch(operation)
@@ -86,6 +134,55 @@ class _Launching:
         self.journal.end(operation, "done")
         return launched
 
+    # --- whose name it is ------------------------------------------------------------------------------------------
+
+    def _standing(self) -> CloudFleet | None:
+        """Return the fleet of this name that was launched as it is asked for now; None for none.
+
+        Raises Conflict where the name is that of something else, here or there.
+        """
+        asked = self.plan.asked
+        hint = f"another --name, or `bay terminate {asked.fleet}` first"
+        if any(item.fleet == asked.fleet for item in self.bay.provider.observe()):
+            raise Conflict(f"the name {asked.fleet!r} is taken by a fleet on this machine", hint=hint)
+        fleet = find_fleet(self.bay.home, asked.fleet)
+        if fleet is None:
+            return None
+        if (fleet.provider, fleet.region) != (asked.provider, asked.region):
+            raise Conflict(
+                f"the name {asked.fleet!r} is taken by a fleet on {fleet.provider} in {fleet.region}", hint=hint
+            )
+        if any(item.id == fleet.launch for item in self.journal.unfinished(LAUNCH_VERB, asked.fleet)):
+            return None  # it was cut off, and is gone on with
+        if fleet.asked != self._digest():
+            what = f"{fleet.count} × {fleet.type} with {fleet.image} {fleet.digest[:12]}"
+            raise Conflict(f"{asked.fleet!r} stands as something else: {what}", hint=hint)
+        return fleet
+
+    def _operation(self) -> Operation:
+        """Go on with the launch of this name that was cut off, or begin one. Raises Conflict where the name is taken."""
+        asked = self.plan.asked
+        meant = {
+            "asked": self._digest(),
+            **{name: getattr(asked, name) for name in ("count", "type", "provider", "region")},
+        }
+        for operation in self.journal.unfinished(LAUNCH_VERB, asked.fleet):
+            if dict(operation.wish) == meant:
+                return operation
+            hint = f"launch it again the same way, or `bay terminate {asked.fleet}`"
+            raise Conflict(f"a launch of {asked.fleet!r} as something else was cut off", hint=hint)
+        if list_ours(self.client, fleet=asked.fleet):
+            hint = f"another --name, or `bay terminate {asked.fleet} --provider {asked.provider}` first"
+            raise Conflict(f"the name {asked.fleet!r} is taken by a fleet on EC2", hint=hint)
+        return self.journal.begin(LAUNCH_VERB, asked.fleet, meant)
+
+    def _digest(self) -> str:
+        """Return what stands for everything that was asked for, and the image that it means today."""
+        meant = [to_json(self.plan.asked), self.plan.cargo.digest]
+        return hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()
+
+    # --- from nothing to ready -------------------------------------------------------------------------------------
+
     def _launch(self, operation: Operation) -> CloudLaunch:
         name, count = self.plan.asked.fleet, self.plan.asked.count
         own, host_key = keys_of(self.bay.home, name)
@@ -94,67 +191,130 @@ class _Launching:
         ascent = Ascent(fleet=name, wish=wish, rungs=self.plan.rungs, tell=self.bay.reporter.note)
         found = climb(self.client, self.journal, operation, ascent, clock=self.bay.clock)
         self.watch.lap("running")
-        fleet = self._keep(found)
+        fleet = self._keep(found, operation)
         names = instance_names(name, count)
         rows = dict(zip(names, sorted(found.rows, key=lambda row: row.index), strict=True))
+        note_lives(self.bay.home, fleet, rows, self.client.now.timestamp())
         reached = self._enter(fleet, rows, host_key.public)
         self.watch.lap("reached")
-        prepared = self._prepare(reached)
+        return self._prove(fleet, rows, reached, created=names, tried=found.tried)
+
+    def _prove_again(self, fleet: CloudFleet) -> CloudLaunch:
+        """Return a fleet that stands, with its instances compared once more. Raises Conflict where it is not whole.
+
+        Whose address has changed since is let in by this.
+        """
+        if self.plan.makes_group:
+            self._group()
+        self.watch.lap("plan")
+        names = instance_names(fleet.name, fleet.count)
+        rows = observe_fleets(self.bay, [fleet])
+        lacking = [name for name in names if name not in rows or rows[name].state != "running"]
+        if lacking:
+            first = lacking[0]
+            state = rows[first].state if first in rows else "gone"
+            hint = (
+                f"bay start {fleet.name}" if state == "stopped" else f"bay terminate {fleet.name}, and launch it again"
+            )
+            raise Conflict(f"{len(lacking)} of {fleet.count} are not running: {first} is {state}", hint=hint)
+        port_of = ports_of(self.bay, fleet)
+        reached = {
+            name: Reached(
+                transport=open_transport(
+                    self.bay, FarInstance(fleet=fleet, name=name), row=rows[name], port=port_of(rows[name])
+                ),
+                waited_s=0.0,
+            )
+            for name in names
+        }
+        return self._prove(fleet, rows, reached, created=(), tried=())
+
+    def _prove(
+        self,
+        fleet: CloudFleet,
+        rows: Mapping[str, Row],
+        reached: Mapping[str, Reached],
+        *,
+        created: Sequence[str],
+        tried: Sequence[Tried],
+    ) -> CloudLaunch:
+        try:
+            prepared = self._prepare(fleet, rows, reached)
+        finally:
+            for item in reached.values():
+                item.transport.close()
         self.watch.lap("ready")
-        declared = names if self.plan.asked.provider == "twin" else ()
+        declared = tuple(rows) if fleet.provider == "twin" else ()
         proof = compare_machines({key: item.verification for key, item in prepared.items()}, declared=declared)
-        if not proof.identical:
-            odd = next(item for item in proof.differences if item.kind != "gpu")
-            raise LaunchbayError(f"the new instances are not identical: {odd.instance}: {odd.what}")
-        return CloudLaunch(fleet=fleet, climb=found, prepared=prepared, proof=proof, clock=self.watch.laps)
+        if created and not proof.identical:
+            odd = next((item for item in proof.differences if item.kind != "gpu"), None)
+            why = f"{odd.instance}: {odd.what}" if odd else proof.image_problems[0]
+            raise LaunchbayError(f"the new instances are not identical: {why}")
+        return CloudLaunch(
+            fleet=fleet,
+            rows=rows,
+            created=created,
+            tried=tried,
+            prepared=prepared,
+            proof=proof,
+            clock=self.watch.laps,
+        )
 
     def _complete(self, public_key: str, host_key: KeyPair) -> CloudWish:
         """Return the wish with the fleet's own group, key and boot script, held against the controls before it is asked."""
         name = self.plan.asked.fleet
-        group = ensure_group(self.client, name, default_vpc(self.client), self.plan.networks)
+        plan, client, clock = self.plan, self.client, self.bay.clock
+        groups = plan.wish.groups
+        if plan.makes_group:
+            groups = (self._group(),)
+        if plan.makes_placement:
+            ensure_placement(client, name, plan.wish.placement_group)
+        ours = {OURS[0]: OURS[1], "Name": name, "launchbay:fleet": name, "launchbay:digest": plan.cargo.digest}
         wish = replace(
-            self.plan.wish,
-            groups=(group,),
-            key_name=ensure_key(self.client, name, public_key),
-            user_data=boot_script(host_key),
-            tags={OURS[0]: OURS[1], "Name": name, "launchbay:fleet": name, "launchbay:digest": self.plan.cargo.digest},
+            plan.wish,
+            groups=groups,
+            key_name=plan.wish.key_name or ensure_key(client, name, public_key, clock=clock),
+            user_data=join_user_data(
+                boot_config(host_key, ttl_s=plan.lease_s, login=self._login, volumes=devices_of(plan.wish)),
+                plan.wish.user_data,  # the launch template's own
+            ),
+            tags={**plan.wish.tags, **ours},
         )
-        groups = find_groups(self.client, name)
-        wrong = failed(check_controls(build_request(wish), groups, replaced=[host_key.private.strip()]))
-        if wrong:
-            raise UserError(f"the launch would break {wrong[0].control}: {wrong[0].sentence}", where=name)
+        filters = [{"Name": "group-id", "Values": list(groups)}]
+        found = list(client.pages("describe_security_groups", "SecurityGroups", Filters=filters))
+        hold_to_controls(plan.asked, wish, found, replaced=worthless(host_key))
         return wish
 
-    def _operation(self) -> Operation:
-        """Go on with the launch of this name that was cut off, or begin one. Raises Conflict where the name is taken."""
-        asked = self.plan.asked
-        meant = {"count": asked.count, "digest": self.plan.cargo.digest, "type": asked.type, "provider": asked.provider}
-        for operation in self.journal.unfinished(_VERB, asked.fleet):
-            if dict(operation.wish) == meant:
-                return operation
-            hint = f"launch it again the same way, or `bay terminate {asked.fleet}`"
-            raise Conflict(f"a launch of {asked.fleet!r} as something else was cut off", hint=hint)
-        if list_ours(self.client, fleet=asked.fleet):
-            hint = f"another --name, or `bay terminate {asked.fleet}` first"
-            raise Conflict(f"the name {asked.fleet!r} is taken by a fleet on EC2", hint=hint)
-        return self.journal.begin(_VERB, asked.fleet, meant)
+    def _group(self) -> str:
+        """Return the fleet's own security group, made or set to who may come in now."""
+        plan, name = self.plan, self.plan.asked.fleet
+        networks = tuple(dict.fromkeys((*plan.networks, *networks_of_people(self.bay.home, name))))
+        clustered = bool(plan.wish.efa_cards)
+        return ensure_group(self.client, name, plan.vpc, networks, is_clustered=clustered, clock=self.bay.clock)
 
-    def _keep(self, found: Climb) -> CloudFleet:
-        asked, price = self.plan.asked, found.rung.usd_per_hour
+    def _keep(self, found: Climb, operation: Operation) -> CloudFleet:
+        asked, plan = self.plan.asked, self.plan
+        hours = max(Decimal(plan.lease_s), Decimal(60)) * asked.count / 3600
+        began = min(row.started for row in found.rows).timestamp()
         fleet = CloudFleet(
             name=asked.fleet,
             provider=asked.provider,
             region=asked.region,
-            type=found.rung.type,
-            market=found.rung.market,
+            type=found.rows[0].type,
+            market=found.rows[0].market,
             count=asked.count,
-            image=self.plan.cargo.name,
-            digest=self.plan.cargo.digest,
-            machine_image=self.plan.image.id,
-            login=self.plan.image.login or "ubuntu",
-            created_at=self.client.now.timestamp(),
-            ttl_s=asked.ttl_s,
-            usd_per_hour=None if price is None else str(price),
+            image=plan.cargo.name,
+            digest=plan.cargo.digest,
+            machine_image=plan.image.id,
+            login=self._login,
+            created_at=began,
+            ends_at=began + plan.lease_s,
+            launch=operation.id,
+            asked=self._digest(),
+            usd_per_hour=_text(running_rate(plan.worst, hours, found.rung.usd_per_hour)),
+            # what filling a disk at a rate costs is known nowhere, so what such a fleet costs is not known either
+            disk_usd_per_hour=None if plan.wish.rate else _text(disk_rate(plan.worst, hours)),
+            own_key=asked.identity_file or None,
         )
         keep_fleet(self.bay.home, fleet)
         return fleet
@@ -165,36 +325,48 @@ class _Launching:
         def one(row: Row) -> Reached:
             return enter(self.bay.home, fleet, row, port_of(row), given_key=given_key, clock=self.bay.clock)
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             return dict(zip(rows, pool.map(one, rows.values()), strict=True))
 
-    def _prepare(self, reached: Mapping[str, Reached]) -> Mapping[str, Prepared]:
-        task = Event(task=f"ready {self.plan.asked.fleet}", total=len(reached), unit="instances")
+    def _prepare(
+        self, fleet: CloudFleet, rows: Mapping[str, Row], reached: Mapping[str, Reached]
+    ) -> Mapping[str, Prepared]:
+        key = opening_key(self.bay.home, fleet)
+        task = Event(task=f"ready {fleet.name}", total=len(reached), unit="instances")
         done: list[str] = []
-        is_twin = self.plan.asked.provider == "twin"
-        shared = [str(self.bay.home.images)] if is_twin else []  # a twin's host sees what was built here
-        uv = str(Path(find_uv()).resolve()) if is_twin else ""
+        shared = (
+            [str(self.bay.home.images)] if fleet.provider == "twin" else []
+        )  # a twin's host sees what is built here
         quiet = replace(self.bay, reporter=_Quiet(self.bay.reporter.note))
 
         def one(name: str) -> Prepared:
-            transport = reached[name].transport
-            machine = FarMachine(transport=transport, home=f"{transport.folder}/.launchbay", name=name, uv=uv)
-            found = prepare(quiet, machine, self.plan.cargo, name, shared_images=shared)
+            machine = machine_of(FarInstance(fleet=fleet, name=name), reached[name].transport)
+            found = prepare(
+                quiet, machine, self.plan.cargo, name, shared_images=shared, identity=rows[name].id, keys=[key]
+            )
             done.append(name)
             self.bay.reporter.event(replace(task, done=len(done), finished=len(done) == len(reached)))
             return found
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             return dict(zip(reached, pool.map(one, reached), strict=True))
 
     def _undo(self, operation: Operation) -> None:
         """End what this operation launched, as far as that goes; the rest goes with the same command, or `bay terminate`."""
         try:
-            end_cloud(self.bay, self.client, self.plan.asked.fleet, journal=self.journal, operation=operation)
+            end_launch(self.bay, self.client, self.journal, operation)
         except LaunchbayError as error:
             self.bay.reporter.note(f"Something of {self.plan.asked.fleet} may still stand: {error.what}.")
             return
         self.journal.end(operation, "failed")
+
+
+def _text(amount: Decimal | None) -> str | None:
+    """Write an exact rate; what does not end is cut at ten digits after the point."""
+    if amount is None:
+        return None
+    text = f"{amount.quantize(Decimal('1e-10')):f}"
+    return text.rstrip("0").rstrip(".") or "0"
 
 
 class _Quiet:
@@ -210,17 +382,3 @@ class _Quiet:
         """Tell it."""
         assert callable(self._note)
         self._note(text)
-
-
-def end_cloud(bay: Bay, client: Client, name: str, *, journal: Journal, operation: Operation) -> Sequence[str]:
-    """End a fleet on EC2 for good: instances, disks, group, key pair, and what opens it. Returns ids. Idempotent."""
-    rows = list_ours(client, fleet=name)
-    names = [row.id for row in rows]
-    with journal.step(operation, "end", ids=names) as result:
-        if names:
-            terminate(client, names)
-            watch(client, names, "terminated", clock=bay.clock, poll_s=_POLL_S, timeout_s=_PATIENCE_S)
-        result["groups"] = list(remove_group(client, name, clock=bay.clock))
-        remove_key(client, name)
-    forget_fleet(bay.home, name)
-    return names

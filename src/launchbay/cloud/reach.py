@@ -21,9 +21,6 @@ __all__ = ["Reached", "enter", "ports_of"]
 
 _SSH_PORT = 22
 _PATIENCE_S = 300.0
-_BOOT_S = 180.0
-"""How long an instance may show another host key than the one that it was given: its boot script runs last."""
-_POLL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,18 +62,15 @@ def enter(home: Home, fleet: CloudFleet, row: Row, port: int, *, given_key: str,
 
 
 def _wait(home: Home, fleet: CloudFleet, row: Row, door: Door, *, clock: Clock) -> float:
-    """Wait for the right host key. Another one is never talked to; but one that comes up has another until it has booted."""
+    """Wait for an instance with the right host key; another one is never talked to."""
     began = clock.now()
-    while True:
-        try:
-            wait_for_ssh(door, timeout_s=_PATIENCE_S)
-        except HostKeyRefused:
-            # killed after it took its own key and before that was written down: what it was about to take was
-            following = expected(home, fleet.name, row.id)
-            if following and following not in known_by(home, fleet.name, row.id):
-                know(home, fleet.name, row.id, following)
-            elif clock.now() - began > _BOOT_S:
-                raise
-            clock.sleep(_POLL_S)
-        else:
-            return clock.now() - began
+    try:
+        wait_for_ssh(door, timeout_s=_PATIENCE_S)
+    except HostKeyRefused:
+        # killed after it took its own key and before that was written down: what it was about to take was
+        following = expected(home, fleet.name, row.id)
+        if not following or following in known_by(home, fleet.name, row.id):
+            raise
+        know(home, fleet.name, row.id, following)
+        wait_for_ssh(door, timeout_s=_PATIENCE_S)
+    return clock.now() - began

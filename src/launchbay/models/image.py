@@ -11,7 +11,7 @@ from launchbay.images.image import Image, find_image, list_images
 from launchbay.onboard.savedmodel import METADATA
 from launchbay.store.records import Run
 
-__all__ = ["choose_image"]
+__all__ = ["choose_image", "recipe_for"]
 
 _Needs = tuple[tuple[str, str], ...]
 
@@ -62,6 +62,11 @@ def choose_image(home: Home, path: Path, kind: str, run: Run | None) -> Image:
             hint=f"bay image build {_RECIPES[kind]}",
         )
     return found
+
+
+def recipe_for(kind: str) -> str:
+    """Name the recipe whose image loads models of a format."""
+    return _RECIPES[kind]
 
 
 def _find_fitting(images: Iterable[Image], needs: _Needs) -> Image | None:

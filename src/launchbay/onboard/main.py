@@ -32,8 +32,8 @@ def main() -> int:
     command = _find(sys.argv[1] if len(sys.argv) > 1 else "")
     if command is None:
         return _answer(channel, 2, {"ok": False, "error": {"what": "unknown command {}".format(sys.argv[1:])}})
-    if sys.argv[1] == "supervise":
-        request["channel"] = channel  # it answers when the script has started, and goes on
+    if sys.argv[1] in ("courier", "supervise"):
+        request["channel"] = channel  # it answers when it is at work, and goes on
     try:
         result = command(request)
     except Refused as refusal:
@@ -67,6 +67,10 @@ def _find(name: str) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
         from . import supervise
 
         return supervise.run
+    if name == "courier":
+        from . import courier
+
+        return courier.run
     if name == "board":
         from . import board
 

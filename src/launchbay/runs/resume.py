@@ -21,7 +21,7 @@ from launchbay.runs.start import Start, check_time_limit, held, start_attempt
 from launchbay.store.records import Run, find_run, write_run
 from launchbay.units import count_of, format_bytes
 
-__all__ = ["resume_run"]
+__all__ = ["refuse_unless_over", "resume_run"]
 
 _POLL_S = 0.1
 _SUPERVISOR_POLLS = 50
@@ -37,7 +37,7 @@ def resume_run(bay: Bay, reference: str, *, instance: str | None = None, timeout
     check_time_limit(timeout_s)
     with locked(bay.home.lock("resume")):  # whoever comes second finds it running
         run = find_run(bay.home, reference)
-        _refuse_unless_over(bay, run)
+        refuse_unless_over(bay, run)
         run = settle_run(run)
         chosen = _choose(bay, run, instance)
         _refuse_if_changed(run)
@@ -47,7 +47,8 @@ def resume_run(bay: Bay, reference: str, *, instance: str | None = None, timeout
             return _start(bay, now, run, env, timeout_s)
 
 
-def _refuse_unless_over(bay: Bay, run: Run) -> None:
+def refuse_unless_over(bay: Bay, run: Run) -> None:
+    """Raise Conflict for a run that goes on, or of which something does, and for one that is done."""
     for _ in range(_SUPERVISOR_POLLS):  # a run is over a moment before its supervisor is
         if not (run.is_over and process_alive(run.supervisor)):
             break

@@ -36,7 +36,7 @@ _EARLY_LOOKS = 10
 class RunSpec:
     """What to run: a script, the folder it finds as ``data/``, its arguments, and seconds after which it is stopped.
 
-    `env` names the environment, where an instance has several.
+    `env` names the environment, where an instance has several. `source` is where its data lies on S3, in the place of `data`.
     """
 
     script: Path
@@ -46,6 +46,7 @@ class RunSpec:
     env: str | None = None
     force: bool = False
     """Run it also where it is certain to fail."""
+    source: str = ""
 
 
 def submit_run(bay: Bay, instance: Instance, spec: RunSpec) -> Run:

@@ -29,9 +29,12 @@ from launchbay.transport.onboard import install_onboard, parse_answer
 __all__ = [
     "MARK",
     "Program",
+    "check_port",
+    "choose_port",
     "end_service",
     "ensure_service",
     "find_service",
+    "is_free",
     "look_at",
     "renew_service",
     "reserve",
@@ -68,8 +71,7 @@ def reserve(bay: Bay, kind: str, instance: Instance | None = None, *, port: int 
 
     Raises UsageError for a port that cannot be, Conflict for one that is another's or cannot change now.
     """
-    if port is not None and not 1 <= port <= 65535:
-        raise UsageError(f"a port must be 1 to 65535, got {port}", hint="without --port a free one is chosen")
+    check_port(port)
     with locked(bay.home.lock("services")):
         folder = service_folder(bay.home, kind, instance.id if instance else None)
         known = find_service(bay, kind, instance)
@@ -81,13 +83,13 @@ def reserve(bay: Bay, kind: str, instance: Instance | None = None, *, port: int 
         taken = {item.port: item for item in list_services(bay.home) if item.folder != folder}
         if port in taken:
             raise Conflict(f"port {port} is that of {describe(taken[port])}", hint="another --port, or none")
-        if port is not None and not _is_free(port):
+        if port is not None and not is_free(port):
             raise _in_use(port)
         service = Service(
             kind=kind,
             name=instance.name if instance else "runs",
             folder=folder,
-            port=port or _choose_port(kind, taken),
+            port=port or choose_port(kind, taken),
             created_at=bay.clock.now(),
             instance=instance.name if instance else None,
             instance_id=instance.id if instance else None,
@@ -141,7 +143,7 @@ def ensure_service(bay: Bay, service: Service, program: Program) -> Service:
 def _start(bay: Bay, service: Service, program: Program) -> None:
     if marked_processes([_mark(service)]):  # somebody killed its supervisor: what is left holds the port
         end_marked([_mark(service)], tell=bay.reporter.event)
-    if not _is_free(service.port):
+    if not is_free(service.port):
         raise _in_use(service.port)
     _tidy(service)
     (service.folder / "cwd").mkdir(mode=0o700)  # empty: the supervisor lists what the folder holds
@@ -186,7 +188,7 @@ def _last_words(log: Path) -> str:
 def _listens(service: Service) -> bool:
     """Say whether the service itself has its port: another program's answer there would be given the token."""
     if not os.path.isdir("/proc/self"):
-        return not _is_free(service.port)
+        return not is_free(service.port)
     assert service.pid is not None
     return service.port in listening_ports(process_tree(service.pid))
 
@@ -204,7 +206,7 @@ def renew_service(bay: Bay, service: Service) -> Service:
     end_service(bay, service)
     with locked(bay.home.lock("services")):
         taken = {item.port for item in list_services(bay.home)} | {service.port}
-        renewed = replace(service, port=_choose_port(service.kind, taken), pid=None, memory_bytes=None)
+        renewed = replace(service, port=choose_port(service.kind, taken), pid=None, memory_bytes=None)
         write_service(renewed, secrets.token_urlsafe(_TOKEN_BYTES))
     return renewed
 
@@ -221,15 +223,23 @@ def _mark(service: Service) -> str:
     return f"{MARK}={service.folder}"
 
 
-def _choose_port(kind: str, taken: Collection[int]) -> int:
+def check_port(port: int | None) -> None:
+    """Raise UsageError for a port that cannot be; none is fine, one is chosen then."""
+    if port is not None and not 1 <= port <= 65535:
+        raise UsageError(f"a port must be 1 to 65535, got {port}", hint="without --port a free one is chosen")
+
+
+def choose_port(kind: str, taken: Collection[int]) -> int:
+    """Return the first free port from the one that people know on. Raises Conflict when none is."""
     first = FIRST_PORTS[kind]
     for port in range(first, 65536):
-        if port not in taken and _is_free(port):
+        if port not in taken and is_free(port):
             return port
     raise Conflict(f"no port from {first} on is free", hint="choose one: --port N")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Say whether a port of our loopback can be listened on now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was just given up is free
         try:

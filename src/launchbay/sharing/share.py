@@ -43,7 +43,7 @@ from launchbay.store.person import (
 from launchbay.store.service import Service
 from launchbay.units import count_of
 
-__all__ = ["Handed", "Revoked", "Shared", "assign", "readmit", "revoke_person", "share_fleet"]
+__all__ = ["Handed", "Revoked", "Shared", "assign", "readmit", "refuse_revoked", "revoke_person", "share_fleet"]
 
 _SERVICES = ("notebook", "board")
 
@@ -96,7 +96,7 @@ def share_fleet(
     file = (authorized_keys or _own_file()).expanduser().absolute()
     with _holding(bay, fleet):
         instances = _fleet(bay, fleet)
-        _refuse_revoked(bay, fleet, people)
+        refuse_revoked(bay, fleet, people)
         before = {item.name: owner for item in instances if (owner := read_owner(item.root))}
         places = {item.name: item for item in instances}
         given = assign(people, list(places), {name: owner.name for name, owner in before.items()})
@@ -189,7 +189,8 @@ def _fleet(bay: Bay, fleet: str) -> Sequence[Instance]:
     return found
 
 
-def _refuse_revoked(bay: Bay, fleet: str, people: Sequence[Person]) -> None:
+def refuse_revoked(bay: Bay, fleet: str, people: Sequence[Person]) -> None:
+    """Raise UsageError for a person whose key was revoked in the fleet."""
     revoked = revocations(bay.home, fleet)
     for person in people:
         if known := revoked.get(str(person.key)):

@@ -10,7 +10,7 @@ from launchbay.sharing.place import Place
 from launchbay.spec.people import Person
 from launchbay.store.service import Service
 
-__all__ = ["Sheet", "sheet_text"]
+__all__ = ["Sheet", "key_file_of", "sheet_text"]
 
 _KEY_FILES = {"ssh-rsa": "id_rsa", "ssh-ed25519": "id_ed25519", "sk-ssh-ed25519@openssh.com": "id_ed25519_sk"}
 
@@ -89,9 +89,14 @@ class Sheet:
     parts: Sequence[str] = ()
 
 
+def key_file_of(person: Person) -> str:
+    """Return where OpenSSH puts the private key of that kind, on the person's own machine."""
+    return f"~/.ssh/{_KEY_FILES.get(person.key.kind, 'id_ecdsa')}"
+
+
 def sheet_text(sheet: Sheet) -> str:
     """Return the sheet as Markdown, which is as good to read as it stands."""
-    place, key_file = sheet.place, f"~/.ssh/{_KEY_FILES.get(sheet.person.key.kind, 'id_ecdsa')}"
+    place, key_file = sheet.place, key_file_of(sheet.person)
     has_own_port = place.port != 22
     return _TEXT.format(
         instance=sheet.instance.name,

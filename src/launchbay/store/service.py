@@ -35,7 +35,8 @@ __all__ = [
 class Service:
     """A board or a notebook. `name` is its instance's, or "runs"; `pid` is its supervisor's while it runs.
 
-    `memory_bytes` is what its processes hold while it runs, kernels included; None where nobody has looked.
+    `memory_bytes` is what its processes hold while it runs, kernels included; None where nobody has looked. `through` is
+    ``tunnel`` for one on EC2: what runs here is the tunnel to it.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Service:
     instance_id: str | None = None
     pid: int | None = None
     memory_bytes: int | None = None
+    through: str | None = None
 
     @property
     def is_running(self) -> bool:

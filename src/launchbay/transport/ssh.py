@@ -113,22 +113,25 @@ class SshTransport:
     def attach(self, argv: Sequence[str]) -> int:
         """Run a command on the caller's terminal, through the system's own `ssh`; return its code.
 
-        255 may also mean that the connection was lost: SSH's client says so on the terminal.
+        255 may also mean that the connection was lost: SSH's client says so on the terminal. Where stdin or stdout is no
+        terminal, none is opened there either: what goes through a pipe comes out as it went in. Ctrl-C then ends the
+        client alone, and the code is 130.
         """
         path = self._leave_script(argv)
-        wish = "-tt" if sys.stdin.isatty() else "-T"
+        wish = "-tt" if sys.stdin.isatty() and sys.stdout.isatty() else "-T"
         code = 255
         try:
             with tempfile.TemporaryDirectory(prefix="launchbay-") as folder:
                 config = Path(folder, "config")
                 write_ssh_config(config, {_NAME: self.door})
                 command = ["ssh", "-F", str(config), wish, _NAME, terminal_command(path)]
-                with without_interrupts(), subprocess.Popen(command) as process:
+                with without_interrupts() as heard, subprocess.Popen(command) as process:
                     code = process.wait()
+                    code = 130 if code == 255 and heard else code
         except FileNotFoundError as error:
             raise UserError("there is no `ssh` on this machine", hint="apt install openssh-client") from error
         finally:
-            if code == 255:
+            if code in (130, 255):
                 with contextlib.suppress(LaunchbayError):  # the script removes itself, if it was ever reached
                     self.run(["rm", "-f", path])
         return 128 - code if code < 0 else code

@@ -37,7 +37,8 @@ def explain_failure(error: BaseException, door: Door) -> UserError | None:
     import asyncssh
 
     look = (
-        "does its security group let your address in on this port? has the instance another address now, after a stop?"
+        "has your own address changed since the launch? the same `bay launch` again lets it in; else: does its security group "
+        "let you in on this port, and has the instance another address now, after a stop?"
     )
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return HostKeyRefused(

@@ -6,8 +6,10 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from launchbay.cli.texts.cloudimages import cloud_images_text
+from launchbay.cli.texts.cloudimages import cloud_baked_text, cloud_images_text, cloud_removed_text
+from launchbay.cloud.bake import FarBaked
 from launchbay.planning.imagereading import read_image
+from launchbay.providers.ec2.baking import RemovedImage
 from tests.planning.listings import row_of
 
 TODAY = date(2026, 11, 27)
@@ -90,3 +92,27 @@ def test_a_narrow_terminal_keeps_id_kind_support_and_price() -> None:
 
 def test_none() -> None:
     assert cloud_images_text([], TODAY) == "No image matches."
+
+
+def test_a_baked_image_says_what_it_costs_and_what_went_along() -> None:
+    baked = FarBaked(
+        instance="exp-1",
+        image="tensorflow",
+        digest="ab" * 32,
+        machine_image=IMAGE,
+        usd_per_month=Decimal("5.00"),
+        notes=["homes went along"],
+    )
+    shown = cloud_baked_text(baked)
+    assert f"{IMAGE.id} made of exp-1: the next launch of tensorflow abababababab begins with it" in shown
+    assert "at most $5.00 a month" in shown
+    assert "homes went along" in shown
+    assert "unknown a month" in cloud_baked_text(replace(baked, usd_per_month=None))
+
+
+def test_an_image_that_is_removed_says_which_snapshots_stay() -> None:
+    removed = RemovedImage(id="ami-1", snapshots=("snap-1",), kept={"snap-2": "another image uses it"})
+    assert cloud_removed_text(removed).splitlines() == [
+        "ami-1 removed, with 1 snapshot",
+        "  snap-2 stays, and costs: another image uses it",
+    ]

@@ -204,3 +204,14 @@ def test_an_update() -> None:
     assert "3 fingerprints, identical; homes and data are compared by `bay verify exp`\n" in alone
     assert "NOT identical; `bay verify exp`" in update_text(replace(updated, replayed=[], identical=False))
     assert update_text(replace(updated, updated=())).endswith("already: exp-1 to exp-3; nothing to update.")
+
+
+def test_gpus_of_a_twin_are_called_declared_and_an_image_of_one_is_not_called_that_of_all() -> None:
+    assert "declared by the twin on 2 instances, not there" in verification_text(
+        "exp", replace(PROOF, declared=["a", "b"])
+    )
+    prints = [{"instance": "exp-1"}, {"instance": "exp-2"}]
+    odd = replace(PROOF, identical=False, fingerprints=prints, image_problems=["exp-2: six.py of six: missing"])
+    text = verification_text("exp", odd)
+    assert "an image was changed:" in text
+    assert "below all" not in text

@@ -58,3 +58,10 @@ def test_ps_shows_ports_and_memory() -> None:
         services=[NOTEBOOK, replace(BOARD, memory_bytes=None)],
     )
     assert ps_text([row]).splitlines()[1].endswith("run-1 notebook:8888 210.0 MB board:6006")
+
+
+def test_one_on_ec2_says_that_a_tunnel_leads_there() -> None:
+    text = service_text(replace(NOTEBOOK, through="tunnel"))
+    assert "a tunnel to exp-1, which connects again by itself" in text
+    assert "home/services/notebook-i-1/output.log" in text
+    assert "memory" not in text  # what is known is what the tunnel takes, not the notebook

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from launchbay.cli.texts.sharing import revoked_text, shared_text
+from launchbay.cli.texts.sharing import far_shared_text, revoked_text, shared_text
+from launchbay.cloud.sharing import FarHanded, FarShared
 from launchbay.sharing.share import Handed, Revoked, Shared
 
 
@@ -37,3 +38,34 @@ def test_what_was_taken_back() -> None:
     assert revoked_text(revoked).startswith("ada revoked, 3 processes ended: the key opens nothing of exp any more")
     assert "nothing to do" in revoked_text(replace(revoked, changed=False))
     assert "are no longer revoked" in revoked_text(revoked, is_again=True)
+
+
+def test_who_got_what_on_ec2_and_from_where_it_is_reached() -> None:
+    handed = FarHanded(
+        person="ada",
+        instance="exp-1",
+        sheet=Path("sheets/ada.md"),
+        config=Path("sheets/ada.ssh"),
+        address="203.0.113.9",
+        notebook_port=8888,
+        board_port=6006,
+    )
+    shared = FarShared(
+        fleet="exp",
+        provider="ec2",
+        region="us-east-1",
+        user="ubuntu",
+        caller="203.0.113.1/32",
+        networks=(),
+        people=[handed],
+        nobody=["exp-2"],
+        unlisted={"bob": "exp-3"},
+    )
+    text = far_shared_text(shared)
+    assert text.splitlines()[1].split() == ["ada", "exp-1", "203.0.113.9", "sheets/ada.md"]
+    assert "this machine alone (203.0.113.1/32): bay share exp --allow-cidr CIDR adds" in text
+    assert "nobody's     exp-2" in text
+    assert "bob keeps exp-3" in text
+    assert "let in from  198.51.100.0/24, and this machine" in far_shared_text(
+        replace(shared, networks=("198.51.100.0/24",))
+    )

@@ -7,16 +7,39 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from launchbay.cli.table import table
-from launchbay.units import count_of, format_amount
+from launchbay.units import count_of, format_amount, format_usd
 
 if TYPE_CHECKING:
     from launchbay.api.cloudimages import ListedImage
+    from launchbay.cloud.bake import FarBaked
+    from launchbay.providers.ec2.baking import RemovedImage
 
-__all__ = ["cloud_images_text"]
+__all__ = ["cloud_baked_text", "cloud_images_text", "cloud_removed_text"]
 
 _HEAD = ("ID", "NAME", "KIND", "FRAMEWORKS", "DRIVER", "CUDA", "GIB", "BUILT", "SUPPORT ENDS", "EXTRA $/H", "OWNER")
 _LEAST = ("OWNER", "BUILT", "GIB", "FRAMEWORKS", "CUDA", "DRIVER")
 """What a narrow terminal loses: never the price, the kind, or the end of support."""
+
+
+def cloud_baked_text(baked: FarBaked) -> str:
+    """Say which machine image was made, what it costs to keep, and what went along."""
+    made = baked.machine_image
+    price = "unknown" if baked.usd_per_month is None else f"at most ${format_usd(baked.usd_per_month)}"
+    return "\n".join(
+        [
+            f"{made.id} made of {baked.instance}: the next launch of {baked.image} {baked.digest[:12]} begins with it",
+            f"  cost    {price} a month for {count_of(len(made.snapshots), 'snapshot')}, as long as it is kept",
+            *(f"  note    {note}" for note in baked.notes),
+            f"  next    bay image remove {made.id} --provider ec2 (or twin)",
+        ]
+    )
+
+
+def cloud_removed_text(removed: RemovedImage) -> str:
+    """Say what became of a machine image and its snapshots."""
+    lines = [f"{removed.id} removed, with {count_of(len(removed.snapshots), 'snapshot')}"]
+    lines += [f"  {name} stays, and costs: {why}" for name, why in removed.kept.items()]
+    return "\n".join(lines)
 
 
 def cloud_images_text(images: Sequence[ListedImage], today: date, width: int | None = None) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from launchbay.cli.table import table
+from launchbay.cli.texts.cloud import when
 from launchbay.cli.texts.lists import few, span
 from launchbay.cli.texts.services import service_cell
 from launchbay.store.spent import add_up
@@ -16,6 +17,7 @@ from launchbay.units import count_of, format_amount, format_duration
 
 if TYPE_CHECKING:
     from launchbay.api.listing import Row
+    from launchbay.cloud.update import FarUpdate
     from launchbay.lifecycle.end import Ended
     from launchbay.lifecycle.launch import Launch
     from launchbay.lifecycle.update import Update
@@ -75,7 +77,7 @@ def _there(elsewhere: Sequence[Elsewhere]) -> str:
     return f" (on EC2 {_sum(item.usd_per_hour for item in elsewhere)}: {_types_of(elsewhere)})"
 
 
-def update_text(updated: Update) -> str:
+def update_text(updated: Update | FarUpdate) -> str:
     """Say what an update brought, and what people have to install again themselves."""
     image, names = updated.image, [item.name for item in updated.instances]
     if not updated.updated:
@@ -96,7 +98,7 @@ def update_text(updated: Update) -> str:
     return "\n".join(lines)
 
 
-def _sameness(updated: Update) -> str:
+def _sameness(updated: Update | FarUpdate) -> str:
     if any(item.packages for item in updated.replayed):
         return "identical but for what people had installed"
     if updated.identical:
@@ -152,6 +154,10 @@ def _cost_lines(rows: Sequence[Row]) -> Iterator[str]:
         an_hour = _sum(row.elsewhere.usd_per_hour if row.elsewhere else None for row in rows)
         so_far = _sum(row.fleet_elsewhere_so_far for row in fleets)
         yield f"on EC2    {an_hour} an hour, {so_far} since launch: {_types_of(known)}{_of_all(known, rows)}"
+    for row in fleets:
+        if row.ends_at is not None:
+            kind = f"{row.type}, {row.market}, {row.region}"
+            yield f"lease     {row.fleet} ({kind}) ends itself by {when(row.ends_at)}; `bay extend {row.fleet} 2h`"
 
 
 def _sum(amounts: Iterable[str | None]) -> str:
@@ -193,13 +199,19 @@ def verification_text(name: str, proof: Verification) -> str:
         )
         lines += few([f"{item.instance}: {item.what}" for item in odd_ones])
         if proof.image_problems:
-            lines.append(f"the image below all {count} of them was changed:")
+            named = [f"{item.get('instance')}: " for item in proof.fingerprints]
+            is_of_one = all(problem.startswith(tuple(named)) for problem in proof.image_problems)
+            lines.append("an image was changed:" if is_of_one else f"the image below all {count} of them was changed:")
             lines += few(proof.image_problems)
     if proof.gpu_proven is not None:
         lines.append(
             f"  gpu     {'the framework can use every GPU' if proof.gpu_proven else 'NOT every GPU can be used by the framework'}"
         )
         lines += few([f"{item.instance}: {item.what}" for item in proof.differences if item.kind == "gpu"])
+    if proof.declared:
+        lines.append(
+            f"  gpu     declared by the twin on {count_of(len(proof.declared), 'instance')}, not there: nothing is proven of it"
+        )
     if proof.content:
         lines.append(f"  content {proof.content}")
     lines.append(

@@ -19,7 +19,9 @@ def service_text(service: Service, *, is_open: bool = False) -> str:
     if not service.is_running:
         return f"{what} is ended. `{verb}` starts it again, with the same port and token."
     lines = [f"{what}: {service.url}"]
-    if service.memory_bytes is not None:
+    if service.through:
+        lines.append(f"  through a tunnel to {service.name}, which connects again by itself; its log is {service.log}")
+    elif service.memory_bytes is not None:
         lines.append(f"  memory  {format_bytes(service.memory_bytes)}")
     if is_open:
         lines.append("  opened  in your browser, signed in")

@@ -8,9 +8,10 @@ from launchbay.cli.table import table
 from launchbay.units import count_of
 
 if TYPE_CHECKING:
+    from launchbay.cloud.sharing import FarShared
     from launchbay.sharing.share import Revoked, Shared
 
-__all__ = ["revoked_text", "shared_text"]
+__all__ = ["far_shared_text", "revoked_text", "shared_text"]
 
 
 def shared_text(shared: Shared) -> str:
@@ -32,6 +33,30 @@ def shared_text(shared: Shared) -> str:
     lines.append("  hand out    each sheet to its person alone: it holds their passwords")
     lines.append(
         f"  no wall     all of them are the user {shared.user!r}, who can read every file: for colleagues, not strangers"
+    )
+    return "\n".join(lines)
+
+
+def far_shared_text(shared: FarShared) -> str:
+    """Say who got which instance on EC2, and from where it can be reached."""
+    rows = [(item.person, item.instance, item.address, str(item.sheet)) for item in shared.people]
+    lines = [table(("PERSON", "INSTANCE", "ADDRESS", "SHEET"), rows), ""]
+    folder = shared.people[0].sheet.parent if shared.people else ""
+    if shared.networks:
+        lines.append(f"  let in from  {', '.join(shared.networks)}, and this machine ({shared.caller or 'not known'})")
+    else:
+        lines.append(
+            f"  let in from  this machine alone ({shared.caller or 'not known'}): bay share {shared.fleet} --allow-cidr CIDR adds"
+        )
+    if shared.nobody:
+        lines.append(f"  nobody's     {', '.join(shared.nobody)}")
+    for person, instance in shared.unlisted.items():
+        lines.append(
+            f"  not listed   {person} keeps {instance}: bay share {shared.fleet} --revoke {person} takes it back"
+        )
+    lines.append(f"  hand out     the files NAME.* of {folder} to each NAME alone: the sheet holds their passwords")
+    lines.append(
+        f"  theirs       each has the whole login {shared.user!r} of a machine of their own, whose time you pay"
     )
     return "\n".join(lines)
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import launchbay
 from launchbay.cli.context import Context, list_width
 from launchbay.cli.texts.baked import baked_text
-from launchbay.cli.texts.cloudimages import cloud_images_text
+from launchbay.cli.texts.cloudimages import cloud_baked_text, cloud_images_text, cloud_removed_text
 from launchbay.cli.texts.images import exported_text, image_check_text, image_text, images_text, imported_text
 from launchbay.errors import UsageError
+from launchbay.lifecycle.bake import Baked
 
 __all__ = ["COMMANDS"]
 
@@ -56,9 +57,14 @@ def _image_verify(context: Context) -> int:
 
 def _image_bake(context: Context) -> int:
     given = context.arguments
+    if launchbay.is_on_ec2(context.bay, given.instance):
+        context.agree(f"Baking a machine image of {given.instance} restarts it, and ends what runs there")
     baked = launchbay.bake(context.bay, given.instance, name=given.name, env=given.env, output=given.output)
-    context.show(baked, lambda: baked_text(baked))
-    return 0 if baked.same else 1
+    if isinstance(baked, Baked):
+        context.show(baked, lambda: baked_text(baked))
+        return 0 if baked.same else 1
+    context.show(baked, lambda: cloud_baked_text(baked))
+    return 0
 
 
 def _image_export(context: Context) -> int:
@@ -75,6 +81,12 @@ def _image_import(context: Context) -> int:
 
 
 def _image_remove(context: Context) -> int:
+    given = context.arguments
+    if given.provider not in (None, "local"):
+        context.agree(f"Removing the machine image {given.image} and its snapshots")
+        removed = launchbay.remove_cloud_image(context.bay, given.image, provider=given.provider, region=given.region)
+        context.show(removed, lambda: cloud_removed_text(removed))
+        return 0
     context.agree(f"Removing the image {context.arguments.image}")
     image = launchbay.remove_image(context.bay, context.arguments.image)
     context.show({"removed": image}, lambda: f"{image.name} {image.digest[:12]} removed")

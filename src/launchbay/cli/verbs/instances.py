@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import launchbay
 from launchbay.cli.context import Context, list_width
-from launchbay.cli.texts.instances import ended_text, launch_text, ps_text, update_text, verification_text
+from launchbay.cli.texts.cloud import cloud_ended_text, cloud_power_text, extended_text
+from launchbay.cli.texts.instances import ended_text, ps_text, update_text, verification_text
+from launchbay.lifecycle.end import Ended
+from launchbay.planning.fleet import Plan
+from launchbay.units import parse_duration
 
 __all__ = ["COMMANDS"]
-
-
-def _launch(context: Context) -> int:
-    given = context.arguments
-    image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
-    launched = launchbay.launch(
-        context.bay,
-        image,
-        count=count,
-        name=name,
-        overlay=given.overlay,
-        accelerator=given.accelerator,
-        resources=launchbay.complete_resources(given.image),
-    )
-    as_in_project = given.image is None and given.name is None
-    context.show(launched, lambda: launch_text(launched, has_project=as_in_project))
-    return 0 if launched.identical else 1
 
 
 def _update(context: Context) -> int:
@@ -33,7 +20,8 @@ def _update(context: Context) -> int:
 
 
 def _ps(context: Context) -> int:
-    rows = launchbay.ps(context.bay)
+    place = context.arguments.provider
+    rows = [row for row in launchbay.ps(context.bay) if place in (None, row.provider)]
     context.show(rows, lambda: ps_text(rows, list_width()))
     return 0
 
@@ -68,26 +56,35 @@ def _cp(context: Context) -> int:
 
 def _power(context: Context) -> int:
     verb = {"stop": launchbay.stop, "start": launchbay.start, "reboot": launchbay.reboot}[context.arguments.verb]
-    ended = verb(context.bay, context.arguments.name)
-    context.show(ended, lambda: ended_text(ended))
+    done = verb(context.bay, context.arguments.name)
+    context.show(done, lambda: ended_text(done) if isinstance(done, Ended) else cloud_power_text(done))
     return 0
 
 
 def _terminate(context: Context) -> int:
-    name = context.arguments.name
-    plan = launchbay.terminate_plan(context.bay, name)
+    given = context.arguments
+    plan = launchbay.terminate_plan(context.bay, given.name, provider=given.provider, region=given.region)
     if plan.needs_consent:
-        names = [item for action in plan.actions for item in action.names]
+        names = plan.names
+        what = "homes" if isinstance(plan, Plan) else "disks"
+        if not isinstance(plan, Plan) and plan.running:
+            what += f"; {', '.join(plan.running[:3])} goes on there, and is stopped and brought home first"
         context.agree(
-            f"Terminating {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)}) with their homes"
+            f"Terminating {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)}) with their {what}"
         )
-    ended = launchbay.terminate(context.bay, name, plan=plan)
-    context.show(ended, lambda: ended_text(ended))
+    ended = launchbay.terminate(context.bay, given.name, plan=plan)
+    context.show(ended, lambda: ended_text(ended) if isinstance(ended, Ended) else cloud_ended_text(ended))
+    return 0
+
+
+def _extend(context: Context) -> int:
+    given = context.arguments
+    extended = launchbay.extend(context.bay, given.name, parse_duration(given.duration))
+    context.show(extended, lambda: extended_text(extended))
     return 0
 
 
 COMMANDS = {
-    "launch": _launch,
     "update": _update,
     "ps": _ps,
     "verify": _verify,
@@ -98,5 +95,6 @@ COMMANDS = {
     "start": _power,
     "reboot": _power,
     "terminate": _terminate,
+    "extend": _extend,
 }
 """The verbs of this group."""

@@ -35,6 +35,7 @@ def _train(context: Context) -> int:
         started.append(run.id)
         attempt = f", attempt {run.attempt}" if run.earlier else ""
         says = f"{run.id} runs {run.script} in {run.instance}{attempt}; it goes on if this terminal closes"
+        context.reporter.close()
         context.reporter.note(says)
 
     following: dict[str, Any] = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import launchbay
 from launchbay.cli.context import Context
-from launchbay.cli.texts.sharing import revoked_text, shared_text
+from launchbay.cli.texts.sharing import far_shared_text, revoked_text, shared_text
+from launchbay.cloud.sharing import FarShared
 
 __all__ = ["COMMANDS"]
 
@@ -26,8 +27,15 @@ def _share(context: Context) -> int:
             ssh_port=given.ssh_port,
             host_key=given.host_key,
             authorized_keys=given.authorized_keys,
+            networks=given.allow_cidr or (),
+            is_open_to_anyone=given.allow_anyone,
         )
-        context.show(shared, lambda: shared_text(shared))
+        if isinstance(shared, FarShared):
+            far = shared
+            context.show(far, lambda: far_shared_text(far))
+        else:
+            own = shared
+            context.show(own, lambda: shared_text(own))
     return 0
 
 

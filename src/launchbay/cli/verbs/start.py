@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 import launchbay
 from launchbay.cli.context import Context
 from launchbay.cli.ending import ended_like_interrupted
-from launchbay.cli.texts.start import checks_text
+from launchbay.cli.output import complain
+from launchbay.cli.texts.start import checks_text, policy_text
 
 __all__ = ["COMMANDS"]
 
@@ -37,6 +39,12 @@ def _demo(context: Context) -> int:
 
 
 def _doctor(context: Context) -> int:
+    if context.arguments.iam:
+        policy = launchbay.least_policy()
+        context.reporter.close()
+        complain(policy_text(policy))  # stdout is for the policy alone: `bay doctor --iam > policy.json`
+        context.show(policy, lambda: json.dumps(policy.as_json(), indent=2))
+        return 0
     checks = launchbay.doctor(context.bay)
     context.show({"checks": checks}, lambda: checks_text(checks))
     return 1 if any(check.state == "broken" for check in checks) else 0

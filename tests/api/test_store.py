@@ -1,0 +1,85 @@
+"""The verbs of the store, on the twin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from launchbay.api.store import remove_stored, restore, show_store
+from launchbay.cli.console import ConsoleReporter
+from launchbay.cli.context import Context
+from launchbay.cli.grammar import Parser
+from launchbay.cli.store_options import add_store
+from launchbay.cli.verbs.store import COMMANDS
+from launchbay.cloud.store import fleet_stay, open_store
+from launchbay.errors import NotFound, UsageError
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.cloud import open_cloud
+from launchbay.lifecycle.twin import start_twin, stop_twin
+from launchbay.providers.ec2.bucket import write_kept
+
+
+@pytest.fixture
+def here(bay: Bay) -> Iterator[Bay]:
+    start_twin(bay, clock="virtual", has_hosts=False)
+    yield bay
+    stop_twin(bay, forget=True)
+
+
+def test_a_store_is_shown_and_removed(here: Bay) -> None:
+    bay = here
+    view = show_store(bay, "twin")
+    assert (view.bucket, view.objects, view.usd_per_month) == (None, 0, Decimal(0))
+    with pytest.raises(NotFound, match="no store"):
+        remove_stored(bay, "twin", everything=True)
+    with pytest.raises(NotFound, match="no run of 'exp'"):
+        restore(bay, "twin", "exp")
+    store = open_store(open_cloud(bay, "twin", "us-east-1"))
+    tree = "ab" * 32
+    write_kept(store.client, store.name, f"data/{tree}/00000000", b"x" * 1000)
+    write_kept(store.client, store.name, "runs/exp/run-1/list.json", b"{}")
+    view = show_store(bay, "twin", region="us-east-1")
+    assert [(shelf.prefix, shelf.objects, shelf.bytes) for shelf in view.shelves] == [
+        (f"data/{tree}/", 1, 1000),
+        ("runs/exp/run-1/", 1, 2),
+    ]
+    assert view.price is not None
+    assert view.usd_per_month == view.price.usd * 1002 / (1 << 30)  # the catalogue's price of S3
+    assert view.as_json()["usd_per_month"] == f"{view.usd_per_month:.6f}"
+    client = open_cloud(bay, "twin", "us-east-1")
+    stay = fleet_stay(bay, client, "exp")
+    assert stay is not None
+    assert (stay.runs.bytes, stay.data.bytes, stay.usd_per_month) == (2, 1000, view.usd_per_month)
+    for wrong in (("", False), ("data/", True)):
+        with pytest.raises(UsageError, match="must be said"):
+            remove_stored(bay, "twin", wrong[0], everything=wrong[1])
+    with pytest.raises(UsageError, match="begins with data/ or runs/"):
+        remove_stored(bay, "twin", "x")
+    with pytest.raises(NotFound, match="nothing in the store begins"):
+        remove_stored(bay, "twin", "runs/other/")
+    assert remove_stored(bay, "twin", f"data/{tree[:12]}").objects == 1  # as it is listed
+    assert remove_stored(bay, "twin", everything=True).is_bucket_gone
+    assert show_store(bay, "twin").bucket is None
+    assert fleet_stay(bay, client, "exp") is None
+
+
+def test_the_verbs_are_there_and_ask_before_they_remove(here: Bay, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = Parser(prog="bay")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    add_store(verbs)
+
+    def run(*words: str) -> int:
+        given = parser.parse_args(["store", *words])
+        for name in ("json", "yes"):
+            setattr(given, name, getattr(given, name, False))
+        return COMMANDS[f"store {given.action}"](Context(given, here, ConsoleReporter()))
+
+    assert run("show", "--provider", "twin") == 0
+    assert "There is no store in us-east-1" in capsys.readouterr().out
+    open_store(open_cloud(here, "twin", "us-east-1"))
+    with pytest.raises(UsageError, match="needs your consent"):
+        run("remove", "--all", "--provider", "twin")
+    assert run("remove", "--all", "--provider", "twin", "-y") == 0
+    assert "and the bucket itself" in capsys.readouterr().out
