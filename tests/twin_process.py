@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
 import pytest
 
 from launchbay.twin.truth import Settings
@@ -92,6 +94,14 @@ class TwinProcess:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise ValueError(json.load(error)["error"]) from error
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_are_read_once() -> Iterator[None]:
+    """Let botocore read what it knows of EC2 once, and not, for a third of a second, for each session."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("botocore.session.create_loader", functools.cache(botocore.loaders.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,9 @@ keep predict predict "$run" --data data/test.csv --rows 0:5
 # 15: bake one of them, so that the next launch has nothing to install
 keep bake image bake class-1 -y
 
-# another image under all of them
+# another image under all of them, once nothing runs in them
+run notebook class-1 --stop
+run board class-1 --stop
 printf 'seaborn\n' >more.txt
 printf 'extends: tensorflow\nrequirements: more.txt\n' >course.yaml
 run image build ./course.yaml
@@ -88,8 +90,6 @@ keep update update class ./course.yaml
 run exec class-2 -- python -c 'import seaborn; print(seaborn.__version__)'
 
 # 24: nothing that costs stays
-run notebook class-1 --stop
-run board class-1 --stop
 keep end terminate class -y
 for baked in $(pick bake machine_image); do run image remove "$baked" --provider twin -y; done
 run runs

@@ -36,6 +36,11 @@ SETTINGS: tuple[Setting, ...] = (
         meaning="`json` makes an error one line of JSON on stderr, for a program that reads it",
     ),
     Setting(
+        name="LAUNCHBAY_BUCKET",
+        default="one for each account and region, which is made",
+        meaning="a bucket of your own for the store on EC2; `--bucket` of `bay store` wins",
+    ),
+    Setting(
         name="LAUNCHBAY_TWIN_KEYS",
         default="the keys of the twin's account, which may do everything",
         meaning="`ID:SECRET`: the access key of a user in the twin's IAM, whom `--provider twin` then works as,"

@@ -29,7 +29,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
         (home.root / name).mkdir(parents=True)
     home.journal.write_text("what was meant there")
     (tmp_path / ".ssh").mkdir()
-    (tmp_path / ".ssh" / "authorized_keys").write_text(OLD + "ssh-ed25519 AAAAnew exp\n")
+    (tmp_path / ".ssh" / "authorized_keys").write_text(
+        f"{OLD}ssh-ed25519 AAAAevil AAAAnew\n# AAAAnew\nssh-ed25519 AAAAnew exp\n"
+    )
     return home
 
 

@@ -205,7 +205,9 @@ def test_a_model_from_elsewhere_is_loaded_by_its_whole_hash_only(bay: Bay, tmp_p
         with pytest.raises(Conflict) as missing:  # trusted, and then there is no image to load it
             verb(bay, str(foreign), rows, trust=right.upper())
         assert "needs an image with keras 3.x or keras 2.x" in missing.value.what
-        assert missing.value.hint.startswith("bay image build tensorflow; or let an instance on EC2 do it: bay launch tensorflow")
+        assert missing.value.hint.startswith(
+            "bay image build tensorflow; or let an instance on EC2 do it: bay launch tensorflow"
+        )
 
 
 def test_a_wrong_hash_is_refused_also_for_a_model_of_ours(

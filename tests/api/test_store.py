@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -14,10 +15,11 @@ from launchbay.cli.grammar import Parser
 from launchbay.cli.store_options import add_store
 from launchbay.cli.verbs.store import COMMANDS
 from launchbay.cloud.store import fleet_stay, open_store
-from launchbay.errors import NotFound, UsageError
+from launchbay.errors import Conflict, NotFound, UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
 from launchbay.lifecycle.twin import start_twin, stop_twin
+from launchbay.planning.store import CLOSED
 from launchbay.providers.ec2.bucket import write_kept
 
 
@@ -83,3 +85,20 @@ def test_the_verbs_are_there_and_ask_before_they_remove(here: Bay, capsys: pytes
         run("remove", "--all", "--provider", "twin")
     assert run("remove", "--all", "--provider", "twin", "-y") == 0
     assert "and the bucket itself" in capsys.readouterr().out
+
+
+def test_a_bucket_of_ones_own_is_chosen_for_everything(here: Bay) -> None:
+    for name, error in (("nosuch-bucket", NotFound), ("BAD_name", UsageError), ("data", Conflict)):
+        with pytest.raises(error):
+            show_store(here, "twin", bucket=name)
+    client = open_cloud(here, "twin", "us-east-1")
+    client.raw("s3").create_bucket(Bucket="mine-own")
+    client.raw("s3").put_public_access_block(Bucket="mine-own", PublicAccessBlockConfiguration=dict(CLOSED))
+    write_kept(client, "mine-own", "runs/exp/run-1/list.json", b"{}")
+    chosen = replace(here, environ={**here.environ, "LAUNCHBAY_BUCKET": "mine-own"})
+    assert show_store(chosen, "twin").bucket == "mine-own"
+    stay = fleet_stay(chosen, client, "exp")
+    assert stay is not None
+    assert (stay.bucket, stay.runs.objects) == ("mine-own", 1)
+    assert remove_stored(chosen, "twin", everything=True).is_bucket_gone is False
+    assert show_store(here, "twin").bucket is None

@@ -92,3 +92,11 @@ def test_an_instance_alone_needs_the_project_s_script(bay: Bay, tmp_path: Path, 
 def test_three_names_are_too_many(bay: Bay, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="takes an instance and a script"):
         complete_training(bay, ["exp-1", "a.py", "--x"], data=None, args=None, folder=tmp_path)
+
+
+def test_data_on_s3_stays_an_address_and_launches_nothing_here(bay: Bay, tmp_path: Path) -> None:
+    (tmp_path / "bay.yaml").write_text("name: exp\nscript: train.py\ndata: s3://rows/day\n", encoding="utf-8")
+    assert complete_training(bay, ["exp-1", "train.py"], data=None, args=None, folder=tmp_path).data == "s3://rows/day"
+    with pytest.raises(UsageError, match="an instance on this machine cannot read s3://rows/day") as refused:
+        complete_training(bay, [], data=None, args=None, folder=tmp_path)
+    assert "aws s3 cp --recursive s3://rows/day DIR" in refused.value.hint

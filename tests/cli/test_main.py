@@ -130,8 +130,14 @@ def test_the_next_step_can_be_pasted(says: Says, tmp_path: Path, monkeypatch: py
         (["launch", "tensorflow", "--provider", "twin", "--type", "t", "--volume", "x"], "a volume must look like"),
         (["launch", "tensorflow", "--provider", "twin", "--type", "t", "--budget", "-1"], "a budget must look like"),
         (["launch", "tensorflow", "--provider", "twin", "--type", "t", "--tag", "x"], "a tag must look like"),
-        (["launch", "tensorflow", "--provider", "twin", "--type", "t", "--disk", "big"], "a disk's size must look like"),
-        (["launch", "tensorflow", "--provider", "twin", "--type", "t", "--overlay"], "--overlay is for instances on this"),
+        (
+            ["launch", "tensorflow", "--provider", "twin", "--type", "t", "--disk", "big"],
+            "a disk's size must look like",
+        ),
+        (
+            ["launch", "tensorflow", "--provider", "twin", "--type", "t", "--overlay"],
+            "--overlay is for instances on this",
+        ),
         (["train", "a", "b", "c"], "train takes an instance and a script"),
         (["train", "exp-1", "x.py", "--timeout", "soon"], "a duration must look like"),
         (["launch", "./none.yaml"], "none.yaml"),

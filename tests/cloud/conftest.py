@@ -13,13 +13,13 @@ from launchbay.cloud.standing import observe_fleets
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.twin import ask_twin
-from tests.cloud.places import asked, lend_place
+from tests.cloud.fleets import asked, lend_place
 
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[str], Image]) -> Iterator[Bay]:
     """Return a bay with two small images in it, and a twin whose hosts see them; what is in it is left by other tests."""
-    with lend_place(tmp_path_factory.mktemp("cloud"), image_store, "tiny", "older") as bay:
+    with lend_place(tmp_path_factory.mktemp("cloud"), image_store("tiny"), image_store("older")) as bay:
         yield bay
 
 
@@ -39,9 +39,9 @@ def empty(place: Bay) -> Bay:
 
 @pytest.fixture(scope="module")
 def standing(place: Bay) -> Bay:
-    """Return that bay with a fleet ``exp`` of two on the spot market that stands: launched anew where one of it is gone."""
+    """Return that bay with a fleet ``exp`` of two that stands: launched anew where one of it is gone."""
     rows = observe_fleets(place)
     if [name for name, row in rows.items() if row.state == "running"] != ["exp-1", "exp-2"]:
         begin_anew(place)
-        launch_cloud(place, plan_cloud(place, asked(place, type="p3.2xlarge", count=2, is_spot=True)))
+        launch_cloud(place, plan_cloud(place, asked(place, type="p3.2xlarge", count=2)))
     return place

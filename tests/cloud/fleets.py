@@ -1,67 +1,146 @@
-"""A fleet that stands on a twin of its own, for tests of what is done with it: launched once for a module."""
+"""Where fleets are tried: a bay with images in it, a twin on a virtual clock whose hosts see them, and a fleet on that."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from launchbay.cloud.asked import CloudAsked
+from launchbay.cloud.end import CloudEnded, end_cloud, plan_end_cloud
 from launchbay.cloud.launch import launch_cloud
 from launchbay.cloud.plan import plan_cloud
-from launchbay.cloud.standing import FarInstance, find_far, observe_fleets
+from launchbay.cloud.services import end_services
+from launchbay.cloud.standing import FarInstance, find_far, find_one_far, observe_fleets, open_machine
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay, open_bay
-from launchbay.lifecycle.twin import start_twin, stop_twin
+from launchbay.lifecycle.cloud import open_cloud
+from launchbay.lifecycle.twin import ask_twin, start_twin, stop_twin
 from launchbay.ports import SystemClock
-from launchbay.providers.ec2.instances import Row
+from launchbay.providers.ec2.client import Client
+from launchbay.providers.ec2.instances import Row, watch
 from launchbay.testing import RecordingReporter
 from tests.conftest import STORE
 
-__all__ = ["QuickClock", "far_of", "notes_of", "row_of", "standing_fleet"]
+__all__ = [
+    "REGION",
+    "QuickClock",
+    "asked",
+    "client_of",
+    "end",
+    "exec_there",
+    "far_of",
+    "left",
+    "lend_place",
+    "make_place",
+    "notes_of",
+    "recipe_of",
+    "row_of",
+    "set_power",
+    "standing_fleet",
+]
+
+REGION = "us-east-1"
 
 
 class QuickClock(SystemClock):
-    """The system's, but nobody waits long for a twin whose time goes on when it is asked."""
+    """The system's, on which a sleep goes by at once: the twin's own time goes on when it is asked."""
+
+    def __init__(self) -> None:
+        self._slept = 0.0
+
+    def now(self) -> float:
+        return super().now() + self._slept
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds, 0.2))
+        self._slept += seconds
+        time.sleep(min(seconds, 0.02))  # what is waited for may be a real host
 
 
-@contextlib.contextmanager
-def standing_fleet(root: Path, image: Image, **changed: Any) -> Iterator[Bay]:
-    """Lend a bay with the tiny image in it, and a fleet `exp` of two on it that stands on a twin on a virtual clock."""
+def make_place(root: Path, *images: Image, has_hosts: bool = True) -> Bay:
+    """Return a bay with these images in it, and a twin on a virtual clock whose hosts see them; `stop_twin` ends that."""
     for folder in (root, *root.parents[:2]):
         folder.chmod(0o755)  # hosts look in as others
     environ = {**os.environ, "LAUNCHBAY_HOME": str(root / "home")}
     bay = replace(open_bay(reporter=RecordingReporter(), environ=environ), clock=QuickClock())
     bay.home.images.mkdir(parents=True)
-    (bay.home.images / image.digest).symlink_to(image.folder)
-    for path in STORE.glob("tiny*"):
-        (root / path.name).write_bytes(path.read_bytes())
-    start_twin(bay, clock="virtual", seed=1)
+    for image in images:
+        (bay.home.images / image.digest).symlink_to(image.folder)
+        for path in STORE.glob(f"{image.name}*"):
+            if path.is_file():
+                (root / path.name).write_bytes(path.read_bytes())
+    start_twin(bay, clock="virtual", seed=1, has_hosts=has_hosts)
+    return bay
+
+
+@contextmanager
+def lend_place(root: Path, *images: Image, has_hosts: bool = True) -> Iterator[Bay]:
+    """Lend such a bay, and end its twin."""
+    bay = make_place(root, *images, has_hosts=has_hosts)
     try:
-        plain: dict[str, Any] = {"provider": "twin", "region": "us-east-1", "type": "c5.large", "count": 2}
-        launch_cloud(
-            bay, plan_cloud(bay, CloudAsked(image=str(root / "tiny.yaml"), fleet="exp", **{**plain, **changed}))
-        )
         yield bay
     finally:
         stop_twin(bay, forget=True)
 
 
+@contextmanager
+def standing_fleet(root: Path, image: Image, **changed: Any) -> Iterator[Bay]:
+    """Lend such a bay with a fleet ``exp`` of two of an image on its twin."""
+    with lend_place(root, image) as bay:
+        launch_cloud(bay, plan_cloud(bay, asked(bay, **{"image": recipe_of(bay, image.name), "count": 2, **changed})))
+        try:
+            yield bay
+        finally:
+            end_services(bay, find_far(bay, "exp"))
+
+
+def asked(bay: Bay, **changed: Any) -> CloudAsked:
+    """Return what is asked for: one small instance of the tiny image on the twin, unless it is said otherwise."""
+    plain: dict[str, Any] = {
+        "image": recipe_of(bay, "tiny"),
+        "fleet": "exp",
+        "provider": "twin",
+        "region": REGION,
+        "type": "c5.large",
+    }
+    return CloudAsked(**{**plain, **changed})
+
+
+def recipe_of(bay: Bay, name: str) -> str:
+    """Return how an image is named to a verb."""
+    own = bay.home.root.parent / f"{name}.yaml"
+    return str(own) if own.exists() else name
+
+
+def client_of(bay: Bay) -> Client:
+    """Return the way to the twin."""
+    return open_cloud(bay, "twin", REGION)
+
+
+def left(bay: Bay) -> int:
+    """Return how much stands in the twin."""
+    count: int = ask_twin(bay.home, "left")["left"]
+    return count
+
+
+def end(bay: Bay, name: str = "exp") -> CloudEnded | None:
+    """Terminate a fleet, or one of it; None where there is none of that name."""
+    plan = plan_end_cloud(bay, name)
+    return None if plan is None else end_cloud(bay, plan)
+
+
 def far_of(bay: Bay, name: str) -> FarInstance:
-    """Return an instance of the fleet."""
+    """Return an instance of a fleet."""
     (far,) = find_far(bay, name)
     return far
 
 
 def row_of(bay: Bay, name: str) -> Row:
-    """Return how an instance of the fleet stands."""
+    """Return how an instance stands."""
     return observe_fleets(bay)[name]
 
 
@@ -71,3 +150,19 @@ def notes_of(bay: Bay) -> list[str]:
     told = list(bay.reporter.notes)
     bay.reporter.notes.clear()
     return told
+
+
+def set_power(bay: Bay, name: str, verb: str) -> None:
+    """Stop, start, reboot or terminate an instance behind Launchbay's back, and wait until it is so."""
+    client, row = client_of(bay), row_of(bay, name)
+    client.act(f"{verb}_instances", InstanceIds=[row.id])
+    state = {"stop": "stopped", "terminate": "terminated"}.get(verb, "running")
+    watch(client, [row.id], state, clock=bay.clock, poll_s=1.0, timeout_s=600.0)
+
+
+def exec_there(bay: Bay, name: str, *command: str) -> Any:
+    """Run a command inside an instance, by the verb over there; return its value."""
+    far = find_one_far(bay, name)
+    assert far is not None
+    with open_machine(bay, far) as machine:
+        return machine.call(["exec", name, "--", *command])

@@ -3,52 +3,27 @@
 from __future__ import annotations
 
 import base64
-import os
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from launchbay.cloud.asked import CloudAsked
 from launchbay.cloud.bake import bake_far, remove_far_image
-from launchbay.cloud.end import end_cloud, plan_end_cloud
 from launchbay.cloud.launch import launch_cloud
 from launchbay.cloud.plan import plan_cloud
 from launchbay.cloud.standing import find_far, open_transport
 from launchbay.errors import NotFound
-from launchbay.images.image import Image
-from launchbay.lifecycle.bay import Bay, open_bay
-from launchbay.lifecycle.cloud import open_cloud
-from launchbay.lifecycle.twin import ask_twin, start_twin, stop_twin
-from launchbay.testing import RecordingReporter
-from tests.cloud.test_launch import QuickClock
-from tests.conftest import STORE
+from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.twin import ask_twin
+from tests.cloud.fleets import asked, client_of, end
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
 
 
-@pytest.fixture(scope="module")
-def bay(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[str], Image]) -> Iterator[Bay]:
-    """Return a bay with the tiny image in it, and a twin on a virtual clock whose hosts see that image."""
-    root = tmp_path_factory.mktemp("bake")
-    root.chmod(0o755)
-    environ = {**os.environ, "LAUNCHBAY_HOME": str(root / "home")}
-    bay = replace(open_bay(reporter=RecordingReporter(), environ=environ), clock=QuickClock())
-    image = image_store("tiny")
-    bay.home.images.mkdir(parents=True)
-    (bay.home.images / image.digest).symlink_to(image.folder)
-    for path in STORE.glob("tiny*"):
-        (root / path.name).write_bytes(path.read_bytes())
-    start_twin(bay, clock="virtual", seed=1)
-    yield bay
-    stop_twin(bay, forget=True)
-
-
-def asked(bay: Bay, fleet: str) -> CloudAsked:
-    image = str(bay.home.root.parent / "tiny.yaml")
-    return CloudAsked(image=image, fleet=fleet, provider="twin", region="us-east-1", type="c5.large")
+@pytest.fixture
+def bay(empty: Bay) -> Bay:
+    return empty
 
 
 def run(bay: Bay, fleet: str, command: str) -> str:
@@ -61,7 +36,7 @@ def run(bay: Bay, fleet: str, command: str) -> str:
 
 
 def test_from_an_instance_to_an_image_to_the_next_launch(bay: Bay) -> None:
-    first = plan_cloud(bay, asked(bay, "one"))
+    first = plan_cloud(bay, asked(bay, fleet="one"))
     assert first.role == "plain"
     launch_cloud(bay, first)
     run(bay, "one", "echo kept > ~/kept")
@@ -71,7 +46,7 @@ def test_from_an_instance_to_an_image_to_the_next_launch(bay: Bay) -> None:
     assert baked.usd_per_month is not None
     assert len(baked.machine_image.snapshots) == 1
     assert bake_far(bay, far).machine_image.id == baked.machine_image.id  # done again it is the same
-    second = plan_cloud(bay, asked(bay, "two"))
+    second = plan_cloud(bay, asked(bay, fleet="two"))
     assert (second.role, second.image.id, second.image.login) == ("baked", baked.machine_image.id, "ubuntu")
     launched = launch_cloud(bay, second)
     assert launched.proof.identical
@@ -80,7 +55,7 @@ def test_from_an_instance_to_an_image_to_the_next_launch(bay: Bay) -> None:
     assert not any(item.built for item in launched.prepared.values())
     removed = remove_far_image(bay, "twin", "us-east-1", baked.machine_image.id)
     assert removed.snapshots == baked.machine_image.snapshots
-    assert plan_cloud(bay, asked(bay, "three")).role == "plain"
+    assert plan_cloud(bay, asked(bay, fleet="three")).role == "plain"
     assert [
         line for line in ask_twin(bay.home, "bill")["lines"] if line["item"] == "snapshot" and not line["end"]
     ] == []
@@ -90,10 +65,10 @@ def test_from_an_instance_to_an_image_to_the_next_launch(bay: Bay) -> None:
 
 
 def test_efa_and_a_template_with_a_script_come_up_and_leave_nothing(bay: Bay) -> None:
-    ec2 = open_cloud(bay, "twin", "us-east-1").raw("ec2")
+    ec2 = client_of(bay).raw("ec2")
     script = base64.b64encode(b"#!/bin/sh\ntouch /home/ubuntu/theirs\n").decode()
     ec2.create_launch_template(LaunchTemplateName="lab", LaunchTemplateData={"UserData": script})
-    wanted = replace(asked(bay, "fast"), type="c5n.18xlarge", efa=True, template="lab")
+    wanted = replace(asked(bay, fleet="fast"), type="c5n.18xlarge", efa=True, template="lab")
     launched = launch_cloud(bay, plan_cloud(bay, wanted))
     (group,) = ec2.describe_placement_groups()["PlacementGroups"]
     assert (group["GroupName"], group["Strategy"]) == ("launchbay-fast", "cluster")
@@ -103,7 +78,5 @@ def test_efa_and_a_template_with_a_script_come_up_and_leave_nothing(bay: Bay) ->
     assert found["NetworkInterfaces"][0]["InterfaceType"] == "efa"
     wait = "for _ in $(seq 100); do test -e ~/theirs && echo ran && exit; sleep 0.2; done"
     assert run(bay, "fast", wait) == "ran\n"
-    ending = plan_end_cloud(bay, "fast")
-    assert ending is not None
-    end_cloud(bay, ending)
+    assert end(bay, "fast") is not None
     assert ec2.describe_placement_groups()["PlacementGroups"] == []

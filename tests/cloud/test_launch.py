@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from launchbay.cloud.end import end_cloud, plan_end_cloud
-from launchbay.cloud.fleet import find_fleet, known_by, list_fleets
+from launchbay.cloud.end import end_cloud, forget_twin, plan_end_cloud
+from launchbay.cloud.fleet import CloudFleet, find_fleet, keep_fleet, known_by, list_fleets
 from launchbay.cloud.launch import CloudLaunch, launch_cloud
 from launchbay.cloud.listing import list_cloud
 from launchbay.cloud.plan import CloudPlan, plan_cloud
@@ -29,9 +29,19 @@ from launchbay.planning.controls import failed
 from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.instances import list_ours
 from launchbay.store.journal import Journal
-from tests.cloud.places import asked, client_of, end, left
+from tests.cloud.fleets import asked, client_of, end, left
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
+
+
+KEPT: dict[str, Any] = {
+    **dict.fromkeys(("type", "market", "image", "digest", "machine_image", "login", "launch", "asked"), "x"),
+    "name": "exp",
+    "region": "us-east-1",
+    "count": 2,
+    "created_at": 0.0,
+    "ends_at": 1.0,
+}
 
 
 @pytest.fixture
@@ -95,7 +105,7 @@ def test_three_identical_instances_from_nothing_to_nothing(bay: Bay) -> None:
     assert bill["running"] == 0
     # EC2 bills from `running` on, and we from the launch: four seconds of 3.065 dollars an hour, three times
     assert 0 <= Decimal(ended.cost_so_far or 0) - Decimal(bill["usd"]) <= Decimal("0.02")
-    assert end(bay) == replace(ended, names=[], changed=False, provider="", region="", cost_so_far=None)
+    assert end(bay) == replace(ended, names=[], changed=False, cost_so_far=None)
 
 
 def test_one_of_a_fleet_goes_and_the_rest_stays(bay: Bay) -> None:
@@ -251,3 +261,11 @@ def test_killed_and_ended_nothing_is_left(bay: Bay, monkeypatch: pytest.MonkeyPa
         assert len(standing(bay)) in (0, 2), turn
         end(bay)
         assert (left(bay), len(list_ours(client_of(bay)))) == (0, 0), turn
+
+
+def test_what_is_kept_of_a_fleet_goes_with_the_twin_that_it_stood_in(bay: Bay) -> None:
+    keep_fleet(bay.home, CloudFleet(**{**KEPT, "provider": "twin"}))
+    keep_fleet(bay.home, CloudFleet(**{**KEPT, "name": "real", "provider": "ec2"}))
+    assert forget_twin(bay) == ["exp"]
+    assert [fleet.name for fleet in list_fleets(bay.home)] == ["real"]
+    shutil.rmtree(bay.home.cloud)

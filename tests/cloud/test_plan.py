@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
@@ -17,42 +16,25 @@ from launchbay.cloud.asked import CloudAsked
 from launchbay.cloud.plan import CloudPlan, check_launchable, plan_cloud
 from launchbay.cloud.saved import check_still_true, plan_from_json, plan_to_json
 from launchbay.errors import LaunchbayError, NotFound, UsageError, UserError
-from launchbay.images.image import Image
 from launchbay.jsonable import to_json
-from launchbay.lifecycle.bay import Bay, open_bay
+from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
-from launchbay.lifecycle.twin import ask_twin, start_twin, stop_twin
+from launchbay.lifecycle.twin import ask_twin
 from launchbay.planning.cloudwish import Volume
 from launchbay.planning.request import build_request
 from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.images import search_images
 from launchbay.providers.ec2.templates import export_template, read_template, remove_template
-from launchbay.testing import RecordingReporter
-from tests.conftest import STORE
+from tests.cloud.fleets import asked
 
 NO_IMAGE = "ami-0123456789abcdef0"
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[str], Image]) -> Iterator[Bay]:
-    """Return a bay with the tiny recipe, and a twin on a virtual clock."""
-    root = tmp_path_factory.mktemp("plan")
-    root.chmod(0o755)
-    bay = open_bay(reporter=RecordingReporter(), environ={**os.environ, "LAUNCHBAY_HOME": str(root / "home")})
-    image_store("tiny")
-    for path in STORE.glob("tiny*"):
-        (root / path.name).write_bytes(path.read_bytes())
-    start_twin(bay, clock="virtual", seed=1)
-    yield bay
-    stop_twin(bay, forget=True)
-
-
 @pytest.fixture
-def bay(place: Bay, monkeypatch: pytest.MonkeyPatch) -> Bay:
+def bay(empty: Bay, monkeypatch: pytest.MonkeyPatch) -> Bay:
     """Return the bay with an empty twin. A way to it is opened once for all tests: boto3 takes a second for that."""
-    ask_twin(place.home, "reset")
-    monkeypatch.setattr("launchbay.cloud.plan.open_cloud", lambda _, *where: way(place, *where))
-    return place
+    monkeypatch.setattr("launchbay.cloud.plan.open_cloud", lambda _, *where: way(empty, *where))
+    return empty
 
 
 WAYS: dict[tuple[str, str], Client] = {}
@@ -61,17 +43,6 @@ WAYS: dict[tuple[str, str], Client] = {}
 def way(place: Bay, provider: str, region: str) -> Client:
     key = (str(place.home.root), region)
     return WAYS.get(key) or WAYS.setdefault(key, open_cloud(place, provider, region))
-
-
-def asked(bay: Bay, **changed: Any) -> CloudAsked:
-    plain: dict[str, Any] = {
-        "image": str(bay.home.root.parent / "tiny.yaml"),
-        "fleet": "exp",
-        "provider": "twin",
-        "region": "us-east-1",
-        "type": "c5.large",
-    }
-    return CloudAsked(**{**plain, **changed})
 
 
 def plan(bay: Bay, **changed: Any) -> CloudPlan:

@@ -7,11 +7,9 @@ secret in user data, and is worth nothing once the instance was reached.
 from __future__ import annotations
 
 import base64
-import os
 import shutil
 import stat
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,25 +21,22 @@ from botocore.httpsession import URLLib3Session
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from launchbay.cloud.asked import CloudAsked
 from launchbay.cloud.fleet import door_of, find_fleet, keys_of, know, known_by
 from launchbay.cloud.launch import launch_cloud
 from launchbay.cloud.plan import plan_cloud
 from launchbay.images.image import Image
-from launchbay.lifecycle.bay import Bay, open_bay
+from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
-from launchbay.lifecycle.twin import ask_twin, start_twin, stop_twin
-from launchbay.ports import SystemClock
+from launchbay.lifecycle.twin import ask_twin, stop_twin
 from launchbay.providers.ec2.instances import Row, list_ours
 from launchbay.store.journal import open_journal
 from launchbay.testing import RecordingReporter
 from launchbay.transport.trouble import HostKeyRefused
 from launchbay.transport.waiting import wait_for_ssh
-from tests.conftest import STORE
+from tests.cloud.fleets import REGION, asked, make_place
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
 
-REGION = "us-east-1"
 PLANTED = {
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY+/1",
     "AWS_SESSION_TOKEN": "IQoJb3JpZ2luX2VjEPlantedSessionTokenThatIsLong//////////wEaCXVz",
@@ -57,13 +52,6 @@ OWN_FILES = {"cloud/exp/key": {FLEETS_KEY}, "cloud/exp/host_key": {HOST_KEY}}
 
 IN_USER_DATA = ("state.db", "twin/state.pickle")
 """What holds requests whole, with their user data: the journal, in which they are frozen, and the twin's own EC2."""
-
-
-class QuickClock(SystemClock):
-    """The system's, but nobody waits long for a twin whose time goes on when it is asked."""
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds, 0.2))
 
 
 @dataclass
@@ -158,8 +146,7 @@ def watch_commands(watched: Watched, ended: threading.Event) -> None:
 def launched(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[str], Image]) -> Iterator[Launched]:
     """Return a launch of one, up to ready, by somebody whose environment is full of secrets."""
     root = tmp_path_factory.mktemp("secrets")
-    root.chmod(0o755)
-    reporter, watched, ended = RecordingReporter(), Watched(), threading.Event()
+    watched, ended = Watched(), threading.Event()
     with pytest.MonkeyPatch.context() as patched:
         for name, value in PLANTED.items():
             patched.setenv(name, value)
@@ -171,28 +158,19 @@ def launched(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[st
             return send(self, request)
 
         patched.setattr(URLLib3Session, "send", noted)
-        environ = {**os.environ, "LAUNCHBAY_HOME": str(root / "home")}
-        bay = replace(open_bay(reporter=reporter, environ=environ), clock=QuickClock())
-        image = image_store("tiny")
-        bay.home.images.mkdir(parents=True)
-        (bay.home.images / image.digest).symlink_to(image.folder)
-        for path in STORE.glob("tiny*"):
-            (root / path.name).write_bytes(path.read_bytes())
         watcher = threading.Thread(target=watch_commands, args=(watched, ended))
         watcher.start()
         try:
-            start_twin(bay, clock="virtual", seed=1)
+            bay = make_place(root, image_store("tiny"))
             own, host_key = keys_of(bay.home, "exp")
-            asked = CloudAsked(
-                image=str(root / "tiny.yaml"), fleet="exp", provider="twin", region=REGION, type="c5.large", count=1
-            )
-            launch_cloud(bay, plan_cloud(bay, asked))
+            launch_cloud(bay, plan_cloud(bay, asked(bay)))
         finally:
             ended.set()
             watcher.join()
         secrets = {name: value.rpartition("AKIAPLANTED:")[2].encode() for name, value in PLANTED.items()}
         secrets |= {FLEETS_KEY: seed_of(own.private), HOST_KEY: seed_of(host_key.private)}
-        said = "\n".join([*reporter.notes, *(repr(event) for event in reporter.events)]).encode()
+        assert isinstance(bay.reporter, RecordingReporter)
+        said = "\n".join([*bay.reporter.notes, *(repr(event) for event in bay.reporter.events)]).encode()
         (row,) = list_ours(open_cloud(bay, "twin", REGION), fleet="exp")
         yield Launched(bay, row, watched, said, secrets, " ".join(host_key.public.split()[:2]))
         stop_twin(bay, forget=True)

@@ -23,14 +23,14 @@ from launchbay.errors import Conflict, NotFound, UsageError
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.store.service import Service
-from tests.cloud.fleet import row_of, set_power, standing_fleet
+from tests.cloud.fleets import row_of, set_power, standing_fleet
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
 
 
 @pytest.fixture(scope="module")
 def bay(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[str], Image]) -> Iterator[Bay]:
-    with standing_fleet(tmp_path_factory.mktemp("services"), image_store, ["tensorflow"], count=1) as bay:
+    with standing_fleet(tmp_path_factory.mktemp("services"), image_store("tensorflow"), count=1) as bay:
         yield bay
 
 

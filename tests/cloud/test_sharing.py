@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ from launchbay.cloud.fleet import fleet_folder
 from launchbay.cloud.shares import Share, networks_of_people, people_of
 from launchbay.cloud.sharing import FarShared
 from launchbay.errors import NotFound, UsageError
-from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.ingress import networks_let_in
 from launchbay.providers.ec2.groups import find_groups
-from tests.cloud.fleet import client_of, set_power, standing_fleet
+from tests.cloud.fleets import client_of, set_power
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bwrap") is None or shutil.which("ssh") is None, reason="hosts need bubblewrap, people OpenSSH"
@@ -33,9 +31,8 @@ FROM_OFFICE = "127.0.1.7"
 
 
 @pytest.fixture(scope="module")
-def bay(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[str], Image]) -> Iterator[Bay]:
-    with standing_fleet(tmp_path_factory.mktemp("sharing"), image_store, ["tiny"], count=2) as bay:
-        yield bay
+def bay(standing: Bay) -> Bay:
+    return standing
 
 
 @pytest.fixture(scope="module")

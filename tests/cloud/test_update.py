@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from launchbay.errors import Conflict, LaunchbayError, NotFound, UsageError
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.store.journal import Journal, open_journal
-from tests.cloud.fleet import exec_there, recipe_of, row_of, standing_fleet
+from tests.cloud.fleets import exec_there, recipe_of, row_of
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
 
@@ -26,9 +26,8 @@ NAMES = ("exp-1", "exp-2")
 
 
 @pytest.fixture(scope="module")
-def bay(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[str], Image]) -> Iterator[Bay]:
-    with standing_fleet(tmp_path_factory.mktemp("update"), image_store, ["tiny", "older"], count=2) as bay:
-        yield bay
+def bay(standing: Bay) -> Bay:
+    return standing
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +102,12 @@ class Killed(BaseException):
     """What stands for SIGKILL here: nothing of ours catches it, and nothing is undone."""
 
 
+@pytest.mark.parametrize("turns", [2, pytest.param(16, marks=pytest.mark.prove)])
 def test_killed_anywhere_and_given_again_it_ends_in_the_same_place(
-    bay: Bay, digests: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    bay: Bay, digests: dict[str, str], monkeypatch: pytest.MonkeyPatch, turns: int
 ) -> None:
     chance, images = random.Random(7), ["tiny", "older"]
-    for turn in range(4):
+    for turn in range(turns):
         wanted, crossings, point = images[turn % 2], 0, chance.randint(1, 8)
         real = Journal.write
 

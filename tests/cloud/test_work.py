@@ -10,21 +10,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from launchbay import verify
 from launchbay.api.fleet import copy, execute
 from launchbay.cloud.fleet import know, known_by
 from launchbay.cloud.standing import InstanceGone
 from launchbay.errors import Conflict, NotFound, UsageError
-from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
 from launchbay.transport.keypair import make_key_pair
 from launchbay.transport.trouble import HostKeyRefused
-from tests.cloud.fleets import row_of, standing_fleet
+from tests.cloud.fleets import row_of
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
 
@@ -33,10 +33,8 @@ _PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def bay(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[str], Image]) -> Iterator[Bay]:
-    """Return a bay with a fleet of two that stands."""
-    with standing_fleet(tmp_path_factory.mktemp("work"), image_store("tiny")) as bay:
-        yield bay
+def bay(standing: Bay) -> Bay:
+    return standing
 
 
 def typed(bay: Bay, words: Sequence[str], *, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -179,3 +177,6 @@ def test_one_that_is_stopped_or_gone_says_so(bay: Bay) -> None:
     with pytest.raises(InstanceGone, match="exp-2 is gone: somebody terminated it"):
         execute(bay, "exp-2", ["true"], capture=True)
     assert execute(bay, "exp-1", ["true"], capture=True)[0] == 0
+    proof = verify(bay, "exp")
+    assert not proof.identical
+    assert [(item.instance, item.what) for item in proof.differences] == [("exp-2", "is gone: EC2 has it no more")]

@@ -366,3 +366,13 @@ def test_only_what_an_operation_launched_is_ended(mountain: Mountain) -> None:
         assert end_climb(mountain.client, journal, other, clock=mountain.clock) == ()
     assert sorted(mountain.standing()) == sorted(row.id for row in kept.rows)
     assert len(find_by_token(mountain.client, kept.rows[0].token)) == 3
+
+
+def test_many_zones_without_room_are_counted_and_the_hint_has_options(mountain: Mountain) -> None:
+    mountain.twin.ask("capacity", type="g5.xlarge", count=0)
+    zones = [f"us-east-1{letter}" for letter in "abcdf"]
+    rungs = tuple(replace(mountain.rungs()[0], zone=zone) for zone in zones)
+    with pytest.raises(UserError) as caught:
+        mountain.go(rungs)
+    assert caught.value.what == "us-east-1 has no room for g5.xlarge (on-demand): 5 zones tried for 3 at once"
+    assert "--sisters, --spot" in caught.value.hint

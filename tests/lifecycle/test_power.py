@@ -17,7 +17,7 @@ from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.end import change_power, plan_end, terminate
 from launchbay.lifecycle.launch import launch_fleet
-from launchbay.planning.fleet import Instance
+from launchbay.planning.fleet import Instance, Plan
 from launchbay.providers.local import LocalProvider
 from launchbay.providers.processes import instance_processes
 from launchbay.runs.train import RunSpec, submit_run
@@ -187,6 +187,7 @@ def test_terminating_twice_is_fine_and_what_never_was_is_not(bay: Bay, two: Sequ
     terminate(bay, "exp-1")
     for _ in range(2):
         plan = terminate_plan(bay, "exp")
+        assert isinstance(plan, Plan)
         terminate(bay, "exp", plan)
     assert not terminate_plan(bay, "exp").needs_consent
     assert list(terminate(bay, "exp").names) == []

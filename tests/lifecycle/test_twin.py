@@ -223,3 +223,14 @@ def test_what_is_not_aws_is_not_tried_as_aws(bay: Bay, monkeypatch: pytest.Monke
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="it would not be AWS that is tried"):
         conformance.try_conformance(bay, "real", names=["quota"])
+
+
+def test_a_twin_of_another_launchbay_is_said_and_can_be_stopped(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_twin(bay, clock="virtual", has_hosts=False)
+    monkeypatch.setattr(twin, "_TOLD", (*twin._TOLD, "something_newer"))
+    for look in (lambda: find_twin(bay.home), lambda: start_twin(bay)):
+        with pytest.raises(UserError, match="of another Launchbay: it does not say something_newer") as caught:
+            look()
+        assert "bay twin stop" in caught.value.hint
+    assert stop_twin(bay)
+    assert find_twin(bay.home) is None

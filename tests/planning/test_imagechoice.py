@@ -13,7 +13,7 @@ from launchbay.catalog.snapshot import load_snapshot
 from launchbay.errors import UsageError
 from launchbay.planning.cloudimage import ListedImage
 from launchbay.planning.fit import ImageNeeds
-from launchbay.planning.imagechoice import ImageChoice, choose_image, parameters_for, role_of, take_image
+from launchbay.planning.imagechoice import ImageChoice, choose_image, parameters_for, reasons_of, role_of, take_image
 from launchbay.planning.imagereading import read_image
 from launchbay.twin.imagedata import named_parameters
 from tests.planning.listings import DIGEST, baked, listings, row_of
@@ -276,3 +276,25 @@ def test_one_that_cannot_run_is_refused(changed: dict[str, Any], why: str) -> No
     (single,) = [image for image in listings() if image.name == f"{SINGLE} (Ubuntu 24.04) 20261006"]
     with pytest.raises(UsageError, match=why):
         by_hand(CUDA13, "g5.xlarge", replace(single, **changed))
+
+
+@pytest.mark.parametrize(
+    ("needs", "name", "reason"),
+    [
+        (replace(CUDA12, capability=(6, 0)), "p2.xlarge",
+         "the image needs compute capability 6.0, and p2.xlarge's K80 has 3.7"),
+        (CPU, "mac1.metal", "the image is for x86_64, and mac1.metal is x86_64_mac"),
+        (CUDA13, "m5.large", "the image is locked for cuda13, and m5.large has no GPU"),
+    ],
+)  # fmt: skip
+def test_what_no_image_would_mend_is_said_alone(needs: ImageNeeds, name: str, reason: str) -> None:
+    assert reasons_of(choose(needs, name)) == (reason,)
+
+
+def test_else_what_the_nearest_lack_and_three_at_most() -> None:
+    shown = listings()
+    assert len(reasons_of(choose(CPU, "m5.large", shown, system="BeOS"))) == 3
+    (stranger,) = (item for item in shown if item.name == "Deep Learning Base AMI with Single CUDA (Ubuntu 24.04) 20261006")
+    strange = [replace(stranger, kind="own")]
+    assert "by its id only" in reasons_of(choose(CUDA13, "g5.xlarge", strange))[0]
+    assert reasons_of(ImageChoice(chosen=None)) == ()

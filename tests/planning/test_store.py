@@ -23,6 +23,7 @@ from launchbay.planning.store import (
     settings_mark,
     stay_of,
     store_costs,
+    store_note,
     upkeep_usd,
 )
 
@@ -95,3 +96,10 @@ def test_a_launch_pays_for_its_data_until_the_lease_ends() -> None:
     assert [line.category for line in unknown] == ["bucket", "bucket"]
     (only,) = store_costs(region="us-east-1", data_bytes=0, ttl_s=60, count=1, side=side)
     assert only.item == PUT_REQUESTS
+
+
+def test_a_plan_says_what_the_store_may_add_and_what_of_it_has_no_price() -> None:
+    said = store_note(region="us-east-1", ttl_s=86_400, count=20, side={S3_STANDARD: S3})
+    assert "0.023 USD a GiB and month until `bay store remove`" in said
+    assert "460.8 thousand requests in this lease, a thousand for a price that is not known" in said
+    assert "a thousand for 0.005 USD" in store_note(region="us-east-1", ttl_s=60, count=1, side={PUT_REQUESTS: PUT})

@@ -13,7 +13,7 @@ import launchbay
 from launchbay.api.runs import explain, list_runs
 from launchbay.errors import Conflict, LaunchbayError
 from launchbay.lifecycle.bay import Bay
-from launchbay.lifecycle.end import change_power
+from launchbay.lifecycle.end import Ended, change_power
 from launchbay.onboard.process import process_alive
 from launchbay.planning.fleet import Instance
 from launchbay.providers.processes import instance_processes, run_processes
@@ -24,6 +24,13 @@ from launchbay.store.journal import open_journal
 from launchbay.store.records import Run, find_run, read_run
 from launchbay.testing import RecordingReporter
 from tests.runs.running import SLOW, Project, run_it, wait_for
+
+
+def stop(bay: Bay, name: str) -> Ended:
+    ended = launchbay.stop(bay, name)
+    assert isinstance(ended, Ended)
+    return ended
+
 
 MAKES = (
     "import os, time, zipfile\n"
@@ -92,7 +99,7 @@ def test_stopping_a_lost_run_ends_its_script_and_looks_at_what_it_made(
     assert (run.state, run.has_stock) == ("lost", False)
     assert len(run_processes(run.id)) == 1
     assert f"the script goes on alone: bay stop {run.id}" in explain(run)
-    ended = launchbay.stop(bay, run.id)
+    ended = stop(bay, run.id)
     assert (ended.names, ended.processes_ended) == ([run.id], 1)
     assert run_processes(run.id) == []
     assert instance_processes([instance.id]) == []
@@ -110,8 +117,8 @@ def test_a_running_run_is_stopped_with_the_number_of_processes_that_ended(
     run = submit_run(bay, instance, RunSpec(script=project({"train.py": SLOW})))
     wait_for(run, "up")
     assert len(run_processes(run.id)) == 2, "the supervisor carries the mark as well"
-    assert launchbay.stop(bay, run.id).processes_ended == 1
-    assert launchbay.stop(bay, run.id).processes_ended == 0
+    assert stop(bay, run.id).processes_ended == 1
+    assert stop(bay, run.id).processes_ended == 0
 
 
 def test_a_run_is_never_said_to_be_stopped_while_something_of_it_runs(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,13 +54,22 @@ def _read(record: Path) -> str:
         return "damaged"
 
 
+_TYPES = ("ssh-", "ecdsa-", "sk-")
+
+
+def _key_of(line: str) -> str:
+    """Return the key of a line, which is what follows its type; a comment is none, whatever it says."""
+    words = [] if line.lstrip().startswith("#") else line.split()
+    return next((key for type_, key in pairwise(words) if type_.startswith(_TYPES)), "")
+
+
 def _keep_keys(path: Path, keys: list[str]) -> None:
     """Leave in a file of authorized keys only lines with one of these keys; where none has, nothing is changed."""
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except FileNotFoundError:
         return
-    kept = [line for line in lines if any(key in line.split() for key in keys)]
+    kept = [line for line in lines if _key_of(line) in keys]
     if kept and kept != lines:
         mode = path.stat().st_mode & 0o777
         write_atomic(path, ("\n".join(kept) + "\n").encode("utf-8", "surrogateescape"), private=True)

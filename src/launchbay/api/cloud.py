@@ -15,7 +15,7 @@ from launchbay.cloud.asked import CloudAsked
 from launchbay.cloud.launch import CloudLaunch, launch_cloud
 from launchbay.cloud.plan import CloudPlan, check_launchable, plan_cloud
 from launchbay.cloud.saved import check_still_true, plan_from_json, plan_to_json
-from launchbay.errors import Conflict, NotFound, UsageError
+from launchbay.errors import Conflict, NotFound, StateError, UsageError
 from launchbay.files import explain_os_error, read_json, write_json
 from launchbay.images.recipe import find_recipe
 from launchbay.jsonable import fields_of
@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 _GIB = 2**30
+_CENT = Decimal("0.01")
 _TTL = "8h"
 _VOLUME = re.compile(r"(?P<size>[^:]+):(?P<mount>/[^:]*)(?P<kept>:keep)?\Z")
 
@@ -139,9 +140,9 @@ def ask_cloud(
 
 def _read_gib(text: str, example: str) -> int:
     """Read a size in GiB, rounded up to a whole one; a bare number is one already."""
-    if text.strip().isdecimal():
-        return int(text)
     try:
+        if text.strip().isdecimal() and int(text) > 0:
+            return int(text)
         return math.ceil(parse_bytes(text) / _GIB)
     except UsageError as error:
         raise UsageError(f"a disk's size must look like 100, 100GiB or 107GB, got {text!r}", hint=example) from error
@@ -170,11 +171,11 @@ def _read_budget(text: str) -> Decimal | None:
         return None
     try:
         budget = Decimal(text.casefold().removesuffix("usd").strip().removeprefix("$"))
-        if budget.is_finite() and budget > 0:
+        if budget.is_finite() and budget >= _CENT:
             return budget
     except InvalidOperation:
         pass
-    raise UsageError(f"a budget must look like 5usd, got {text!r}", hint="--budget 5usd")
+    raise UsageError(f"a budget must look like 5usd, of a cent at least, got {text!r}", hint="--budget 5usd")
 
 
 def plan_launch(bay: Bay, asked: CloudAsked) -> CloudPlan:
@@ -224,8 +225,16 @@ def describe_plan(plan: CloudPlan) -> Mapping[str, Any]:
 
 
 def save_plan(plan: CloudPlan, path: Path) -> None:
-    """Write a plan into a file, from which `read_plan` reads it. No secret is in it."""
+    """Write a plan into a file, from which `read_plan` reads it. No secret is in it.
+
+    Raises UsageError for a folder, and for a path whose folder is not there: none is made.
+    """
+    hint = "bay plan ... -o plan.json"
     try:
+        if path.is_dir():
+            raise UsageError("a plan is saved in a file, and that is a folder", where=str(path), hint=hint)
+        if not path.parent.is_dir():
+            raise UsageError("there is no such folder to save the plan in", where=str(path.parent), hint=hint)
         write_json(path, plan_to_json(plan))
     except OSError as error:
         raise explain_os_error(error, "saving the plan") from error
@@ -242,11 +251,18 @@ def export_plan(bay: Bay, plan: CloudPlan, name: str) -> str:
 
 
 def read_plan(bay: Bay, path: Path) -> CloudPlan:
-    """Read a plan and make it anew. Raises Conflict, naming what, where the world is another than when it was made."""
+    """Read a plan and make it anew. Raises Conflict, naming what, where the world is another than when it was made.
+
+    Raises NotFound where there is no such file, UsageError for one that is no plan.
+    """
     try:
-        value = read_json(path)
+        value: Any = read_json(path)
     except FileNotFoundError as error:
         raise NotFound(f"there is no plan {path}", hint="bay plan ... -o plan.json") from error
+    except (StateError, IsADirectoryError):
+        value = None  # no record of ours at all
+    except OSError as error:
+        raise explain_os_error(error, "reading the plan") from error
     saved = plan_from_json(value, where=str(path))
     fresh = plan_cloud(bay, saved.asked)
     if moved := check_still_true(saved, fresh):

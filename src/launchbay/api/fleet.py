@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from launchbay.api.place import regions_of
 from launchbay.cloud.end import CloudEnded, CloudEndPlan, end_cloud, plan_end_cloud
-from launchbay.cloud.fleet import list_fleets
+from launchbay.cloud.fleet import CloudFleet, list_fleets
 from launchbay.cloud.power import CloudPower, change_cloud_power
 from launchbay.cloud.proof import verify_far
 from launchbay.cloud.standing import FarInstance, find_far, find_one_far
 from launchbay.cloud.training import is_far, stop_far
 from launchbay.cloud.update import FarUpdate, update_far
 from launchbay.cloud.work import copy_far, execute_far, shell_far
-from launchbay.errors import Conflict, NotFound, UsageError
+from launchbay.errors import Conflict, NotFound, StateError, UsageError
 from launchbay.lifecycle.bay import Bay, connect, image_of
 from launchbay.lifecycle.cloud import CLOUDS
 from launchbay.lifecycle.elsewhere import note_elsewhere
@@ -247,8 +247,12 @@ def terminate_plan(
 
     A fleet that another machine launched on EC2 is meant by `provider` and `region`. Raises NotFound for what never was.
     """
-    if provider in CLOUDS or find_far(bay, name):
-        place = regions_of(bay, (region,) if region else ())[0]
+    fleet = _kept(bay, name, is_said=provider in CLOUDS)
+    if fleet is not None and (provider or fleet.provider, region or fleet.region) != (fleet.provider, fleet.region):
+        what = f"{name!r} is on {fleet.provider} in {fleet.region}, and not where you say"
+        raise NotFound(what, hint=f"`bay terminate {name}` alone means that one")
+    if provider in CLOUDS or fleet is not None:
+        place = fleet.region if fleet is not None else regions_of(bay, (region,) if region else ())[0]
         found = plan_end_cloud(bay, name, provider=provider if provider in CLOUDS else "", region=place)
         if found is None:
             raise NotFound(f"there is no fleet {name!r} of ours on {provider} in {place}", hint="bay ps; --region R")
@@ -260,6 +264,17 @@ def terminate_plan(
         if found is None:
             raise
         return found
+
+
+def _kept(bay: Bay, name: str, *, is_said: bool) -> CloudFleet | None:
+    """Return the fleet on EC2 that a name means; where a person says where it is, a record that is damaged is none."""
+    try:
+        fars = find_far(bay, name)
+    except StateError:
+        if not is_said:
+            raise
+        return None
+    return fars[0].fleet if fars else None
 
 
 def terminate(bay: Bay, name: str, plan: Plan | CloudEndPlan | None = None) -> Ended | CloudEnded:

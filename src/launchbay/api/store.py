@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from launchbay.api.place import regions_of
 from launchbay.cloud.courier import restore_run, stored_runs
-from launchbay.cloud.store import Removed, Store, StoreView, empty_store, find_store, side_prices, view_store
+from launchbay.cloud.store import (
+    Removed,
+    Store,
+    StoreView,
+    chosen_bucket,
+    empty_store,
+    find_store,
+    side_prices,
+    view_store,
+)
 from launchbay.errors import NotFound, UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
@@ -17,7 +26,7 @@ __all__ = ["Removed", "StoreView", "remove_stored", "restore", "show_store"]
 
 def show_store(bay: Bay, provider: str, *, region: str | None = None, bucket: str = "") -> StoreView:
     """Return what is in the store of a region, tree by tree and run by run; changes nothing. `provider` is ec2 or twin."""
-    place = regions_of(bay, (region,) if region else ())[0]
+    place, bucket = regions_of(bay, (region,) if region else ())[0], bucket or chosen_bucket(bay)
     return view_store(open_cloud(bay, provider, place), side=side_prices(bay, place), named=bucket)
 
 
@@ -32,7 +41,7 @@ def remove_stored(
         hint = "bay store remove data/, or bay store remove --all"
         raise UsageError("what is to be removed must be said, once: a prefix or everything", hint=hint)
     place = regions_of(bay, (region,) if region else ())[0]
-    return empty_store(open_cloud(bay, provider, place), prefix, named=bucket)
+    return empty_store(open_cloud(bay, provider, place), prefix, named=bucket or chosen_bucket(bay))
 
 
 def restore(
@@ -43,7 +52,7 @@ def restore(
     What is here whole already stays as it is. Raises NotFound where there is no store, or nothing of theirs is in it.
     """
     place = regions_of(bay, (region,) if region else ())[0]
-    store: Store | None = find_store(open_cloud(bay, provider, place), named=bucket)
+    store: Store | None = find_store(open_cloud(bay, provider, place), named=bucket or chosen_bucket(bay))
     names = [] if store is None else [run] if run else stored_runs(store, fleet)
     if store is None or not names:
         raise NotFound(f"no run of {fleet!r} is in a store of {place}", hint="bay store lists what is")

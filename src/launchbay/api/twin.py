@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from launchbay.cloud.end import forget_twin
 from launchbay.errors import NotFound
 from launchbay.lifecycle import twin as process
 from launchbay.lifecycle.bay import Bay
@@ -41,5 +42,8 @@ def advance_twin(bay: Bay, seconds: float) -> Mapping[str, Any]:
 
 
 def stop_twin(bay: Bay, *, forget: bool = False) -> TwinStopped:
-    """End the twin's process; with `forget` all that is in it goes too. Idempotent."""
-    return TwinStopped(stopped=process.stop_twin(bay, forget=forget), forgotten=forget)
+    """End the twin's process; with `forget` all that is in it goes too, and what is kept of its fleets. Idempotent."""
+    stopped = process.stop_twin(bay, forget=forget)
+    if forget:
+        forget_twin(bay)
+    return TwinStopped(stopped=stopped, forgotten=forget)

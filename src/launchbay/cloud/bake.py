@@ -23,6 +23,8 @@ from launchbay.units import format_usd
 __all__ = ["FarBaked", "bake_far", "remove_far_image"]
 
 _VERB = "bake on EC2"
+_POLL_S, _TWIN_POLL_S = 15.0, 5.0
+"""EC2 takes minutes to copy disks, and counts questions; a twin's clock goes on with each of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,7 @@ def bake_far(bay: Bay, far: FarInstance, *, no_reboot: bool = False) -> FarBaked
                 reporter=bay.reporter,
                 base=base,
                 no_reboot=no_reboot,
+                poll_s=_TWIN_POLL_S if fleet.provider == "twin" else _POLL_S,
             )
             result["image"] = made.id
         journal.end(operation, "done")

@@ -9,7 +9,7 @@ from launchbay.catalog.type import InstanceType
 from launchbay.errors import NotPermitted, UsageError, UserError
 from launchbay.planning.cloudimage import ListedImage
 from launchbay.planning.fit import ImageNeeds
-from launchbay.planning.imagechoice import ImageChoice, choose_image, parameters_for, role_of, take_image
+from launchbay.planning.imagechoice import ImageChoice, choose_image, parameters_for, reasons_of, role_of, take_image
 from launchbay.planning.imagesearch import is_image_id
 from launchbay.providers.ec2.baking import find_baked
 from launchbay.providers.ec2.client import Client
@@ -64,7 +64,7 @@ def find_basis(client: Client, needs: ImageNeeds, kind: InstanceType, digest: st
         found = search_images(ec2, ssm, (), region=region)
         choice, said = choose_image(needs, kind, found.images, today=today, digest=digest), found.notes
     if choice.chosen is None:
-        why = "; ".join(dict.fromkeys(reason for item in choice.rejected[:3] for reason in item.reasons))
+        why = "; ".join(reasons_of(choice)) or "none is there"
         raise UserError(f"no machine image fits {kind.name}: {why}", where=region, hint="another --type")
     return _basis(needs, choice, said)
 

@@ -6,30 +6,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from launchbay.cloud.fleet import CloudFleet, find_fleet, forget_fleet
+from launchbay.catalog.items import GP3
+from launchbay.catalog.price import SidePrice
+from launchbay.cloud.fleet import LAUNCH_VERB, CloudFleet, find_fleet, forget_fleet, list_fleets
 from launchbay.cloud.money import Life, cost_of, note_lives
 from launchbay.cloud.services import end_services
 from launchbay.cloud.standing import FarInstance, find_far, rows_by_name
-from launchbay.cloud.store import fleet_stay
+from launchbay.cloud.store import fleet_stay, side_prices
 from launchbay.cloud.training import bring_runs, running_runs, stop_far
-from launchbay.errors import Conflict, LaunchbayError
+from launchbay.errors import Conflict, LaunchbayError, StateError
 from launchbay.files import locked
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.climb import end_climb
 from launchbay.lifecycle.cloud import open_cloud
+from launchbay.lifecycle.twin import find_twin
 from launchbay.planning.store import Stay
 from launchbay.ports import Event
 from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.groups import remove_group, remove_key
 from launchbay.providers.ec2.instances import OURS, Row, terminate, watch
 from launchbay.providers.ec2.placement import remove_placement
+from launchbay.spec.names import instance_names
 from launchbay.store.journal import Journal, Operation, open_journal
 from launchbay.store.spent import add_up
+from launchbay.units import format_usd
 
-__all__ = ["CloudEndPlan", "CloudEnded", "end_cloud", "end_launch", "plan_end_cloud"]
+__all__ = ["CloudEndPlan", "CloudEnded", "end_cloud", "end_launch", "forget_twin", "plan_end_cloud"]
 
 _VERB = "end on EC2"
-_LAUNCH = "launch on EC2"
 _POLL_S = 5.0
 _PATIENCE_S = 900.0
 
@@ -81,6 +85,7 @@ class CloudEnded:
     usd_per_day: str | None = "0.00"
     cost_so_far: str | None = None
     store: Stay | None = None
+    is_whole: bool = True
 
 
 def plan_end_cloud(bay: Bay, name: str, *, provider: str = "", region: str = "") -> CloudEndPlan | None:
@@ -88,7 +93,12 @@ def plan_end_cloud(bay: Bay, name: str, *, provider: str = "", region: str = "")
 
     With `provider` and `region`, what stands there by that name is meant, also where it was launched from another machine.
     """
-    fars = find_far(bay, name)
+    try:
+        fars = find_far(bay, name)
+    except StateError:
+        if not provider:
+            raise
+        fars = ()  # what is kept of it cannot be read: what its tags say is enough to end it
     if fars:
         fleet = fars[0].fleet
         rows = rows_by_name(open_cloud(bay, fleet.provider, fleet.region), [fleet.name])
@@ -105,16 +115,22 @@ def plan_end_cloud(bay: Bay, name: str, *, provider: str = "", region: str = "")
             running=[run.id for run in running_runs(bay, fleet) if run.instance in meant],
         )
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=True) as journal:
-        for operation in journal.unfinished(_LAUNCH, name):  # cut off before anything was kept of it
-            provider, region = operation.wish["provider"], operation.wish["region"]
-        was_meant = journal.knows(_LAUNCH, name)
-    if provider and region:
-        rows = rows_by_name(open_cloud(bay, provider, region), [name])
-        if rows or was_meant:
-            return CloudEndPlan(name=name, fleet_name=name, provider=provider, region=region, rows=rows, is_whole=True)
-    if was_meant:
-        return CloudEndPlan(name=name, fleet_name=name, provider="", region="", rows={}, is_whole=True)
-    return None
+        last = journal.last(
+            LAUNCH_VERB, name
+        )  # cut off before anything was kept of it, or ended: disks of it may be left
+    if last is not None and not provider:
+        provider, region = str(last.wish["provider"]), str(last.wish["region"])
+    if not provider or (provider == "twin" and last is not None and find_twin(bay.home) is None):
+        return None if last is None else _nothing(name)
+    client = open_cloud(bay, provider, region)
+    rows = rows_by_name(client, [name])
+    if not rows and last is None and not _still(client, name, {}):
+        return None
+    return CloudEndPlan(name=name, fleet_name=name, provider=provider, region=region, rows=rows, is_whole=True)
+
+
+def _nothing(name: str) -> CloudEndPlan:
+    return CloudEndPlan(name=name, fleet_name=name, provider="", region="", rows={}, is_whole=True)
 
 
 def end_cloud(bay: Bay, plan: CloudEndPlan) -> CloudEnded:
@@ -145,11 +161,11 @@ def end_cloud(bay: Bay, plan: CloudEndPlan) -> CloudEnded:
         operation = journal.begin(
             _VERB, name, {"names": list(plan.rows), "ids": [row.id for row in plan.rows.values()]}
         )
-        cut_off = journal.unfinished(_LAUNCH, name) if plan.is_whole else ()
+        cut_off = journal.unfinished(LAUNCH_VERB, name) if plan.is_whole else ()
         for launch in cut_off:  # what it asked for may come up without being shown yet
             end_climb(client, journal, launch, clock=bay.clock)
         lives = _end(bay, client, journal, operation, plan)
-        still = _still(client, name) if plan.is_whole else ()
+        still = _still(client, name, side_prices(bay, plan.region)) if plan.is_whole else ()
         cost = _cost(plan.fleet, lives, client)
         journal.end(operation, "done")
         if plan.is_whole:
@@ -166,6 +182,7 @@ def end_cloud(bay: Bay, plan: CloudEndPlan) -> CloudEnded:
         usd_per_day=None if still else "0.00",
         cost_so_far=cost,
         store=_stay(bay, client, name) if plan.is_whole else None,
+        is_whole=plan.is_whole,
     )
 
 
@@ -243,15 +260,24 @@ def _cost(fleet: CloudFleet | None, lives: Sequence[Life], client: Client) -> st
     return add_up(cost_of(fleet, life, now) for life in lives)
 
 
-def _still(client: Client, fleet: str) -> Sequence[Mapping[str, Any]]:
-    """Return the disks of a fleet that outlived it: those that were to be kept."""
+def _still(client: Client, fleet: str, side: Mapping[str, SidePrice]) -> Sequence[Mapping[str, Any]]:
+    """Return the disks of a fleet that outlived it: those that were to be kept. Their price is None where it is not known."""
     filters = [
         {"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]},
         {"Name": "tag:launchbay:fleet", "Values": [fleet]},
         {"Name": "status", "Values": ["available"]},
     ]
     rows = client.pages("describe_volumes", "Volumes", Filters=filters)
-    return tuple({"kind": "volume", "id": row["VolumeId"], "gib": int(row["Size"])} for row in rows)
+    price = side.get(GP3)
+    return tuple(
+        {
+            "kind": "volume",
+            "id": row["VolumeId"],
+            "gib": int(row["Size"]),
+            "usd_per_month": None if price is None else format_usd(price.usd * int(row["Size"])),
+        }
+        for row in rows
+    )
 
 
 def end_launch(bay: Bay, client: Client, journal: Journal, operation: Operation) -> None:
@@ -265,3 +291,16 @@ def end_launch(bay: Bay, client: Client, journal: Journal, operation: Operation)
         with journal.step(operation, "remove") as result:
             result["removed"] = _remove(bay, client, name)
         forget_fleet(bay.home, name)
+
+
+def forget_twin(bay: Bay) -> Sequence[str]:
+    """Forget the fleets that stood in a twin that is gone, with their tunnels and what was begun of them; return their names."""
+    fleets = [fleet for fleet in list_fleets(bay.home) if fleet.provider == "twin"]
+    for fleet in fleets:
+        end_services(bay, [FarInstance(fleet=fleet, name=name) for name in instance_names(fleet.name, fleet.count)])
+        forget_fleet(bay.home, fleet.name)
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=True) as journal:
+        for operation in journal.unfinished(LAUNCH_VERB):
+            if operation.wish.get("provider") == "twin":
+                journal.end(operation, "terminated")
+    return [fleet.name for fleet in fleets]

@@ -18,7 +18,9 @@ from launchbay.transport.hostkeys import read_host_keys, replace_host_key
 from launchbay.transport.keypair import KeyPair, make_key_pair
 
 __all__ = [
+    "LAUNCH_VERB",
     "CloudFleet",
+    "damaged_fleets",
     "door_of",
     "expect",
     "expected",
@@ -55,6 +57,9 @@ _FIELDS = {
     "disk_usd_per_hour": optional(AMOUNT),
     "own_key": optional(TEXT),
 }
+LAUNCH_VERB = "launch on EC2"
+"""What the journal calls it."""
+
 _KEY, _HOST_KEY, _KNOWN, _RECORD, _NEXT = "key", "host_key", "known_hosts", "fleet.json", ".next"
 
 
@@ -117,6 +122,17 @@ def list_fleets(home: Home) -> Sequence[CloudFleet]:
             fleet = find_fleet(home, folder.name)
             if fleet is not None:
                 found.append(fleet)
+    return found
+
+
+def damaged_fleets(home: Home) -> Sequence[str]:
+    """Return the names of fleets whose record cannot be read: something of them may stand, and cost."""
+    found = []
+    for folder in sorted(home.cloud.iterdir()) if home.cloud.is_dir() else ():
+        try:
+            find_fleet(home, folder.name)
+        except StateError:
+            found.append(folder.name)
     return found
 
 

@@ -14,7 +14,7 @@ from launchbay.afar.compare import Comparison, compare_machines
 from launchbay.afar.prepare import Prepared, prepare
 from launchbay.cloud.boot import boot_config, worthless
 from launchbay.cloud.end import end_launch
-from launchbay.cloud.fleet import CloudFleet, find_fleet, keep_fleet, keys_of, opening_key
+from launchbay.cloud.fleet import LAUNCH_VERB, CloudFleet, find_fleet, keep_fleet, keys_of, opening_key
 from launchbay.cloud.money import disk_rate, note_lives, running_rate
 from launchbay.cloud.plan import CloudPlan, hold_to_controls
 from launchbay.cloud.reach import Reached, enter, ports_of
@@ -38,10 +38,7 @@ from launchbay.spec.names import instance_names
 from launchbay.store.journal import Journal, Operation, open_journal
 from launchbay.transport.keypair import KeyPair
 
-__all__ = ["LAUNCH_VERB", "CloudLaunch", "launch_cloud"]
-
-LAUNCH_VERB = "launch on EC2"
-"""What the journal calls it."""
+__all__ = ["CloudLaunch", "launch_cloud"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +151,7 @@ class _Launching:
             )
         if any(item.id == fleet.launch for item in self.journal.unfinished(LAUNCH_VERB, asked.fleet)):
             return None  # it was cut off, and is gone on with
-        if fleet.asked != self._digest():
+        if (fleet.asked, fleet.digest) != (self._digest(), self.plan.cargo.digest):
             what = f"{fleet.count} × {fleet.type} with {fleet.image} {fleet.digest[:12]}"
             raise Conflict(f"{asked.fleet!r} stands as something else: {what}", hint=hint)
         return fleet
@@ -164,6 +161,7 @@ class _Launching:
         asked = self.plan.asked
         meant = {
             "asked": self._digest(),
+            "digest": self.plan.cargo.digest,
             **{name: getattr(asked, name) for name in ("count", "type", "provider", "region")},
         }
         for operation in self.journal.unfinished(LAUNCH_VERB, asked.fleet):
@@ -177,8 +175,8 @@ class _Launching:
         return self.journal.begin(LAUNCH_VERB, asked.fleet, meant)
 
     def _digest(self) -> str:
-        """Return what stands for everything that was asked for, and the image that it means today."""
-        meant = [to_json(self.plan.asked), self.plan.cargo.digest]
+        """Return what stands for everything that was asked for but the image, which an update changes."""
+        meant = {name: value for name, value in to_json(self.plan.asked).items() if name != "image"}
         return hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()
 
     # --- from nothing to ready -------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from launchbay.cloud.fleet import CloudFleet, list_fleets
+from launchbay.cloud.fleet import LAUNCH_VERB, CloudFleet, damaged_fleets, list_fleets
 from launchbay.cloud.money import Life, cost_of, note_lives
 from launchbay.cloud.standing import rows_by_name
 from launchbay.errors import LaunchbayError
@@ -15,6 +15,7 @@ from launchbay.lifecycle.cloud import open_cloud
 from launchbay.lifecycle.twin import find_twin
 from launchbay.providers.ec2.instances import Row
 from launchbay.spec.names import instance_names
+from launchbay.store.journal import open_journal
 from launchbay.units import count_of
 
 __all__ = ["CloudStanding", "list_cloud"]
@@ -41,6 +42,7 @@ def list_cloud(bay: Bay) -> Sequence[CloudStanding]:
     """List the instances of all fleets that were launched from here; note what is gone. Starts nothing."""
     found: list[CloudStanding] = []
     fleets = list_fleets(bay.home)
+    _note_unlisted(bay, {fleet.name for fleet in fleets})
     has_twin = find_twin(bay.home) is not None if any(fleet.provider == "twin" for fleet in fleets) else False
     for place in dict.fromkeys((fleet.provider, fleet.region) for fleet in fleets):
         here = [fleet for fleet in fleets if (fleet.provider, fleet.region) == place]
@@ -59,6 +61,19 @@ def list_cloud(bay: Bay) -> Sequence[CloudStanding]:
             for name in instance_names(fleet.name, fleet.count)
         ]
     return found
+
+
+def _note_unlisted(bay: Bay, known: Collection[str]) -> None:
+    """Note what may stand and cost, and is not among what is kept here."""
+    for name in damaged_fleets(bay.home):
+        end = f"bay terminate {name} --provider ec2 --region R"
+        bay.reporter.note(f"{name} may stand, and cost: what is kept of it is damaged (`{end}`).")
+    with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
+        cut_off = [operation for operation in journal.unfinished(LAUNCH_VERB) if operation.subject not in known]
+    for operation in cut_off:
+        where = f"{operation.wish['provider']} in {operation.wish['region']}"
+        what = f"a launch of {operation.subject} on {where} was cut off, or goes on, and may cost"
+        bay.reporter.note(f"{what}: the same command again, or `bay terminate {operation.subject}`.")
 
 
 def _observed(bay: Bay, fleets: Sequence[CloudFleet]) -> Iterator[CloudStanding]:

@@ -10,7 +10,7 @@ from launchbay.afar.machine import FarMachine
 from launchbay.afar.sending import Sent, read_tree, send_tree
 from launchbay.cloud.data import is_for_store, send_tree_by_store
 from launchbay.cloud.source import fetch_source, list_source
-from launchbay.cloud.store import Store, open_store
+from launchbay.cloud.store import Store, chosen_bucket, open_store
 from launchbay.errors import LaunchbayError, NotFound, UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.providers.ec2.client import Client
@@ -37,10 +37,10 @@ def place_data(
 ) -> Sequence[Sent]:
     """Make sure that a folder of here, or one on S3 (``s3://...``), is on each machine; return where, in their order.
 
-    `client` is of the fleet's region, `bucket` one of the person's own for the store. The store is made when it is first
-    needed; where there can be none, that is said, and data goes to each machine by SSH. Idempotent: a machine that has it is
-    asked, and sent nothing. Raises NotFound for data that is not there, and as
-    `send_tree_by_store` and `fetch_source` do.
+    `client` is of the fleet's region, `bucket` one of the person's own for the store, else LAUNCHBAY_BUCKET is. The store is
+    made when it is first needed; where there can be none, that is said, and data goes to each machine by SSH. Idempotent: a
+    machine that has it is asked, and sent nothing. Raises NotFound for data that is not there, and as `send_tree_by_store`
+    and `fetch_source` do.
     """
     if is_on_s3(data):
         return fetch_source(machines, list_source(client, data), client, reporter=bay.reporter)
@@ -48,7 +48,7 @@ def place_data(
     if not folder.is_dir():
         raise NotFound(f"there is no data folder {data}", hint="bay fetch URL -o DIR")
     tree = read_tree(folder)
-    if is_for_store(tree) and (store := _store_if_any(bay, client, bucket)):
+    if is_for_store(tree) and (store := _store_if_any(bay, client, bucket or chosen_bucket(bay))):
         return send_tree_by_store(machines, tree, store, home=bay.home, reporter=bay.reporter)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from launchbay.afar.prepare import Cargo, pack_image
@@ -131,11 +132,13 @@ def plan_cloud(bay: Bay, asked: CloudAsked) -> CloudPlan:
     template = read_template(client, asked.template) if asked.template else None
     said = under(asked, template)
     check_said(said)
+    _check_key_file(said)
     kind = type_named(catalogue, said.type)
     recipe = find_recipe(said.image)
     # what it would run on EC2 decides what fits; on the twin, whose GPUs are declared, the same recipe's CPU lock runs
     accelerator = accelerator_for(recipe, kind)
     cargo = pack_image(bay, said.image, "cpu" if said.provider == "twin" else accelerator)
+    _check_platform(cargo, kind)
     cards = _efa_cards(said, kind)
     needs = needs_of(recipe, accelerator, kind.architectures[-1])
     basis = find_basis(client, needs, kind, cargo.digest, said.machine_image)
@@ -167,6 +170,29 @@ def plan_cloud(bay: Bay, asked: CloudAsked) -> CloudPlan:
         is_declared=said.provider == "twin" and kind.gpu is not None,
         notes=(*basis.notes, *dropped, *planning.notes(wish, accelerator)),
     )
+
+
+def _check_key_file(said: CloudAsked) -> None:
+    """Raise UsageError where the key of a person's own is not on this machine: nobody could come in to what was launched."""
+    private = Path(said.identity_file)
+    for path in (private, private.with_name(f"{private.name}.pub")) if said.identity_file else ():
+        if not path.is_file():
+            hint = f"ssh-keygen -y -f {private} > {path}" if path != private else "--identity-file FILE"
+            raise UsageError(f"there is no file {path}, which opens what --key-name lets in", hint=hint)
+
+
+_MACHINES = {"x86_64": "linux-x86_64", "arm64": "linux-aarch64"}
+
+
+def _check_platform(cargo: Cargo, kind: InstanceType) -> None:
+    """Raise UserError where the image was locked for another kind of processor than the type has."""
+    fitting = [_MACHINES[name] for name in kind.architectures if name in _MACHINES]
+    found = cargo.parts[0][1].target.platform
+    if found not in fitting:
+        what = f"{cargo.name} is locked for {found} here, and {kind.name} is {' or '.join(fitting) or 'neither Linux kind'}"
+        raise UserError(
+            what, hint="a type of that kind; or plan and launch from a machine like it, which locks it for that"
+        )
 
 
 def check_launchable(plan: CloudPlan) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "Shelf",
     "Store",
     "StoreView",
+    "chosen_bucket",
     "empty_store",
     "find_store",
     "fleet_stay",
@@ -49,6 +50,11 @@ class Store:
     def name(self) -> str:
         """What the bucket is called."""
         return self.bucket.name
+
+
+def chosen_bucket(bay: Bay) -> str:
+    """Return the bucket of their own that a person has chosen for the store by LAUNCHBAY_BUCKET; empty: ours."""
+    return bay.environ.get("LAUNCHBAY_BUCKET", "")
 
 
 def open_store(client: Client, *, named: str = "") -> Store:
@@ -73,7 +79,7 @@ def what_stays(client: Client, bucket: str, fleet: str, *, side: Mapping[str, Si
 
 def fleet_stay(bay: Bay, client: Client, fleet: str, *, named: str = "") -> Stay | None:
     """Return what `terminate` says of the store: what stays when a fleet ends, at the catalogue's price; None without a store."""
-    bucket = find_bucket(client, named=named)
+    bucket = find_bucket(client, named=named or chosen_bucket(bay))
     return None if bucket is None else what_stays(client, bucket.name, fleet, side=side_prices(bay, client.region))
 
 
@@ -131,8 +137,13 @@ class StoreView:
 
 
 def view_store(client: Client, *, side: Mapping[str, SidePrice], named: str = "") -> StoreView:
-    """Return what is in the store of a region, by tree and by run. Of a bucket of the person's own, only what is ours."""
+    """Return what is in the store of a region, by tree and by run. Of a bucket of the person's own, only what is ours.
+
+    Raises NotFound for a `named` one that is not there, else as `find_bucket`.
+    """
     bucket = find_bucket(client, named=named)
+    if bucket is None and named:
+        raise NotFound(f"there is no bucket {named!r}", where=client.region, hint="aws s3 ls shows yours")
     if bucket is None:
         nothing = upkeep_usd(0, client.region, side)
         return StoreView(

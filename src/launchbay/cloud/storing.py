@@ -13,7 +13,7 @@ from launchbay.afar.sending import Sent
 from launchbay.cloud.courier import restore_run, start_courier
 from launchbay.cloud.placing import place_data
 from launchbay.cloud.standing import FarInstance
-from launchbay.cloud.store import find_store, open_store
+from launchbay.cloud.store import chosen_bucket, find_store, open_store
 from launchbay.errors import LaunchbayError, NotFound
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
@@ -38,7 +38,7 @@ def send_courier(bay: Bay, far: FarInstance, machine: FarMachine, run: Run) -> N
     """Let a courier go with a run, for as long as the lease, and write down until when it can send. Raises nothing of ours."""
     try:
         client = open_cloud(bay, far.fleet.provider, far.fleet.region)
-        store = open_store(client)
+        store = open_store(client, named=chosen_bucket(bay))
         now = client.now.timestamp()
         lease_s = max(far.fleet.ends_at - now, 60.0)
         courier = start_courier(machine, store, far.fleet.name, run.id, lease_s=min(lease_s, LONGEST_PASS_S))
@@ -75,7 +75,7 @@ def get_back(bay: Bay, run: Run) -> Run | None:
     if not origin.stored_until:
         return None
     try:
-        store = find_store(open_cloud(bay, origin.provider, origin.region))
+        store = find_store(open_cloud(bay, origin.provider, origin.region), named=chosen_bucket(bay))
         return None if store is None else restore_run(bay, store, origin.fleet, run.id)
     except NotFound:
         return None  # it was gone before its first round

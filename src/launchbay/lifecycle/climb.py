@@ -26,6 +26,7 @@ from launchbay.providers.ec2.instances import (
     find_by_token,
     launch,
     list_ours,
+    remove_volumes,
     terminate,
     watch,
 )
@@ -37,6 +38,8 @@ _PATIENCE_S = 900.0
 _POLL_S = 5.0
 _LAG_S = 300.0
 """For how long EC2 may not show what was just made: AWS says to go on asking for about five minutes."""
+_ZONES_SAID = 3
+"""How many zones with the same reason are named each; of more, how many they are."""
 _ATTEMPTS = 3
 """How often one rung is begun anew after what it made ended before it ran."""
 
@@ -113,6 +116,7 @@ def end_climb(client: Client, journal: Journal, operation: Operation, *, clock: 
         clock.sleep(_POLL_S)
     if attempts:
         with journal.step(operation, "undo", ids=list(ended), why="the launch is ended") as result:
+            result["volumes"] = list(remove_volumes(client, operation.id, clock=clock))
             result["tokens"] = [item.token for item in attempts]
     return tuple(ended)
 
@@ -249,6 +253,7 @@ class _Climbing:
         with self.journal.step(self.operation, "undo", ids=names, why=why) as result:
             terminate(self.client, names, clock=self.clock)
             self._watch(rows, "terminated")
+            result["volumes"] = list(remove_volumes(self.client, self.operation.id, clock=self.clock))
             result["tokens"] = list(tokens)
 
     def _end_others(self, kept: Sequence[Row]) -> None:
@@ -275,7 +280,19 @@ class _Climbing:
         self.ascent.tell(advised.what)
 
     def _said(self) -> str:
-        return "; ".join(dict.fromkeys(item.why for item in self.tried))
+        """Say why each place was left; of many with the same reason, once for all."""
+        zones: dict[str, dict[str, None]] = {}
+        for item in self.tried:
+            text = item.why.removeprefix(f"{item.rung.zone} ")
+            zones.setdefault(text, {})[item.rung.zone if text != item.why else ""] = None
+        said = []
+        for text, names in zones.items():
+            if len(names) > _ZONES_SAID:
+                tried = f"{len(names)} zones tried for {self.ascent.wish.count} at once"
+                said.append(f"{self.client.region} {text}: {tried}")
+            else:
+                said += [f"{name} {text}".lstrip() for name in names]
+        return "; ".join(said)
 
     def _over(self, advised: Advice) -> UserError:
         return UserError(self._said(), where=self.client.region, hint=advised.hint)

@@ -193,10 +193,14 @@ def _shown_to_hosts(home: Home) -> Sequence[Path]:
     return [home.images, *sorted(elsewhere), *pythons, Path(find_uv()).resolve()]
 
 
+_TOLD = ("clock", "now", "seed", "running", "instances", "calls", "faults", "problems", "pending_s")
+"""What a twin says of itself when it is asked how it is."""
+
+
 def find_twin(home: Home) -> Twin | None:
     """Return the twin that runs; None where none does, or what was there was killed.
 
-    Raises LaunchbayError for one that runs and does not answer: it is there all the same.
+    Raises LaunchbayError for one that runs and does not answer: it is there all the same; UserError for one of older code.
     """
     try:
         record = json.loads((home.twin / "twin.json").read_text())
@@ -207,17 +211,10 @@ def find_twin(home: Home) -> Twin | None:
             hint = "wait for what it is doing, or `bay twin stop`, which ends it in any case"
             raise LaunchbayError(what, where=str(home.twin / "log"), hint=hint) from error
         return None
-    return Twin(
-        url=record["url"],
-        region=record["region"],
-        **{
-            name: status[name]
-            for name in (
-                *("clock", "now", "seed", "running", "instances", "calls", "faults", "problems"),
-                "pending_s",
-            )
-        },
-    )
+    if missing := [name for name in _TOLD if name not in status]:
+        what = f"the twin that runs is of another Launchbay: it does not say {', '.join(missing)}"
+        raise UserError(what, where=record["url"], hint="bay twin stop, then bay twin start: what is in it stays")
+    return Twin(url=record["url"], region=record["region"], **{name: status[name] for name in _TOLD})
 
 
 def _is_late(error: Exception) -> bool:

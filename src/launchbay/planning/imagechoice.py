@@ -7,6 +7,7 @@ with a driver where there is a GPU, plain where there is none. A Deep Learning A
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -17,7 +18,7 @@ from launchbay.errors import UsageError
 from launchbay.planning.cloudimage import MARKETPLACE, OURS, OWN, QUICK_START, ListedImage, to_ami
 from launchbay.planning.fit import ImageNeeds, why_not
 
-__all__ = ["ImageChoice", "Rejected", "choose_image", "parameters_for", "role_of", "take_image"]
+__all__ = ["ImageChoice", "Rejected", "choose_image", "parameters_for", "reasons_of", "role_of", "take_image"]
 
 _OPEN_FROM = (7, 5)
 """The least compute capability that NVIDIA's open kernel modules drive: Turing, by their own page."""
@@ -141,6 +142,19 @@ def choose_image(
         rejected=tuple(rejected),
         warnings=tuple(_warnings(ranked[0], wanted, today)),
     )
+
+
+def reasons_of(choice: ImageChoice, most: int = 3) -> tuple[str, ...]:
+    """Return why nothing was chosen: what no image would mend, alone; else what those lack that come nearest to fitting.
+
+    Images of strangers count only where there are no others.
+    """
+    fair = [item for item in choice.rejected if not _strange(item.image)] or list(choice.rejected)
+    counts = Counter(reason for item in fair for reason in dict.fromkeys(item.reasons))
+    nearest = sorted(fair, key=lambda item: len(item.reasons))
+    reasons = sorted(dict.fromkeys(reason for item in nearest for reason in item.reasons), key=lambda text: -counts[text])
+    of_all = [reason for reason in reasons if counts[reason] == len(fair)]
+    return tuple((of_all or reasons)[:most])
 
 
 def parameters_for(needs: ImageNeeds, type_: InstanceType) -> tuple[str, ...]:

@@ -237,7 +237,7 @@ def _launch(account: str) -> Sequence[Permission]:
         Permission(
             name="TagWhatIsMade",
             part="launch",
-            why="tags are given in the call that makes something, and to nothing that is there",
+            why="tags are given in the call that makes something, and to nothing else that is not ours",
             actions=("ec2:CreateTags",),
             resources=(*_arns(account, "*"), *(_arns("", "*") if account != "*" else ())),  # images carry no account
             conditions={"StringEquals": {"ec2:CreateAction": _MAKING, _TAG_ASKED: (_OURS,)}},
@@ -268,10 +268,12 @@ _LOOKS = (
 _CHANGES = (
     "ec2:AuthorizeSecurityGroupIngress",
     "ec2:CreateLaunchTemplateVersion",
+    "ec2:CreateTags",
     "ec2:DeleteKeyPair",
     "ec2:DeleteLaunchTemplate",
     "ec2:DeletePlacementGroup",
     "ec2:DeleteSecurityGroup",
+    "ec2:DeleteVolume",
     "ec2:RebootInstances",
     "ec2:RevokeSecurityGroupIngress",
     "ec2:StartInstances",

@@ -256,5 +256,5 @@ def _worth(code: str, rung: Rung, left: tuple[Rung, ...]) -> tuple[Rung, ...]:
 
 def _then(rungs: tuple[Rung, ...]) -> str:
     if not rungs:
-        return "wait some minutes, or allow more: sister types, another market, another region"
+        return "wait some minutes, or allow more: --sisters, --spot or not, another --type or --region"
     return f"next is {rungs[0].type} in {rungs[0].zone}, {rungs[0].market}"

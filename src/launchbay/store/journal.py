@@ -141,6 +141,15 @@ class Journal:
         )
         return [(at, kind, step, json.loads(detail)) for at, kind, step, detail in rows]
 
+    def last(self, verb: str, subject: str) -> Operation | None:
+        """Return what was asked for last of a verb and a subject, however it ended; None where that never was."""
+        row = self.connection.execute(
+            "SELECT operation, verb, subject, detail FROM journal"
+            " WHERE kind = 'begin' AND verb = ? AND subject = ? ORDER BY seq DESC LIMIT 1",
+            (verb, subject),
+        ).fetchone()
+        return None if row is None else Operation(id=row[0], verb=row[1], subject=row[2], wish=json.loads(row[3]))
+
     def knows(self, verb: str, subject: str) -> bool:
         """Say whether that was ever asked for."""
         row = self.connection.execute(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NoHosts", "Ports", "World"]
 
+_COPYING = ("image", "snapshot")
+"""What is due of disks that are copied: whoever looks waits for that."""
+
 
 class Ports(Protocol):
     """**Protocol:** the hosts behind instances, as far as the rules need them. Called under the twin's lock."""
@@ -180,7 +183,8 @@ class World:
 
     def poll(self) -> None:
         """Let a virtual clock go on by what a client sleeps between two looks, if something is under way."""
-        if self.clock.is_virtual and any(
-            item.state in ("pending", "stopping", "shutting-down") for item in instances()
+        if self.clock.is_virtual and (
+            any(item.state in ("pending", "stopping", "shutting-down") for item in instances())
+            or any(due.kind in _COPYING for due in self.clock.waiting)
         ):
             self.clock.advance(self.truth.settings.poll_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from launchbay.afar.compare import Comparison
@@ -13,8 +14,10 @@ from launchbay.cloud.extend import Extended
 from launchbay.cloud.fleet import CloudFleet
 from launchbay.cloud.launch import CloudLaunch
 from launchbay.cloud.power import CloudPower
+from launchbay.jsonable import to_json
 from launchbay.lifecycle.climb import Tried
 from launchbay.planning.ladder import Rung
+from launchbay.planning.store import Pile, Stay
 from launchbay.providers.ec2.instances import Row
 
 END = 1795791600.0  # 2026-11-27 15:00 UTC
@@ -122,6 +125,12 @@ def test_an_end_says_what_is_left_and_what_it_cost() -> None:
     assert "$0.00" not in shown
     assert shown.endswith("cost      unknown since launch")
     assert cloud_ended_text(replace(ended, names=[])) == "Nothing of exp is left: it was terminated before."
+    runs, data = Pile(prefix="runs/exp/", objects=3, bytes=1 << 30), Pile(prefix="data/", objects=0, bytes=0)
+    stay = Stay(bucket="launchbay-x", runs=runs, data=data, usd_per_month=Decimal("0.023"))
+    shown = cloud_ended_text(replace(ended, store=stay))
+    assert shown.splitlines()[-1].startswith("store     In the store stay 1.1 GB of its runs: 0.02 USD a month.")
+    assert to_json(replace(ended, store=stay))["store"]["runs"]["objects"] == 3
+    assert "store" not in cloud_ended_text(replace(ended, store=replace(stay, runs=replace(runs, objects=0))))
 
 
 def test_a_longer_lease_says_until_when() -> None:

@@ -203,3 +203,11 @@ def test_a_form_ends_with_the_credentials_that_signed_it(client: Client) -> None
     credentials._expiry_time = datetime.now(UTC) - timedelta(seconds=1)  # noqa: SLF001
     with pytest.raises(UserError, match="expired"):
         pass_seconds(client, 3600.0)
+
+
+def test_one_that_was_named_and_is_not_the_persons_is_an_error(client: Client) -> None:
+    assert find_bucket(client, named="nosuch-bucket") is None
+    with pytest.raises(Conflict, match="'data' is somebody else's"):
+        find_bucket(client, named="data")
+    with pytest.raises(UserError, match="no name for a bucket"):
+        find_bucket(client, named="BAD_name")

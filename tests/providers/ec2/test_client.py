@@ -177,3 +177,11 @@ def test_silence_is_silence_to_the_end(client: Client, twin: TwinProcess) -> Non
     with pytest.raises(CloudSilence):
         client.insist("delete_key_pair", clock=VirtualClock(), KeyName="exp")
     assert twin.ask("calls")["ec2:DeleteKeyPair"] == 8
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_an_endpoint_that_is_no_address_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "nonsense")
+    with pytest.raises(UsageError, match="nonsense") as caught:
+        open_client("us-east-1", keys=("a", "b"))
+    assert (caught.value.where, f"unset {name}" in caught.value.hint) == (name, True)

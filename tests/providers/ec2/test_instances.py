@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,19 +35,6 @@ class TwinClock(VirtualClock):
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
         self.twin.ask("advance", seconds=seconds)
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwinProcess]:
-    process = TwinProcess(tmp_path_factory.mktemp("twin"), is_virtual=True, seed=1)
-    yield process
-    process.end()
-
-
-@pytest.fixture
-def twin(process: TwinProcess) -> TwinProcess:
-    process.ask("reset")
-    return process
 
 
 @pytest.fixture
@@ -160,20 +146,20 @@ def test_a_token_that_was_asked_before_is_in_doubt_until_room_is_lacking(
     assert not caught.value.in_doubt
 
 
-def test_a_part_that_is_shown_is_not_taken_for_all(process: TwinProcess) -> None:
+def test_a_part_that_is_shown_is_not_taken_for_all(twin: TwinProcess) -> None:
     """Some of what was launched is shown before the rest; every answer is lost, so that it has to be looked for."""
-    process.ask("reset", visible_after_s=8.0)
+    twin.ask("reset", visible_after_s=8.0)
     try:
-        clock = TwinClock(process)
-        client = open_client("us-east-1", endpoint=process.url, keys=("twin", "twin"))
+        clock = TwinClock(twin)
+        client = open_client("us-east-1", endpoint=twin.url, keys=("twin", "twin"))
         for turn in range(4):
-            process.ask("fault", name="lost-answer", action="ec2:RunInstances", count=4)
+            twin.ask("fault", name="lost-answer", action="ec2:RunInstances", count=4)
             rows = launch(client, request(6), f"t{turn}", clock=clock)
             assert len(rows) == 6
-            process.ask("faults", clear=True)
-        assert standing(process) == 24
+            twin.ask("faults", clear=True)
+        assert standing(twin) == 24
     finally:
-        process.ask("reset", visible_after_s=0.0)
+        twin.ask("reset", visible_after_s=0.0)
 
 
 def test_the_time_is_the_clouds(twin: TwinProcess, client: Client) -> None:
@@ -212,16 +198,16 @@ def test_all_are_watched_with_one_question_a_poll(client: Client, clock: TwinClo
     assert told[-1] == 20
 
 
-def test_ids_that_are_not_known_everywhere_yet_are_no_error(process: TwinProcess) -> None:
-    process.ask("reset", visible_after_s=40.0)
+def test_ids_that_are_not_known_everywhere_yet_are_no_error(twin: TwinProcess) -> None:
+    twin.ask("reset", visible_after_s=40.0)
     try:
-        clock = TwinClock(process)
-        client = open_client("us-east-1", endpoint=process.url, keys=("twin", "twin"))
+        clock = TwinClock(twin)
+        client = open_client("us-east-1", endpoint=twin.url, keys=("twin", "twin"))
         rows = launch(client, request(5), "t", clock=clock)
         found = watch(client, [row.id for row in rows], "running", clock=clock, poll_s=5, timeout_s=120)
         assert len(found.rows) == 5
     finally:
-        process.ask("reset", visible_after_s=0.0)
+        twin.ask("reset", visible_after_s=0.0)
 
 
 def test_what_ends_in_place_of_running_is_lost_and_not_waited_for(
@@ -235,16 +221,16 @@ def test_what_ends_in_place_of_running_is_lost_and_not_waited_for(
     assert standing(twin) == 2
 
 
-def test_what_does_not_come_in_time_is_said(process: TwinProcess) -> None:
-    process.ask("reset", pending_s=10_000.0)
+def test_what_does_not_come_in_time_is_said(twin: TwinProcess) -> None:
+    twin.ask("reset", pending_s=10_000.0)
     try:
-        clock = TwinClock(process)
-        client = open_client("us-east-1", endpoint=process.url, keys=("twin", "twin"))
+        clock = TwinClock(twin)
+        client = open_client("us-east-1", endpoint=twin.url, keys=("twin", "twin"))
         rows = launch(client, request(2), "t", clock=clock)
         with pytest.raises(LaunchbayError, match="2 of 2 instances are not running after 20 seconds"):
             watch(client, [row.id for row in rows], "running", clock=clock, poll_s=5, timeout_s=20)
     finally:
-        process.ask("reset", pending_s=4.0)
+        twin.ask("reset", pending_s=4.0)
 
 
 def test_one_that_is_gone_keeps_none_of_the_others(twin: TwinProcess, client: Client, clock: TwinClock) -> None:
@@ -264,6 +250,9 @@ def test_a_protected_one_is_told_after_the_others_are_ending(
     with pytest.raises(CloudRefusal) as caught:
         terminate(client, [row.id for row in rows])
     assert caught.value.code == "OperationNotPermitted"
+    assert caught.value.what.startswith(f"{rows[0].id} cannot be ended")
+    assert caught.value.what.endswith("the others are ending")
+    assert f"--no-disable-api-termination --instance-id {rows[0].id}" in caught.value.hint
     watch(client, [rows[1].id], "terminated", clock=clock, poll_s=5, timeout_s=60)
     assert twin.ask("left")["instances"] == [rows[0].id]
 

@@ -37,6 +37,18 @@ def snapshots_of(image: dict[str, Any]) -> list[str]:
     return [item["Ebs"]["SnapshotId"] for item in image["BlockDeviceMappings"]]
 
 
+def test_who_looks_at_an_image_on_a_virtual_clock_waits_for_it_and_for_no_longer(
+    twin: TwinProcess, ec2: Any, instance: str
+) -> None:
+    made = ec2.create_image(InstanceId=instance, Name="an env")["ImageId"]
+    states = [image_of(ec2, made)["State"] for _ in range(20)]
+    assert states[0] == "pending"
+    assert states[-1] == "available"
+    before = twin.ask("status")["now"]
+    assert image_of(ec2, made)["State"] == "available"
+    assert twin.ask("status")["now"] == before
+
+
 def test_an_image_is_pending_and_then_available_with_its_snapshots(ec2: Any, instance: str) -> None:
     made = ec2.create_image(InstanceId=instance, Name="an env")["ImageId"]
     first = image_of(ec2, made)

@@ -95,8 +95,8 @@ def cloud_ended_text(ended: CloudEnded) -> str:
     if not ended.names:
         first = f"Nothing of {ended.fleet} is left: it was terminated before."
     else:
-        gone = "disks, addresses, group and key with it" if len(ended.names) == 1 else "with disks and addresses"
-        first = f"{span(ended.names)} terminated, {gone}; runs, logs and models stay (`bay runs`)."
+        gone = "disks, addresses, group and key" if ended.is_whole else "disks and addresses"
+        first = f"{span(ended.names)} terminated, with {gone}; runs, logs and models stay (`bay runs`)."
     lines = [first, *(f"  {line}" for line in few([_still(item) for item in ended.still_costs]))]
     if not ended.still_costs and ended.names:
         lines[0] += " What still costs: $0.00 a day."

@@ -76,7 +76,8 @@ def _plan(context: Context, place: str, image: str, *, count: int, name: str | N
         option = "--overlay" if given.overlay else "--accelerator"
         raise UsageError(f"{option} is for instances on this machine", hint="the type decides on EC2: --type")
     typed = {field: getattr(given, name) for field, name in _OPTIONS.items()}
-    options = launchbay.CloudOptions(**{field: value for field, value in typed.items() if value})
+    # 0 was typed, and is refused where it is read
+    options = launchbay.CloudOptions(**{field: value for field, value in typed.items() if value or value == 0})
     is_project = given.image is None
     asked = launchbay.ask_cloud(
         context.bay, image, provider=place, count=count, name=name, options=options, is_project=is_project

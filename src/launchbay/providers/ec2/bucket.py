@@ -80,9 +80,7 @@ def ensure_bucket(client: Client, *, named: str = "", names: Sequence[str] = ())
     """
     account = account_of(client)
     if named:
-        if not _NAME.fullmatch(named):
-            hint = "3 to 63 lower-case letters, digits, '-' and '.'"
-            raise UsageError(f"{named!r} is no name for a bucket", where=client.region, hint=hint)
+        _check_name(named, client)
         found = _look(client, named, account)
         if found is None:
             _make(client, named)
@@ -99,21 +97,34 @@ def ensure_bucket(client: Client, *, named: str = "", names: Sequence[str] = ())
         except Conflict:
             continue  # somebody else has it: the next name
         return _finish(client, name, account, found or {})
-    hint = "--bucket NAME says another"
+    hint = "LAUNCHBAY_BUCKET=NAME says another"
     raise Conflict(f"the names {tried[0]} to {tried[-1]} are all taken by others", where=client.region, hint=hint)
 
 
 def find_bucket(client: Client, *, named: str = "", names: Sequence[str] = ()) -> Bucket | None:
-    """Return the bucket if it is there, None where it is not; nothing is made."""
+    """Return the bucket if it is there, None where it is not; nothing is made.
+
+    Raises UsageError for a `named` one that is no name, Conflict where it is somebody else's.
+    """
+    if named:
+        _check_name(named, client)
     account = account_of(client)
     for name in (named,) if named else names or bucket_names(account, client.region):
         try:
             found = _look(client, name, account)
         except Conflict:
+            if named:
+                raise
             continue
         if found is not None and (named or _is_ours(found)):
             return Bucket(name=name, region=client.region, account=account, is_theirs=not _is_ours(found))
     return None
+
+
+def _check_name(name: str, client: Client) -> None:
+    if not _NAME.fullmatch(name):
+        hint = "3 to 63 lower-case letters, digits, '-' and '.'"
+        raise UsageError(f"{name!r} is no name for a bucket", where=client.region, hint=hint)
 
 
 def _look(client: Client, name: str, account: str) -> Mapping[str, str] | None:
@@ -132,7 +143,7 @@ def _look(client: Client, name: str, account: str) -> Mapping[str, str] | None:
 
 
 def _taken(name: str, client: Client) -> Conflict:
-    hint = "--bucket NAME says another; names are shared by the whole world"
+    hint = "LAUNCHBAY_BUCKET or --bucket says another; names are shared by the whole world"
     return Conflict(f"the bucket {name!r} is somebody else's, or not yours to use", where=client.region, hint=hint)
 
 
@@ -199,7 +210,7 @@ def _check_closed(client: Client, name: str) -> None:
         shut = {}
     if not all(shut.get(door) for door in CLOSED):
         what = f"the bucket {name} could be opened to the public"
-        hint = f"aws s3api put-public-access-block --bucket {name}, all four true; or another --bucket"
+        hint = f"aws s3api put-public-access-block --bucket {name}, all four true; or another LAUNCHBAY_BUCKET"
         raise UserError(what, where=client.region, hint=hint)
 
 

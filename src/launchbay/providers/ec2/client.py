@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from launchbay.catalog.aws import explained
-from launchbay.errors import UserError
+from launchbay.errors import UsageError, UserError
 from launchbay.planning.refusal import explain, is_passing
 from launchbay.ports import Clock, SystemClock
 from launchbay.spec.names import closest
@@ -199,7 +199,10 @@ def open_client(
 
     def one(name: str, config: Any) -> Any:
         config = config.merge(signed) if name == "s3" else config
-        made = session.client(name, region_name=region, config=config, **more)
+        try:
+            made = session.client(name, region_name=region, config=config, **more)
+        except ValueError as error:  # botocore says no more than this of an endpoint
+            raise _no_endpoint(error) from error
         if config.proxies is None and is_loopback(made.meta.endpoint_url):  # an endpoint from the person's settings
             made = session.client(name, region_name=region, config=config.merge(direct), **more)
         return made
@@ -213,6 +216,14 @@ def open_client(
             {name: one(name, patient) for name in _SERVICES},
             address_url=address_url,
         )
+
+
+def _no_endpoint(error: ValueError) -> UsageError:
+    """Return the error for an endpoint that is no address; it names the variable that says it, if one does."""
+    name = next((name for name in sorted(os.environ) if name.startswith("AWS_ENDPOINT_URL") and os.environ[name]), "")
+    hint = "an endpoint must look like https://HOST or http://127.0.0.1:PORT"
+    hint = f"{hint}; or unset {name}" if name else f"{hint}: endpoint_url in ~/.aws/config"
+    return UsageError(f"AWS cannot be asked there: {error}", where=name, hint=hint)
 
 
 def is_loopback(url: str) -> bool:

@@ -26,6 +26,7 @@ __all__ = [
     "launch",
     "list_ended",
     "list_ours",
+    "remove_volumes",
     "terminate",
     "watch",
 ]
@@ -203,10 +204,10 @@ def terminate(client: Client, identities: Collection[str], *, clock: Clock | Non
     """Terminate instances; return those that were there. One that is gone, or protected, keeps none of the others.
 
     EC2 ends none of a call in which one id is unknown or protected, so such a call is made again one by one; and any is made
-    again for about a minute while AWS is busy or silent, since what is ending is not ended twice. Raises CloudRefusal for a
-    protected one, after the others are ending.
+    again for about a minute while AWS is busy or silent, since what is ending is not ended twice. Raises CloudRefusal, which
+    names those that are protected, after the others are ending.
     """
-    names, ended = list(identities), list[str]()
+    names, ended, kept = list(identities), list[str](), list[str]()
     refused: CloudRefusal | None = None
     for start in range(0, len(names), _IDS):
         part = names[start : start + _IDS]
@@ -223,9 +224,36 @@ def terminate(client: Client, identities: Collection[str], *, clock: Clock | Non
                 except CloudRefusal as single:
                     if single.code != "InvalidInstanceID.NotFound":
                         refused = single
+                    if single.code == "OperationNotPermitted":
+                        kept.append(name)
     if refused is not None:
+        if refused.code == "OperationNotPermitted":
+            what = f"{', '.join(kept)} cannot be ended: somebody has protected {'them' if kept[1:] else 'it'} from that"
+            refused.what = f"{what}; the others are ending" if ended else what
+            allow = "aws ec2 modify-instance-attribute --no-disable-api-termination"
+            refused.hint = f"{'; '.join(f'{allow} --instance-id {name}' for name in kept)}; then the same command again"
         raise refused
     return tuple(ended)
+
+
+def remove_volumes(client: Client, launch: str, *, clock: Clock | None = None) -> tuple[str, ...]:
+    """Delete the disks that a launch made and that no instance has any more; return their ids. Idempotent.
+
+    For a launch that was given up: what was to be kept of it has never been anybody's.
+    """
+    filters = [
+        {"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]},
+        {"Name": f"tag:{LAUNCH_TAG}", "Values": [launch]},
+        {"Name": "status", "Values": ["available"]},
+    ]
+    found = [row["VolumeId"] for row in client.pages("describe_volumes", "Volumes", Filters=filters)]
+    for name in found:
+        try:
+            client.insist("delete_volume", clock=clock, VolumeId=name)
+        except CloudRefusal as refusal:
+            if refusal.code != "InvalidVolume.NotFound":
+                raise
+    return tuple(found)
 
 
 def _described(client: Client, identities: Sequence[str]) -> list[Row]:
