@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from launchbay.api.cloud import CloudOptions, ask_cloud, plan_launch, read_plan, save_plan
-from launchbay.cli.verbs import launching
+from launchbay.cli.main import main
 from launchbay.errors import NotFound, UsageError
 from launchbay.lifecycle.bay import Bay
-from tests.cloud.fleets import asked
+from tests.cloud.fleets import asked, recipe_of
 
 
 def test_a_plan_is_saved_where_a_file_can_be_and_makes_no_folder(place: Bay, tmp_path: Path) -> None:
@@ -58,3 +58,15 @@ def test_the_least_that_can_be_said(bay: Bay) -> None:
     options = CloudOptions(type="c5.large", disk="1", budget="0.01usd")
     said = ask_cloud(bay, "tensorflow", provider="twin", options=options)
     assert (said.disk_gib, said.budget) == (1, Decimal("0.01"))
+
+
+@pytest.mark.parametrize(
+    ("option", "said"), [("--disk", "a disk's size must look like"), ("--fill-rate", "disks are filled at 100 to 300")]
+)
+def test_a_zero_is_not_taken_for_nothing_said(
+    place: Bay, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, said: str
+) -> None:
+    monkeypatch.setenv("LAUNCHBAY_HOME", str(place.home.root))
+    words = ["plan", recipe_of(place, "tiny"), "--provider", "twin", "--type", "c5.large", option, "0"]
+    assert main(words) == 2
+    assert said in capsys.readouterr().err

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
 from launchbay.lifecycle.twin import ask_twin
+from launchbay.planning.store import CLOSED
 from launchbay.store.records import Run
 from tests.cloud.fleets import notes_of, row_of, standing_fleet
 
@@ -108,6 +110,23 @@ def test_large_data_goes_to_the_store_once_for_two_instances(bay: Bay, script: P
     data = [shelf for shelf in show_store(bay, "twin").shelves if shelf.prefix.startswith("data/")]
     assert [(shelf.objects, shelf.bytes > STORE_FROM_BYTES) for shelf in data] == [(2, True)]
     assert calls(bay, "s3:PutObject") - before == 2  # one piece and its index; the rest came by forms
+
+
+def test_a_bucket_of_ones_own_has_all_of_a_training(bay: Bay, script: Path) -> None:
+    client = open_cloud(bay, "twin", "us-east-1")
+    client.raw("s3").create_bucket(Bucket="mine-own")
+    client.raw("s3").put_public_access_block(Bucket="mine-own", PublicAccessBlockConfiguration=dict(CLOSED))
+    own = replace(bay, environ={**bay.environ, "LAUNCHBAY_BUCKET": "mine-own"})
+    rows = script.parent.parent / "rows"
+    (rows / "own.bin").write_bytes(os.urandom(STORE_FROM_BYTES))
+    run = train(own, "exp-1", script, data=rows, args=["1"])
+    assert run.state == "done"
+    view = show_store(own, "twin")
+    assert (view.bucket, view.is_theirs) == ("mine-own", True)
+    assert {shelf.prefix.split("/")[0] for shelf in view.shelves} == {"data", "runs"}
+    assert stored(own, run) > 0
+    assert stored(bay, run) == 0
+    assert restore(own, "twin", "exp", run=run.id)
 
 
 def test_data_on_s3_is_had_there_and_refused_here(bay: Bay, script: Path) -> None:

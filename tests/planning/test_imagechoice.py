@@ -294,7 +294,9 @@ def test_what_no_image_would_mend_is_said_alone(needs: ImageNeeds, name: str, re
 def test_else_what_the_nearest_lack_and_three_at_most() -> None:
     shown = listings()
     assert len(reasons_of(choose(CPU, "m5.large", shown, system="BeOS"))) == 3
-    (stranger,) = (item for item in shown if item.name == "Deep Learning Base AMI with Single CUDA (Ubuntu 24.04) 20261006")
+    (stranger,) = (
+        item for item in shown if item.name == "Deep Learning Base AMI with Single CUDA (Ubuntu 24.04) 20261006"
+    )
     strange = [replace(stranger, kind="own")]
     assert "by its id only" in reasons_of(choose(CUDA13, "g5.xlarge", strange))[0]
     assert reasons_of(ImageChoice(chosen=None)) == ()

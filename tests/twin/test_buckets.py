@@ -35,7 +35,8 @@ def test_a_signed_address_holds_for_its_time() -> None:
 
 def test_a_name_that_somebody_has_is_taken(twin: TwinProcess) -> None:
     assert status(path="/data", method="PUT") == 409
-    assert status(path="/data/key", method="PUT") is None
+    assert status(path="/data/key", method="PUT") == 403  # its owner lets nobody in
+    assert status(path="/mine/key", method="PUT") is None
     s3 = twin.client("s3")
     with pytest.raises(ClientError) as caught:
         s3.create_bucket(Bucket="datasets")

@@ -152,7 +152,9 @@ def reasons_of(choice: ImageChoice, most: int = 3) -> tuple[str, ...]:
     fair = [item for item in choice.rejected if not _strange(item.image)] or list(choice.rejected)
     counts = Counter(reason for item in fair for reason in dict.fromkeys(item.reasons))
     nearest = sorted(fair, key=lambda item: len(item.reasons))
-    reasons = sorted(dict.fromkeys(reason for item in nearest for reason in item.reasons), key=lambda text: -counts[text])
+    reasons = sorted(
+        dict.fromkeys(reason for item in nearest for reason in item.reasons), key=lambda text: -counts[text]
+    )
     of_all = [reason for reason in reasons if counts[reason] == len(fair)]
     return tuple((of_all or reasons)[:most])
 

@@ -149,10 +149,12 @@ def refuse_bucket_call(
         return bucket_error(403, "SignatureDoesNotMatch", f"{what} Check your key and signing method.")
     path = str(environ.get("PATH_INFO", "/"))
     name, _, key = path.lstrip("/").partition("/")
-    if environ.get("REQUEST_METHOD") == "PUT" and not key and not environ.get("QUERY_STRING") and name in TAKEN:
+    if name not in TAKEN:
+        return None
+    if environ.get("REQUEST_METHOD") == "PUT" and not key and not environ.get("QUERY_STRING"):
         what = "The requested bucket name is not available. The bucket namespace is shared by all users of the system."
         return bucket_error(409, "BucketAlreadyExists", f"{what} Please select a different name and try again.")
-    return None
+    return refuse_closed()  # its owner lets nobody in
 
 
 def refuse_closed() -> Answer:

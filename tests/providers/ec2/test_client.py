@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from launchbay.errors import LaunchbayError, UserError
+from launchbay.errors import LaunchbayError, UsageError, UserError
 from launchbay.providers.ec2.client import Client, CloudRefusal, CloudSilence, is_loopback, open_client
 from launchbay.testing import VirtualClock
 from tests.providers.ec2.watching import limited
