@@ -47,6 +47,7 @@ def test_the_list_of_instances(says: Says, two: list[Instance]) -> None:
     assert rows[0].keys() == {
         "name", "fleet", "state", "image", "provider", "usd_per_hour", "cost_so_far", "age_s", "id", "digest", "running",
         "services", "person", "elsewhere", "elsewhere_so_far", "fleet_so_far", "fleet_elsewhere_so_far",
+        "type", "market", "region", "ends_at",
     }  # fmt: skip
     assert (rows[1]["name"], rows[1]["usd_per_hour"], rows[1]["cost_so_far"]) == (two[1].name, "0.00", "0.00")
     assert rows[0]["running"] == []

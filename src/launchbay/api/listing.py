@@ -133,7 +133,7 @@ def _on_ec2(bay: Bay, running: Mapping[str, Sequence[str]]) -> Iterator[Row]:
 
 def _rate(*parts: str | None) -> str | None:
     known = [Decimal(part) for part in parts if part is not None]
-    return format_amount(sum(known, Decimal(0)), most=6) if len(known) == len(parts) else None
+    return format_amount(sum(known, Decimal(0))) if len(known) == len(parts) else None
 
 
 def _spent(bay: Bay, fleet: str, observed: Sequence[Instance], now: float) -> Sequence[Spent]:
