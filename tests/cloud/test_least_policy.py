@@ -39,16 +39,16 @@ KEYS = "LAUNCHBAY_TWIN_KEYS"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[str], Image]) -> Iterator[Bay]:
+def bare(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[str], Image]) -> Iterator[Bay]:
     with lend_place(tmp_path_factory.mktemp("least"), image_store("tiny"), has_hosts=False) as bay:
         yield bay
 
 
 @pytest.fixture
-def bay(place: Bay) -> Bay:
+def bay(bare: Bay) -> Bay:
     """Return a bay whose twin's instances are answers only, with nothing in it yet."""
-    ask_twin(place.home, "reset")
-    return place
+    ask_twin(bare.home, "reset")
+    return bare
 
 
 def as_user(bay: Bay, keys: Mapping[str, str]) -> Bay:
