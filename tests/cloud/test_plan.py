@@ -105,6 +105,8 @@ def test_a_company_has_its_own_subnet_groups_profile_key_and_tags(bay: Bay, tmp_
     group = client.create_security_group(GroupName="lab", Description="lab", VpcId=vpc)["GroupId"]
     rule = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
     client.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+    for name in ("ada.pem", "ada.pem.pub"):
+        (tmp_path / name).write_text("a key")
     found = plan(
         bay,
         subnet=subnet,
