@@ -242,7 +242,7 @@ class _Launching:
             for item in reached.values():
                 item.transport.close()
         self.watch.lap("ready")
-        declared = tuple(rows) if fleet.provider == "twin" else ()
+        declared = tuple(rows) if self.plan.is_declared else ()
         proof = compare_machines({key: item.verification for key, item in prepared.items()}, declared=declared)
         if created and not proof.identical:
             odd = next((item for item in proof.differences if item.kind != "gpu"), None)

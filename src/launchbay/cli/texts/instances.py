@@ -129,7 +129,7 @@ def ps_text(rows: Sequence[Row], width: int | None = None) -> str:
                 row.state,
                 row.image,
                 row.provider,
-                row.usd_per_hour or "unknown",
+                "unknown" if row.usd_per_hour is None else format_amount(Decimal(row.usd_per_hour), most=4, least=2),
                 row.cost_so_far or "unknown",
                 format_duration(row.age_s),
                 " ".join([*row.running, *map(service_cell, row.services)]) or "-",
