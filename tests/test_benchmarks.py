@@ -192,6 +192,7 @@ def test_prove_runs_every_benchmark_without_arguments() -> None:
         "drift",
         "instance_types",
         "jax_against_tensorflow",
+        "launch_on_twin",
         "optimize",
         "startup",
         "train_overhead",
