@@ -18,6 +18,13 @@ data: data
 args: [--epochs, "500"]
 people: [{name: ada, key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f}]
 resources: {cpus: 2}
+provider: twin
+region: eu-west-1
+type: p3.2xlarge
+spot: true
+disk: 100GiB
+volumes: ["35GiB:/data"]
+ttl: 8h
 """
 KEY = PublicKey("ssh-ed25519", "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f")
 
@@ -41,6 +48,13 @@ def test_a_project_says_all_it_can_say(tmp_path: Path) -> None:
         args=("--epochs", "500"),
         people=(Person(name="ada", key=KEY, where=f"{tmp_path / 'bay.yaml'}:7"),),
         resources=Resources(cpus=2),
+        provider="twin",
+        region="eu-west-1",
+        type="p3.2xlarge",
+        spot=True,
+        disk="100GiB",
+        volumes=("35GiB:/data",),
+        ttl="8h",
     )
 
 
@@ -61,6 +75,7 @@ def test_every_documented_field_is_a_field(tmp_path: Path) -> None:
     [
         ("image: jax\ncount: 0\n", "count must be 1 to 1000, got 0", 2),
         ("count: -1\n", "count must be 1 to 1000, got -1", 1),
+        ("provider: moon\n", "provider must be local, ec2 or twin, got 'moon'", 1),
         ("count: 1001\n", "count must be 1 to 1000, got 1001", 1),
         ("count: 100000\n", "count must be 1 to 1000, got 100000", 1),
         ("count: '3'\n", "count must be a whole number, got '3'", 1),
