@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -22,6 +23,7 @@ pytest_plugins = ["tests._noskip", "tests.twin_process"]
 
 ROOT = Path(__file__).parent.parent
 STORE = ROOT / "build" / "test-home"
+_SIGNS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RECIPES = {
     "tiny": "description: the smallest image that is one\npackages: [six==1.17.0]\n",
     "older": "description: another as small\npackages: [six==1.16.0]\nenv: {FLAVOUR: older}\n",
@@ -35,6 +37,17 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LAUNCHBAY_HOME", str(tmp_path / "bay"))
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "VIRTUAL_ENV", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """Fail the test that leaves a signal heard by nobody: every process that is started later would inherit that."""
+    before = {sign: signal.getsignal(sign) for sign in _SIGNS}
+    yield
+    after = {sign: signal.getsignal(sign) for sign in _SIGNS}
+    for sign, handler in before.items():
+        signal.signal(sign, handler)
+    assert after == before
 
 
 @pytest.fixture

@@ -248,7 +248,7 @@ class Rounds:
             "post": {"prefix": "p/", "url": "https://x", "fields": {}},
             "every_s": 1,
         }
-        self._courier = courier._Courier(asked, str(run.parent / "courier"))  # noqa: SLF001
+        self._courier = courier._Courier(asked, str(run.parent / "courier"), -1)  # noqa: SLF001
         self._store = store
 
     def send(self) -> dict[str, Any]:
@@ -287,7 +287,7 @@ def test_checkpoints_are_named_whole_or_as_before(store: Store, run: Path, monke
 def test_a_run_is_told_as_whoever_reads_its_folder_sees_it(store: Store, run: Path) -> None:
     del store
     asked = {"run": str(run), "home": "/far", "post": {}, "every_s": 1}
-    here = courier._Courier(asked, str(run.parent / "courier"))  # noqa: SLF001
+    here = courier._Courier(asked, str(run.parent / "courier"), -1)  # noqa: SLF001
 
     def state() -> str:
         return here._state()  # noqa: SLF001

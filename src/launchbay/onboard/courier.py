@@ -46,7 +46,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         os.nice(10)
     lock = _take_over(folder)
     write_json(os.path.join(folder, "process.json"), identify(os.getpid()))
-    courier = _Courier(request, folder)
+    courier = _Courier(request, folder, _on_term())
     answer(request["channel"], {"v": 1, "ok": True, "result": {"pid": os.getpid()}})
     try:
         return courier.serve()
@@ -73,7 +73,7 @@ def _take_over(folder: str) -> int:
 class _Courier:
     """The rounds of one run."""
 
-    def __init__(self, request: dict[str, Any], folder: str) -> None:
+    def __init__(self, request: dict[str, Any], folder: str, woken: int) -> None:
         self.run: str = request["run"]
         self.home = request["home"]
         self.folder = folder
@@ -81,7 +81,7 @@ class _Courier:
         self.parcels = Parcels(request["post"], folder, request.get("stored") or {})
         self.began = time.monotonic()
         self.failures = 0
-        self.woken = _on_term()
+        self.woken = woken
 
     def serve(self) -> dict[str, Any]:
         """Go round until the run is over and all of it is sent, or we are told to end: with one more round then."""
