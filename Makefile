@@ -2,6 +2,8 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
+# Two at a time: most tests wait for processes. Those of one file stay together, for they share what they set up.
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 PIP := $(PY) -m pip --disable-pip-version-check -qq
 PROJECT := --no-deps --no-build-isolation --editable .
 LOCK := $(VENV)/bin/uv pip compile --quiet --generate-hashes --no-header --no-annotate --universal \
@@ -23,11 +25,11 @@ demo: $(VENV)/.run ## the whole experiment end to end; DATA=DIR for your own tra
 	@$(VENV)/bin/bay demo $(if $(DATA),--data "$(DATA)")
 	@echo; echo "next: . $(VENV)/bin/activate, then: bay init my-experiment"
 
-test: check ## checks and tests: about 10 minutes with a warm package cache
-	$(PY) -m pytest $(ARGS)
+test: check ## checks and tests: half an hour on two processors
+	$(PYTEST) $(ARGS)
 
 test-all: test ## the above, then every recipe built, disk full, the built wheel
-	$(PY) -m pytest -m all $(ARGS)
+	$(PYTEST) -m all $(ARGS)
 
 prove: $(VENV)/.dev ## campaigns and benchmarks; goes on where it stopped, AGAIN=1 starts over
 	$(PY) -m tools.prove $(if $(AGAIN),--again)

@@ -31,7 +31,7 @@ def launch_ours(count: int, name: str, recipe: str) -> Counter[str]:
     from launchbay.ports import SystemClock
     from launchbay.providers.ec2.client import Client
     from launchbay.providers.ec2.groups import ensure_group, ensure_key
-    from launchbay.providers.ec2.instances import OURS
+    from launchbay.providers.ec2.tags import OURS
     from launchbay.store.journal import open_journal
     from launchbay.transport.keypair import make_key_pair
 

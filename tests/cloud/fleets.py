@@ -16,6 +16,7 @@ from launchbay.cloud.launch import launch_cloud
 from launchbay.cloud.plan import plan_cloud
 from launchbay.cloud.services import end_services
 from launchbay.cloud.standing import FarInstance, find_far, find_one_far, observe_fleets, open_machine
+from launchbay.cloud.training import running_runs, stop_far
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay, open_bay
 from launchbay.lifecycle.cloud import open_cloud
@@ -42,6 +43,7 @@ __all__ = [
     "row_of",
     "set_power",
     "standing_fleet",
+    "stop_all",
 ]
 
 REGION = "us-east-1"
@@ -166,3 +168,8 @@ def exec_there(bay: Bay, name: str, *command: str) -> Any:
     assert far is not None
     with open_machine(bay, far) as machine:
         return machine.call(["exec", name, "--", *command])
+
+
+def stop_all(bay: Bay, name: str = "exp") -> list[str]:
+    """Stop every run of a fleet that goes on, and bring it home; return how each ended."""
+    return [stop_far(bay, run).state for run in running_runs(bay, far_of(bay, f"{name}-1").fleet)]

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,11 +23,13 @@ from launchbay.cloud.plan import CloudPlan, plan_cloud
 from launchbay.cloud.power import change_cloud_power
 from launchbay.cloud.standing import find_far, open_machine
 from launchbay.errors import Conflict, LaunchbayError, UsageError, UserError
+from launchbay.home import Home
 from launchbay.lifecycle.bay import Bay
-from launchbay.lifecycle.twin import ask_twin
+from launchbay.lifecycle.twin import ask_twin, start_twin
 from launchbay.planning.cloudwish import Volume
 from launchbay.planning.controls import failed
 from launchbay.providers.ec2.client import Client
+from launchbay.providers.ec2.groups import find_groups
 from launchbay.providers.ec2.instances import list_ours
 from launchbay.store.journal import Journal
 from tests.cloud.fleets import asked, client_of, end, left
@@ -73,8 +76,8 @@ def test_three_identical_instances_from_nothing_to_nothing(bay: Bay) -> None:
     assert plan.networks == ("203.0.113.1/32",)
     assert plan.rungs[0].type == "p3.2xlarge"
     assert plan.short_vcpus == 0
-    # 3 x 8 h x 3.06, 165 GiB at 0.08 for 8 of the 672 hours of a short month each, and addresses
-    assert str(plan.worst.usd)[:5] == "74.03"
+    # 3 x 8 h 5 min x 3.06, 165 GiB at 0.08 for 8 of the 672 hours of a short month each, and addresses
+    assert str(plan.worst.usd)[:5] == "74.80"
     launched = launch_cloud(bay, plan)
     assert launched.proof.identical
     assert list(launched.prepared) == ["exp-1", "exp-2", "exp-3"]
@@ -136,6 +139,28 @@ def test_a_fleet_that_another_machine_launched_is_ended_where_it_is_said_to_be(b
     plan = plan_end_cloud(bay, "exp", provider="twin", region="us-east-1")
     assert plan is not None
     assert end_cloud(bay, plan).names == ["exp-1"]
+    assert left(bay) == 0
+
+
+def test_two_machines_that_launch_one_name_leave_each_other_alone(bay: Bay, tmp_path: Path) -> None:
+    launch_cloud(bay, plan_cloud(bay, asked(bay, count=1)))
+    made = find_groups(client_of(bay), "exp")
+    twin = start_twin(bay)
+    (tmp_path / "home" / "twin").mkdir(parents=True)
+    other = replace(bay, home=Home(tmp_path / "home"))
+    (other.home.images).symlink_to(bay.home.images)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("launchbay.lifecycle.cloud.start_twin", lambda _: twin)
+        patch.setattr("launchbay.cloud.launch.list_ours", lambda *_, **__: ())  # EC2 does not show it yet
+        plan = plan_cloud(other, asked(bay, count=1))
+        with pytest.raises(Conflict, match="a key pair launchbay-exp with a public key that is not this fleet's"):
+            launch_cloud(other, plan)
+        # with a key of one's own there is none of the fleet that says whose the name is
+        with pytest.raises(Conflict, match=r"the security group sg-.* of exp is of another launch"):
+            launch_cloud(other, replace(plan, wish=replace(plan.wish, key_name="launchbay-exp")))
+    assert find_groups(client_of(bay), "exp") == made
+    assert launch_cloud(bay, plan_cloud(bay, asked(bay, count=1))).identical
+    end(bay)
     assert left(bay) == 0
 
 

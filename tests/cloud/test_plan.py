@@ -25,7 +25,8 @@ from launchbay.planning.request import build_request
 from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.images import search_images
 from launchbay.providers.ec2.templates import export_template, read_template, remove_template
-from tests.cloud.fleets import asked
+from tests.cloud.fleets import asked, recipe_of
+from tests.providers.ec2.test_instances import KEY
 
 NO_IMAGE = "ami-0123456789abcdef0"
 
@@ -53,6 +54,17 @@ def ec2(bay: Bay) -> Any:
     return way(bay, "twin", "us-east-1").raw("ec2")
 
 
+def iam(bay: Bay) -> Any:
+    return way(bay, "twin", "us-east-1").raw("iam")
+
+
+def give_profile(bay: Bay, name: str) -> None:
+    """Make an instance profile with a role in it, both of that name."""
+    iam(bay).create_instance_profile(InstanceProfileName=name)
+    iam(bay).create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    iam(bay).add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+
+
 def image_of(bay: Bay, *words: str) -> str:
     client = way(bay, "twin", "us-east-1")
     return search_images(client.raw("ec2"), client.raw("ssm"), words, region="us-east-1").images[0].id
@@ -63,6 +75,9 @@ def image_of(bay: Bay, *words: str) -> str:
 
 def test_nothing_but_a_type_is_a_whole_launch(bay: Bay) -> None:
     found = plan(bay, count=2)
+    assert found.worst.lines[0].quantity == 2 * (
+        8 + Decimal(1) / 12
+    )  # the lease, a boot before it, a shutdown after it
     assert (found.type.name, found.role, found.makes_group, found.makes_placement) == ("c5.large", "plain", True, False)
     assert found.networks == ("203.0.113.1/32",)
     assert (found.wish.rate, found.wish.public_address, found.lease_s) == (None, True, 28_800)
@@ -107,15 +122,15 @@ def test_a_company_has_its_own_subnet_groups_profile_key_and_tags(bay: Bay, tmp_
     client.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
     for name in ("ada.pem", "ada.pem.pub"):
         (tmp_path / name).write_text("a key")
-    found = plan(
-        bay,
-        subnet=subnet,
-        groups=(group,),
-        profile="lab",
-        key_name="ada",
-        identity_file=str(tmp_path / "ada.pem"),
-        tags={"team": "vision"},
-    )
+    own: dict[str, Any] = {"profile": "lab", "key_name": "ada", "identity_file": str(tmp_path / "ada.pem")}
+    with pytest.raises(NotFound, match="no instance profile 'lab' in the account"):
+        plan(bay, **own)
+    give_profile(bay, "lab")
+    with pytest.raises(NotFound, match="no key pair 'ada'"):
+        plan(bay, **own)
+    client.import_key_pair(KeyName="ada", PublicKeyMaterial=KEY.encode())
+    found = plan(bay, subnet=subnet, groups=(group,), tags={"team": "vision"}, **own)
+    assert "instances may do what lab of lab may" in found.notes
     assert not found.makes_group
     assert (found.vpc, found.networks) == (vpc, ("10.0.0.0/8",))
     assert {rung.zone for rung in found.rungs} == {"us-east-1b"}
@@ -193,12 +208,12 @@ def test_a_budget_ends_the_lease_before_it_is_used_up(bay: Bay) -> None:
     half = plan(bay, count=3, budget=(whole.worst.usd / 2).quantize(Decimal("0.01")))
     assert half.worst.usd is not None
     assert half.worst.usd <= half.asked.budget  # type: ignore[operator]
-    assert 14_300 < half.lease_s < 14_500
+    assert 14_150 < half.lease_s < 14_350  # half of eight hours and of what is billed around them, without the latter
     assert {"Key": "launchbay:ttl-s", "Value": str(half.lease_s)} in build_request(half.wish)["TagSpecifications"][0][
         "Tags"
     ]
     assert plan(bay, budget=Decimal(99)).lease_s == 28_800
-    with pytest.raises(UsageError, match="used up within a minute"):
+    with pytest.raises(UsageError, match="used up by a boot, a minute and a shutdown"):
         plan(bay, count=3, budget=Decimal("0.0001"))
     with pytest.raises(UsageError, match="nobody knows how long"):
         plan(bay, budget=Decimal(5), rate=300)
@@ -281,6 +296,8 @@ def template(bay: Bay, name: str = "lab", **data: Any) -> str:
 
 
 def test_a_template_lies_under_what_is_asked_for_and_over_our_defaults(bay: Bay) -> None:
+    give_profile(bay, "lab")
+    give_profile(bay, "other")
     identity = template(
         bay,
         InstanceType="c5.xlarge",
@@ -390,6 +407,13 @@ def test_a_plan_is_written_read_and_still_true(bay: Bay) -> None:
     saved = plan_from_json(json.loads(json.dumps(plan_to_json(first))))
     assert saved.asked == wanted
     assert check_still_true(saved, plan_cloud(bay, saved.asked)) == []
+
+
+def test_a_plan_is_applied_in_any_folder(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Path(recipe_of(bay, "tiny"))
+    monkeypatch.chdir(whole.parent)
+    assert plan_to_json(plan(bay, image="./tiny.yaml"))["asked"]["image"] == str(whole)
+    assert plan_to_json(plan(bay, image="tiny.yaml"))["asked"]["image"] == str(whole)
 
 
 def test_every_field_that_is_asked_for_is_kept(bay: Bay) -> None:

@@ -22,7 +22,6 @@ from launchbay.cloud.courier import start_courier
 from launchbay.cloud.data import STORE_FROM_BYTES
 from launchbay.cloud.end import end_cloud, plan_end_cloud
 from launchbay.cloud.fleet import find_fleet
-from launchbay.cloud.training import stop_runs
 from launchbay.errors import NotFound, NotPermitted, UsageError
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
@@ -30,7 +29,7 @@ from launchbay.lifecycle.cloud import open_cloud
 from launchbay.lifecycle.twin import ask_twin
 from launchbay.planning.store import CLOSED
 from launchbay.store.records import Run
-from tests.cloud.fleets import notes_of, row_of, standing_fleet
+from tests.cloud.fleets import notes_of, row_of, standing_fleet, stop_all
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
 
@@ -61,9 +60,8 @@ def bay(place: Bay, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bay]:
     monkeypatch.setattr(storing, "start_courier", functools.partial(start_courier, every_s=0.5))
     notes_of(place)
     yield place
-    fleet = find_fleet(place.home, "exp")
-    if fleet is not None:
-        stop_runs(place, fleet)
+    if find_fleet(place.home, "exp") is not None:
+        stop_all(place)
 
 
 @pytest.fixture
@@ -137,10 +135,8 @@ def test_data_on_s3_is_had_there_and_refused_here(bay: Bay, script: Path) -> Non
     assert wish.data == "s3://someones-own/day"
     run = train(bay, "exp-1", script, data=wish.data, args=["400"], detach=True)
     assert run.data == "s3://someones-own/day"
-    fleet = find_fleet(bay.home, "exp")
-    assert fleet is not None
     wait_for(lambda: "step 1" in said(bay, run))
-    stop_runs(bay, fleet)
+    stop_all(bay)
     run = resume(bay, run.id, instance="exp-2", detach=True)  # whose own copy comes from there too
     assert (run.attempt, run.data) == (2, "s3://someones-own/day")
     wait_for(lambda: said(bay, run).count("from step ") == 2)

@@ -21,7 +21,7 @@ from launchbay.api.wish import complete_training
 from launchbay.cloud import training
 from launchbay.cloud.fleet import find_fleet, forget_fleet
 from launchbay.cloud.models import show_model_far
-from launchbay.cloud.training import bring_runs, running_runs, stop_runs
+from launchbay.cloud.training import bring_runs, running_runs
 from launchbay.errors import Conflict, LaunchbayError, NotFound, UserError, WillFail
 from launchbay.home import new_id
 from launchbay.images.image import Image, find_image
@@ -31,7 +31,7 @@ from launchbay.lifecycle.twin import ask_twin
 from launchbay.models.inspect import show_model
 from launchbay.store.records import Run, find_run
 from launchbay.transport.trouble import ConnectionBroken
-from tests.cloud.fleets import far_of, notes_of, row_of, standing_fleet
+from tests.cloud.fleets import far_of, notes_of, row_of, standing_fleet, stop_all
 from tests.onboard.handmade import onnx
 from tests.providers.specs import make_specs
 from tests.runs.writing import FIRST, event, record, simple
@@ -67,9 +67,8 @@ def bay(place: Bay) -> Iterator[Bay]:
     """Return the bay; what still runs afterwards is stopped."""
     notes_of(place)
     yield place
-    fleet = find_fleet(place.home, "exp")
-    if fleet is not None:
-        stop_runs(place, fleet)
+    if find_fleet(place.home, "exp") is not None:
+        stop_all(place)
 
 
 @pytest.fixture
@@ -345,10 +344,10 @@ def test_a_spot_interruption_loses_no_more_than_it_must(bay: Bay, script: Path) 
         resume(bay, going.id)
     with pytest.raises(NotFound, match="spot interruption"):
         started(bay, script, instance="exp-2")
-    assert [run.state for run in stop_runs(bay, fleet)] == ["stopped"]
+    assert stop_all(bay) == ["stopped"]
     resumed = resume(bay, going.id, instance="exp-1", detach=True)
     assert (resumed.attempt, resumed.instance) == (2, "exp-1")
-    stop_runs(bay, fleet)
+    stop_all(bay)
     copy(bay, str(script), "exp-1:")
 
     left = waiting(bay, started(bay, script, waits=1))

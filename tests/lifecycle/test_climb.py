@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from launchbay.errors import Conflict, UserError
-from launchbay.lifecycle.climb import LAUNCH_TAG, Ascent, climb, end_climb
+from launchbay.lifecycle.climb import Ascent, climb, end_climb
 from launchbay.planning.request import build_request
 from launchbay.providers.ec2.client import open_client
 from launchbay.providers.ec2.instances import find_by_token, launch, list_ours, terminate
+from launchbay.providers.ec2.tags import LAUNCH_TAG
 from launchbay.store.journal import open_journal
 from tests.lifecycle.mountain import (
     ZONES,

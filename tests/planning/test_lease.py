@@ -40,7 +40,7 @@ def test_it_ends_at_the_last_second_that_the_budget_lasts(budget: str) -> None:
 
 
 def test_a_budget_for_less_than_a_minute_is_refused() -> None:
-    with pytest.raises(UsageError, match="used up within a minute") as caught:
+    with pytest.raises(UsageError, match="used up by a boot, a minute and a shutdown") as caught:
         lease_within(Decimal("0.60"), 28_800, worst_of)
     assert "--budget 25.08usd" in caught.value.hint
 

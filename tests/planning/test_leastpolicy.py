@@ -153,6 +153,18 @@ def test_data_of_ones_own_is_read_and_not_written() -> None:
     assert not judge([policy], Asked(action="s3:GetObject", resource="arn:aws:s3:::payroll2/x")).is_allowed
 
 
+def test_a_store_in_a_bucket_of_ones_own_is_written_too() -> None:
+    put = Asked(action="s3:PutObject", resource="arn:aws:s3:::lab-store/fleets/x")
+    assert judge([least_policy(store="lab-store")], put).is_allowed
+    assert judge(
+        [least_policy(store="lab-store")], Asked(action="s3:CreateBucket", resource="arn:aws:s3:::lab-store")
+    ).is_allowed
+    assert not judge([least_policy(buckets=("lab-store",))], put).is_allowed
+    assert explain_policy(store="a" * 63).letters <= MOST_LETTERS
+    with pytest.raises(UsageError, match="is no name of a bucket"):
+        least_policy(store="s3://lab-store")
+
+
 ARN = "arn:aws:ec2:us-east-1:123456789012"
 OURS = {"managed-by": "launchbay"}
 

@@ -160,3 +160,19 @@ def test_a_person_reads_what_is_wrong_with_who_asks() -> None:
         "sign in again, such as aws sso login",
     )
     assert explain("InsufficientInstanceCapacity", "ec2:RunInstances") is None
+
+
+def test_the_permission_that_aws_names_is_the_one_that_is_lacking() -> None:
+    said = (
+        "You are not authorized to perform this operation. User: arn:aws:iam::123456789012:user/ada is not authorized to "
+        "perform: iam:PassRole on resource: arn:aws:iam::123456789012:role/lab because no identity-based policy allows it"
+    )
+    found = explain("UnauthorizedOperation", "ec2:RunInstances", said)
+    assert found == (
+        "AWS does not allow iam:PassRole to these credentials (UnauthorizedOperation)",
+        "let them have iam:PassRole",
+    )
+    refused = advice("UnauthorizedOperation", HERE, LEFT, message=said)
+    assert (refused.kind, refused.rungs) == (Kind.PERMISSION, ())
+    assert "iam:PassRole" in refused.what
+    assert "decode-authorization-message" in advice("UnauthorizedOperation", HERE, ()).hint

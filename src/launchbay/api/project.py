@@ -30,10 +30,12 @@ def least_policy(
     parts: Collection[str] = tuple(PARTS),
     roles: Collection[str] = (),
     buckets: Collection[str] = (),
+    store: str = "",
 ) -> LeastPolicy:
     """Return the least IAM policy that Launchbay's calls to AWS need, with why; nothing is asked.
 
     `regions` are all that EC2 may be asked in, none for any; `account` is the account's number, and `roles` are the ARNs of roles
-    whose instance profile may be named, `buckets` those with data of your own. Raises UsageError for what is none of these.
+    whose instance profile may be named, `buckets` those with data of your own, `store` is a bucket of your own that the store is
+    to be in. Raises UsageError for what is none of these.
     """
-    return explain_policy(regions=regions, account=account, parts=parts, roles=roles, buckets=buckets)
+    return explain_policy(regions=regions, account=account, parts=parts, roles=roles, buckets=buckets, store=store)

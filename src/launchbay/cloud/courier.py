@@ -27,7 +27,7 @@ from launchbay.providers.ec2.bucket import list_kept, pass_seconds, presign_post
 from launchbay.store.records import Run
 from launchbay.transport.base import Transport
 
-__all__ = ["EVERY_S", "Courier", "courier_status", "restore_run", "start_courier", "stored_runs"]
+__all__ = ["EVERY_S", "Courier", "restore_run", "start_courier", "stored_runs"]
 
 EVERY_S = 15.0
 """How often a courier looks for what is new, and so how much of a run can be lost with its instance."""
@@ -69,12 +69,6 @@ def start_courier(
         stored = {}
     asked = {"do": "start courier", "run": run, "post": post, "every_s": every_s, "stored": stored}
     return Courier(pid=int(json.loads(machine.there(asked))["pid"]), seconds=seconds)
-
-
-def courier_status(machine: FarMachine, run: str) -> Mapping[str, Any]:
-    """Return what a run's courier wrote down last: ``at``, ``error``, ``bytes``; empty before its first round."""
-    status: Mapping[str, Any] = json.loads(machine.there({"do": "courier", "run": run}))
-    return status
 
 
 def stored_runs(store: Store, fleet: str) -> Sequence[str]:

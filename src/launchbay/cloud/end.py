@@ -24,8 +24,9 @@ from launchbay.planning.store import Stay
 from launchbay.ports import Event
 from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.groups import remove_group, remove_key
-from launchbay.providers.ec2.instances import OURS, Row, terminate, watch
+from launchbay.providers.ec2.instances import Row, terminate, watch
 from launchbay.providers.ec2.placement import remove_placement
+from launchbay.providers.ec2.tags import made_for
 from launchbay.spec.names import instance_names
 from launchbay.store.journal import Journal, Operation, open_journal
 from launchbay.store.spent import add_up
@@ -230,11 +231,11 @@ def _end(bay: Bay, client: Client, journal: Journal, operation: Operation, plan:
     return lives
 
 
-def _remove(bay: Bay, client: Client, name: str) -> list[str]:
-    """Remove what was made for a fleet alone; return what that was."""
-    groups = remove_group(client, name, clock=bay.clock)
-    remove_key(client, name, clock=bay.clock)
-    return [*groups, *remove_placement(client, name, clock=bay.clock)]
+def _remove(bay: Bay, client: Client, name: str, *, launch: str = "") -> list[str]:
+    """Remove what was made for a fleet alone, by any launch or by this one; return what that was."""
+    groups = remove_group(client, name, launch=launch, clock=bay.clock)
+    remove_key(client, name, launch=launch, clock=bay.clock)
+    return [*groups, *remove_placement(client, name, launch=launch, clock=bay.clock)]
 
 
 def _terminate(bay: Bay, client: Client, name: str, ids: Sequence[str]) -> Mapping[str, Row]:
@@ -262,11 +263,7 @@ def _cost(fleet: CloudFleet | None, lives: Sequence[Life], client: Client) -> st
 
 def _still(client: Client, fleet: str, side: Mapping[str, SidePrice]) -> Sequence[Mapping[str, Any]]:
     """Return the disks of a fleet that outlived it: those that were to be kept. Their price is None where it is not known."""
-    filters = [
-        {"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]},
-        {"Name": "tag:launchbay:fleet", "Values": [fleet]},
-        {"Name": "status", "Values": ["available"]},
-    ]
+    filters = [*made_for(fleet), {"Name": "status", "Values": ["available"]}]
     rows = client.pages("describe_volumes", "Volumes", Filters=filters)
     price = side.get(GP3)
     return tuple(
@@ -281,7 +278,7 @@ def _still(client: Client, fleet: str, side: Mapping[str, SidePrice]) -> Sequenc
 
 
 def end_launch(bay: Bay, client: Client, journal: Journal, operation: Operation) -> None:
-    """End what one launch made, and what was made for its fleet if nothing else of the fleet stands. Idempotent.
+    """End what one launch made: instances, and what was made for its fleet if none of the fleet stands. Idempotent.
 
     Waits for instances that EC2 does not show yet where the journal has no proof that there are none.
     """
@@ -289,7 +286,7 @@ def end_launch(bay: Bay, client: Client, journal: Journal, operation: Operation)
     end_climb(client, journal, operation, clock=bay.clock)
     if not rows_by_name(client, [name]):
         with journal.step(operation, "remove") as result:
-            result["removed"] = _remove(bay, client, name)
+            result["removed"] = _remove(bay, client, name, launch=operation.id)
         forget_fleet(bay.home, name)
 
 

@@ -32,8 +32,9 @@ from launchbay.planning.template import join_user_data
 from launchbay.ports import Event
 from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.groups import ensure_group, ensure_key
-from launchbay.providers.ec2.instances import OURS, Row, list_ours
+from launchbay.providers.ec2.instances import Row, list_ours
 from launchbay.providers.ec2.placement import ensure_placement
+from launchbay.providers.ec2.tags import FLEET_TAG, OURS
 from launchbay.spec.names import instance_names
 from launchbay.store.journal import Journal, Operation, open_journal
 from launchbay.transport.keypair import KeyPair
@@ -184,7 +185,7 @@ class _Launching:
     def _launch(self, operation: Operation) -> CloudLaunch:
         name, count = self.plan.asked.fleet, self.plan.asked.count
         own, host_key = keys_of(self.bay.home, name)
-        wish = self._complete(own.public, host_key)
+        wish = self._complete(own.public, host_key, operation.id)
         self.watch.lap("plan")
         ascent = Ascent(fleet=name, wish=wish, rungs=self.plan.rungs, tell=self.bay.reporter.note)
         found = climb(self.client, self.journal, operation, ascent, clock=self.bay.clock)
@@ -203,7 +204,7 @@ class _Launching:
         Whose address has changed since is let in by this.
         """
         if self.plan.makes_group:
-            self._group()
+            self._group(fleet.launch)
         self.watch.lap("plan")
         names = instance_names(fleet.name, fleet.count)
         rows = observe_fleets(self.bay, [fleet])
@@ -258,20 +259,22 @@ class _Launching:
             clock=self.watch.laps,
         )
 
-    def _complete(self, public_key: str, host_key: KeyPair) -> CloudWish:
+    def _complete(self, public_key: str, host_key: KeyPair, launch: str) -> CloudWish:
         """Return the wish with the fleet's own group, key and boot script, held against the controls before it is asked."""
         name = self.plan.asked.fleet
         plan, client, clock = self.plan, self.client, self.bay.clock
+        # the key first: another machine's launch of this name has another one, and nothing of it has been touched then
+        key_name = plan.wish.key_name or ensure_key(client, name, public_key, launch=launch, clock=clock)
         groups = plan.wish.groups
         if plan.makes_group:
-            groups = (self._group(),)
+            groups = (self._group(launch),)
         if plan.makes_placement:
-            ensure_placement(client, name, plan.wish.placement_group)
-        ours = {OURS[0]: OURS[1], "Name": name, "launchbay:fleet": name, "launchbay:digest": plan.cargo.digest}
+            ensure_placement(client, name, plan.wish.placement_group, launch=launch)
+        ours = {OURS[0]: OURS[1], "Name": name, FLEET_TAG: name, "launchbay:digest": plan.cargo.digest}
         wish = replace(
             plan.wish,
             groups=groups,
-            key_name=plan.wish.key_name or ensure_key(client, name, public_key, clock=clock),
+            key_name=key_name,
             user_data=join_user_data(
                 boot_config(host_key, ttl_s=plan.lease_s, login=self._login, volumes=devices_of(plan.wish)),
                 plan.wish.user_data,  # the launch template's own
@@ -283,16 +286,18 @@ class _Launching:
         hold_to_controls(plan.asked, wish, found, replaced=worthless(host_key))
         return wish
 
-    def _group(self) -> str:
+    def _group(self, launch: str) -> str:
         """Return the fleet's own security group, made or set to who may come in now."""
         plan, name = self.plan, self.plan.asked.fleet
         networks = tuple(dict.fromkeys((*plan.networks, *networks_of_people(self.bay.home, name))))
         clustered = bool(plan.wish.efa_cards)
-        return ensure_group(self.client, name, plan.vpc, networks, is_clustered=clustered, clock=self.bay.clock)
+        return ensure_group(
+            self.client, name, plan.vpc, networks, launch=launch, is_clustered=clustered, clock=self.bay.clock
+        )
 
     def _keep(self, found: Climb, operation: Operation) -> CloudFleet:
         asked, plan = self.plan.asked, self.plan
-        hours = max(Decimal(plan.lease_s), Decimal(60)) * asked.count / 3600
+        hours = Decimal(plan.worst_s) * asked.count / 3600
         began = min(row.started for row in found.rows).timestamp()
         fleet = CloudFleet(
             name=asked.fleet,

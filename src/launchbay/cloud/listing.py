@@ -14,6 +14,7 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
 from launchbay.lifecycle.twin import find_twin
 from launchbay.providers.ec2.instances import Row
+from launchbay.providers.ec2.tags import FLEET_TAG
 from launchbay.spec.names import instance_names
 from launchbay.store.journal import open_journal
 from launchbay.units import count_of
@@ -81,7 +82,7 @@ def _observed(bay: Bay, fleets: Sequence[CloudFleet]) -> Iterator[CloudStanding]
     rows = rows_by_name(client, [fleet.name for fleet in fleets])
     now = client.now.timestamp()
     for fleet in fleets:
-        mine = {name: row for name, row in rows.items() if row.tags.get("launchbay:fleet") == fleet.name}
+        mine = {name: row for name, row in rows.items() if row.tags.get(FLEET_TAG) == fleet.name}
         lives = note_lives(bay.home, fleet, mine, now)
         costs = [cost_of(fleet, life, now) for life in lives]
         known = [usd for usd in costs if usd is not None]

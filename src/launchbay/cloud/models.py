@@ -18,6 +18,7 @@ from launchbay.files import sha256_file
 from launchbay.lifecycle.bay import Bay
 from launchbay.models.card import Evaluation, Finding, Layer, ModelCard, Optimizer, Predictions, Tensor
 from launchbay.onboard.modelfiles import find_files
+from launchbay.providers.ec2.tags import FLEET_TAG
 
 __all__ = ["evaluate_far", "find_loader", "predict_far", "show_model_far"]
 
@@ -38,7 +39,7 @@ def find_loader(bay: Bay, digest: str | None, names: Sequence[str]) -> FarInstan
         return None
     for fleet in candidates:
         for row in rows.values():
-            if row.state == "running" and row.tags.get("launchbay:fleet") == fleet.name:
+            if row.state == "running" and row.tags.get(FLEET_TAG) == fleet.name:
                 return FarInstance(fleet=fleet, name=name_of(row))
     return None
 

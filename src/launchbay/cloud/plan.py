@@ -36,6 +36,7 @@ from launchbay.planning.store import store_note
 from launchbay.planning.template import TemplateSaid, read_disks
 from launchbay.planning.worstcase import WorstCase, disks_of, worst_case
 from launchbay.providers.ec2.client import Client
+from launchbay.providers.ec2.given import check_key_pair, check_profile
 from launchbay.providers.ec2.groups import caller_network
 from launchbay.providers.ec2.offers import Network, list_offers, quota_limit, read_network, used_vcpus
 from launchbay.providers.ec2.templates import read_template
@@ -56,6 +57,9 @@ __all__ = [
 
 TEMPLATE_TAG = "launchbay:template"
 """The tag that says from which launch template, and which version of it, an instance was launched."""
+
+_AROUND_LEASE_S = 300
+"""What an instance is billed for beyond its lease: booting until the lease begins to run, and shutting down after it."""
 
 _GROUP_TO_COME = "sg-00000000"
 """Stands in a plan for the group that the launch makes."""
@@ -104,6 +108,11 @@ class CloudPlan:
         return self.wish.ttl_s
 
     @property
+    def worst_s(self) -> int:
+        """How many seconds of each instance the worst case has: the lease, with a boot before it and a shutdown after it."""
+        return self.lease_s + _AROUND_LEASE_S
+
+    @property
     def short_vcpus(self) -> int | None:
         """How many vCPUs the quota lacks, None where not known."""
         return self.quota.short
@@ -143,6 +152,9 @@ def plan_cloud(bay: Bay, asked: CloudAsked) -> CloudPlan:
     needs = needs_of(recipe, accelerator, kind.architectures[-1])
     basis = find_basis(client, needs, kind, cargo.digest, said.machine_image)
     network = read_network(client, said.subnet)
+    roles = check_profile(client, said.profile) if said.profile else ()
+    if said.key_name:
+        check_key_pair(client, said.key_name)
     groups = _read_groups(client, said.groups, network)
     networks = _networks(client, said, groups)
     planning = _Planning(client, catalogue, said, template, kind, basis, network, cards)
@@ -168,7 +180,7 @@ def plan_cloud(bay: Bay, asked: CloudAsked) -> CloudPlan:
         template=template,
         findings=findings,
         is_declared=said.provider == "twin" and kind.gpu is not None,
-        notes=(*basis.notes, *dropped, *planning.notes(wish, accelerator)),
+        notes=(*basis.notes, *dropped, *planning.notes(wish, accelerator), *_role_note(said.profile, roles)),
     )
 
 
@@ -236,6 +248,13 @@ def _efa_cards(said: CloudAsked, kind: InstanceType) -> tuple[int, ...]:
     if not kind.efa_interfaces:
         raise UsageError(f"{kind.name} has no EFA", hint="`bay types --efa` lists those that have; or without --efa")
     return tuple(range(kind.efa_interfaces))
+
+
+def _role_note(profile: str, roles: Sequence[str] | None) -> Iterator[str]:
+    if roles is None:
+        yield f"what {profile} lets instances do is not known: these credentials may not ask IAM"
+    elif profile:
+        yield f"instances may do what {' and '.join(roles) or 'no role'} of {profile} may"
 
 
 # --- where -----------------------------------------------------------------------------------------------------------
@@ -369,14 +388,17 @@ class _Planning:
         return {item: price for (item, region), price in self.catalogue.side.items() if region == self.said.region}
 
     def worst(self, wish: CloudWish, types: Sequence[InstanceType], seconds: int) -> WorstCase:
-        """Return the dearest that any type on the ladder comes to; one of which a price is not known before all others."""
+        """Return the dearest that any type on the ladder comes to in a lease of so many seconds.
+
+        One of which a price is not known counts as dearer than all others.
+        """
         side = self.side()
         found = [
             worst_case(
                 kind,
                 region=wish.region,
                 count=wish.count,
-                ttl_s=seconds,
+                ttl_s=seconds + _AROUND_LEASE_S,
                 market=wish.market,
                 price=self.catalogue.price(kind.name, wish.region),
                 disks=disks_of(wish),

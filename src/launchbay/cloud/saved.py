@@ -7,8 +7,9 @@ things cost, and nothing in it decides what is launched but what was asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from launchbay.cloud.asked import CloudAsked
@@ -27,6 +28,7 @@ from launchbay.fields import (
     mapping_of,
     nullable,
 )
+from launchbay.images.recipe import is_recipe_path
 from launchbay.jsonable import to_json
 from launchbay.planning.cloudwish import Volume
 from launchbay.units import count_of, format_usd
@@ -94,8 +96,11 @@ def _text(amount: Decimal | None) -> str | None:
 
 
 def plan_to_json(plan: CloudPlan) -> dict[str, Any]:
-    """Return a plan as it is written into a file; no secret is in one, and no key."""
-    return {"kind": KIND, "schema": SCHEMA, "asked": to_json(plan.asked), "seen": to_json(_seen_by(plan))}
+    """Return a plan as it is written into a file, to be applied in any folder; no secret is in one, and no key."""
+    asked = plan.asked
+    if is_recipe_path(asked.image):
+        asked = replace(asked, image=str(Path(asked.image).expanduser().absolute()))
+    return {"kind": KIND, "schema": SCHEMA, "asked": to_json(asked), "seen": to_json(_seen_by(plan))}
 
 
 def plan_from_json(value: Any, *, where: str = "") -> SavedPlan:

@@ -24,6 +24,7 @@ from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
 from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.instances import Row, list_ended, list_ours
+from launchbay.providers.ec2.tags import FLEET_TAG
 from launchbay.spec.names import instance_names
 from launchbay.transport.ssh import SshTransport
 
@@ -78,7 +79,7 @@ class FarInstance:
 
 def name_of(row: Row) -> str:
     """Return what an instance of ours is called: its fleet's name and its place in it, from 1 on."""
-    return f"{row.tags.get('launchbay:fleet', row.id)}-{row.index + 1}"
+    return f"{row.tags.get(FLEET_TAG, row.id)}-{row.index + 1}"
 
 
 def find_far(bay: Bay, name: str) -> Sequence[FarInstance]:
@@ -123,8 +124,8 @@ def observe_fleets(bay: Bay, fleets: Sequence[CloudFleet] | None = None) -> Mapp
 def rows_by_name(client: Client, fleets: Sequence[str]) -> Mapping[str, Row]:
     """Return what stands of fleets in a region, by name, in order; what is ending is not among it. One question."""
     rows = list_ours(client, fleet=fleets[0] if len(fleets) == 1 else "")
-    mine = [row for row in rows if row.tags.get("launchbay:fleet") in fleets and row.state != "shutting-down"]
-    return {name_of(row): row for row in sorted(mine, key=lambda row: (row.tags["launchbay:fleet"], row.index))}
+    mine = [row for row in rows if row.tags.get(FLEET_TAG) in fleets and row.state != "shutting-down"]
+    return {name_of(row): row for row in sorted(mine, key=lambda row: (row.tags[FLEET_TAG], row.index))}
 
 
 def open_transport(

@@ -56,7 +56,6 @@ __all__ = [
     "running_runs",
     "show_log",
     "stop_far",
-    "stop_runs",
     "take_home",
     "train_far",
 ]
@@ -275,18 +274,6 @@ def bring_runs(bay: Bay, fleet: CloudFleet) -> list[Run]:
 def running_runs(bay: Bay, fleet: CloudFleet) -> list[Run]:
     """Return the runs of a fleet that go on, as far as is known here: whoever wants the news calls `bring_runs` first."""
     return [run for run in open_runs(bay.home) if is_far(run) and read_origin(run.folder).fleet == fleet.name]
-
-
-def stop_runs(bay: Bay, fleet: CloudFleet) -> list[Run]:
-    """Stop every run of a fleet that goes on, and bring it home; return them. One whose instance is silent is noted."""
-    stopped = []
-    for run in running_runs(bay, fleet):
-        try:
-            stop_far(bay, run)
-        except LaunchbayError as error:
-            _note_unknown(bay, run, error)
-        stopped.append(read_again(run.folder))
-    return stopped
 
 
 # --- the instance of a run -----------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from launchbay.planning.request import build_request
 from launchbay.ports import Clock
 from launchbay.providers.ec2.client import Client, CloudRefusal
 from launchbay.providers.ec2.instances import (
-    LAUNCH_TAG,
     Row,
     Watch,
     find_by_token,
@@ -30,9 +29,10 @@ from launchbay.providers.ec2.instances import (
     terminate,
     watch,
 )
+from launchbay.providers.ec2.tags import LAUNCH_TAG
 from launchbay.store.journal import Journal, Operation
 
-__all__ = ["LAUNCH_TAG", "Ascent", "Climb", "Tried", "climb", "end_climb"]
+__all__ = ["Ascent", "Climb", "Tried", "climb", "end_climb"]
 
 _PATIENCE_S = 900.0
 _POLL_S = 5.0

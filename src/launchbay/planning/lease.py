@@ -29,7 +29,8 @@ def lease_within(budget: Decimal | None, ttl_s: int, worst_of: Callable[[int], W
         return ttl_s
     least = worst_of(LEAST_TTL_S).usd or Decimal(0)
     if least > budget:
-        what = f"a budget of {format_usd(budget)} USD is used up within a minute, which costs up to {format_usd(least)} USD"
+        used = f"used up by a boot, a minute and a shutdown, which cost up to {format_usd(least)} USD"
+        what = f"a budget of {format_usd(budget)} USD is {used}"
         raise UsageError(
             what, hint=f"--budget {format_usd(whole.usd)}usd lasts for all of it; or fewer, or a smaller --type"
         )

@@ -94,9 +94,10 @@ def explain_policy(
     parts: Collection[str] = tuple(PARTS),
     roles: Collection[str] = (),
     buckets: Collection[str] = (),
+    store: str = "",
 ) -> LeastPolicy:
     """Return the policy with its reasons, which IAM has no room for. Arguments and errors are those of `least_policy`."""
-    found = least_permissions(regions=regions, account=account, parts=parts, roles=roles, buckets=buckets)
+    found = least_permissions(regions=regions, account=account, parts=parts, roles=roles, buckets=buckets, store=store)
     document = {"Version": "2012-10-17", "Statement": [item.as_statement() for item in found]}
     letters = len("".join(json.dumps(document).split()))
     return LeastPolicy(document=document, why={item.name: item.why for item in found}, letters=letters)
@@ -109,14 +110,21 @@ def least_policy(
     parts: Collection[str] = tuple(PARTS),
     roles: Collection[str] = (),
     buckets: Collection[str] = (),
+    store: str = "",
 ) -> dict[str, Any]:
     """Return the policy, ready to be given to IAM as JSON.
 
     `regions` are all that EC2 may be asked in, none for any. `account` is the number of the account. `roles` are the ARNs of
     roles whose instance profile a launch may name, and `buckets` those with data of the person's own to be read; without any
-    none may. Raises UsageError for a part, a role or a bucket that is none.
+    none may. `store` is a bucket of the person's own that the store is to be in, if it is not to be one of ours.
+
+    Raises UsageError for a part, a role or a bucket that is none.
     """
-    return dict(explain_policy(regions=regions, account=account, parts=parts, roles=roles, buckets=buckets).document)
+    return dict(
+        explain_policy(
+            regions=regions, account=account, parts=parts, roles=roles, buckets=buckets, store=store
+        ).document
+    )
 
 
 def least_permissions(
@@ -126,6 +134,7 @@ def least_permissions(
     parts: Collection[str] = tuple(PARTS),
     roles: Collection[str] = (),
     buckets: Collection[str] = (),
+    store: str = "",
 ) -> Sequence[Permission]:
     """Return what the policy consists of, each with why. Arguments and errors are those of `least_policy`."""
     for part in parts:
@@ -134,7 +143,7 @@ def least_permissions(
     for role in roles:
         if not role.startswith("arn:") or ":role/" not in role:
             raise UsageError(f"a role must be an ARN such as arn:aws:iam::123456789012:role/NAME, got {role!r}")
-    for bucket in buckets:
+    for bucket in (*buckets, *([store] if store else [])):
         if not _BUCKET.fullmatch(bucket):
             raise UsageError(f"{bucket!r} is no name of a bucket", hint="its name alone, without s3://")
     every = [
@@ -142,7 +151,7 @@ def least_permissions(
         *_launch(account),
         *_spot(account),
         *_bake(account),
-        *_store(),
+        *_store(store),
         *_prices(),
         *_pass(account, roles),
         *_read(buckets),
@@ -338,7 +347,8 @@ def _bake(account: str) -> Sequence[Permission]:
     )
 
 
-def _store() -> Sequence[Permission]:
+def _store(own: str) -> Sequence[Permission]:
+    named = (_BUCKETS, *([f"arn:aws:s3:::{own}"] if own else []))
     return (
         Permission(
             name="KeepAStore",
@@ -357,14 +367,14 @@ def _store() -> Sequence[Permission]:
                 "s3:PutEncryptionConfiguration",
                 "s3:PutLifecycleConfiguration",
             ),
-            resources=(_BUCKETS,),
+            resources=named,
         ),
         Permission(
             name="KeepThingsInIt",
             part="store",
             why="what lies in it is stored, read and removed; what instances send and fetch is signed with the same rights",
             actions=("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"),
-            resources=(f"{_BUCKETS}/*",),
+            resources=tuple(f"{arn}/*" for arn in named),
         ),
     )
 

@@ -6,6 +6,7 @@ codes; what other tools fall back on was compared.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -141,6 +142,7 @@ _REQUEST_PREFIXES = (
     "UnsupportedOperation",
     "IncorrectState",
 )
+_NOT_AUTHORIZED = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)", re.ASCII)
 _PROFILE_LAG = "invalid iam instance profile"
 """EC2 takes some seconds to see a new instance profile, and has no code of its own for it."""
 
@@ -165,16 +167,23 @@ def is_proof(code: str, *, asked_before: bool = False) -> bool:
     return known or plain in _UNTOUCHED or plain.startswith(_REQUEST_PREFIXES)
 
 
-def explain(code: str, permission: str) -> tuple[str, str] | None:
+def explain(code: str, permission: str, message: str = "") -> tuple[str, str] | None:
     """Return what a refusal of the person's credentials, permissions or account means, and what to do; None for any other.
 
-    `permission` is what the call takes, such as ``ec2:RunInstances``.
+    `permission` is what the call takes, such as ``ec2:RunInstances``; `message` may name another one that is lacking.
     """
     plain = _plain(code)
     if plain in _PERMISSION:
+        permission = _lacking(message) or permission
         return f"AWS does not allow {permission} to these credentials ({plain})", f"let them have {permission}"
     known = _CREDENTIALS.get(plain) or _ACCOUNT.get(plain)
     return (f"{known[0]} ({plain})", known[1]) if known else None
+
+
+def _lacking(message: str) -> str:
+    """Return the permission that AWS's words name: a launch takes others than its own, such as to pass a role or to tag."""
+    found = _NOT_AUTHORIZED.search(message)
+    return found[1] if found else ""
 
 
 def _plain(code: str) -> str:
@@ -203,7 +212,12 @@ def advice(code: str, rung: Rung, rungs_left: Sequence[Rung], *, message: str = 
         what = f"the account is at a limit of this region ({plain})"
         return Advice(kind=Kind.QUOTA, what=what, hint="delete what is not used, or ask AWS for more in Service Quotas")
     if plain in _PERMISSION:
-        what = f"AWS does not allow this launch ({plain})"
+        lacking = _lacking(message)
+        what = f"AWS does not allow {lacking or 'this launch'} to these credentials ({plain})"
+        if lacking:
+            return Advice(
+                kind=Kind.PERMISSION, what=what, hint=f"let them have {lacking}; `bay doctor --iam` prints all"
+            )
         hint = "aws sts decode-authorization-message says which permission is missing"
         return Advice(kind=Kind.PERMISSION, what=what, hint=hint)
     for kind, known in ((Kind.ACCOUNT, _ACCOUNT), (Kind.CREDENTIALS, _CREDENTIALS)):

@@ -183,5 +183,5 @@ def test_silence_is_silence_to_the_end(client: Client, twin: TwinProcess) -> Non
 def test_an_endpoint_that_is_no_address_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "nonsense")
     with pytest.raises(UsageError, match="nonsense") as caught:
-        open_client("us-east-1", keys=("a", "b"))
+        open_client("us-east-1", keys=("a", "b")).ask("list_buckets", service="s3")
     assert (caught.value.where, f"unset {name}" in caught.value.hint) == (name, True)

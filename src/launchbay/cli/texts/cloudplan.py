@@ -200,7 +200,7 @@ def _costs(plan: CloudPlan, width: int) -> Iterator[str]:
         for why in worst.unknown:
             yield from _wrapped("", why, width)
     else:
-        yield f"WORST CASE  {format_usd(worst.usd)} USD, if all of it runs until the lease ends"
+        yield f"WORST CASE  {format_usd(worst.usd)} USD, if all of it runs until the lease ends, boot and shutdown with it"
     if plan.wish.market != "on-demand":
         yield f"{'':{_LABEL}}{plan.wish.market} costs at most what it does on demand, by which it is counted here"
     rate = _UNKNOWN if plan.usd_per_hour is None else f"{format_amount(plan.usd_per_hour, most=4, least=2)} USD"

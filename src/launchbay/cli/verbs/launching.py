@@ -67,7 +67,11 @@ _OPTIONS = {
 
 
 def _said(context: Context) -> list[str]:
-    return [f"--{name}".replace("_", "-") for name in _OPTIONS.values() if getattr(context.arguments, name)]
+    return [_option(name) for name in _OPTIONS.values() if getattr(context.arguments, name)]
+
+
+def _option(name: str) -> str:
+    return f"--{name}".replace("_", "-")
 
 
 def _plan(context: Context, place: str, image: str, *, count: int, name: str | None) -> CloudPlan:
@@ -76,6 +80,9 @@ def _plan(context: Context, place: str, image: str, *, count: int, name: str | N
         option = "--overlay" if given.overlay else "--accelerator"
         raise UsageError(f"{option} is for instances on this machine", hint="the type decides on EC2: --type")
     typed = {field: getattr(given, name) for field, name in _OPTIONS.items()}
+    if empty := [_option(name) for name in _OPTIONS.values() if getattr(given, name) == ""]:
+        what = f"{empty[0]} has nothing after it"
+        raise UsageError(what, hint=f"{empty[0]} with a value, or without it; a variable of the shell may be empty")
     # 0 was typed, and is refused where it is read
     options = launchbay.CloudOptions(**{field: value for field, value in typed.items() if value or value == 0})
     is_project = given.image is None

@@ -40,7 +40,7 @@ def _demo(context: Context) -> int:
 
 def _doctor(context: Context) -> int:
     if context.arguments.iam:
-        policy = launchbay.least_policy()
+        policy = launchbay.least_policy(store=context.bay.environ.get("LAUNCHBAY_BUCKET", ""))
         context.reporter.close()
         complain(policy_text(policy))  # stdout is for the policy alone: `bay doctor --iam > policy.json`
         context.show(policy, lambda: json.dumps(policy.as_json(), indent=2))

@@ -98,7 +98,8 @@ def ensure_bucket(client: Client, *, named: str = "", names: Sequence[str] = ())
             continue  # somebody else has it: the next name
         return _finish(client, name, account, found or {})
     hint = "LAUNCHBAY_BUCKET=NAME says another"
-    raise Conflict(f"the names {tried[0]} to {tried[-1]} are all taken by others", where=client.region, hint=hint)
+    what = f"none of the names {tried[0]} to {tried[-1]} can be used: they are others', or not yours to look at"
+    raise Conflict(what, where=client.region, hint=f"`bay doctor --iam` prints what it takes; or {hint}")
 
 
 def find_bucket(client: Client, *, named: str = "", names: Sequence[str] = ()) -> Bucket | None:

@@ -16,7 +16,7 @@ from typing import Any
 from launchbay.errors import Conflict, LaunchbayError, UserError
 from launchbay.ports import Clock, SystemClock
 from launchbay.providers.ec2.client import Client, CloudRefusal, is_loopback
-from launchbay.providers.ec2.instances import OURS
+from launchbay.providers.ec2.tags import check_launch, made_for, tags_of
 
 __all__ = ["caller_network", "default_vpc", "ensure_group", "ensure_key", "find_groups", "remove_group", "remove_key"]
 
@@ -55,10 +55,9 @@ def default_vpc(client: Client) -> str:
     return str(found[0]["VpcId"])
 
 
-def find_groups(client: Client, fleet: str) -> tuple[Mapping[str, Any], ...]:
-    """Return the security groups that we made for a fleet, with their rules."""
-    filters = [{"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]}, {"Name": "tag:launchbay:fleet", "Values": [fleet]}]
-    return tuple(client.pages("describe_security_groups", "SecurityGroups", Filters=filters))
+def find_groups(client: Client, fleet: str, *, launch: str = "") -> tuple[Mapping[str, Any], ...]:
+    """Return the security groups that we made for a fleet, with their rules; with `launch`, those that this launch made."""
+    return tuple(client.pages("describe_security_groups", "SecurityGroups", Filters=made_for(fleet, launch)))
 
 
 def ensure_group(
@@ -67,6 +66,7 @@ def ensure_group(
     vpc: str,
     networks: Sequence[str],
     *,
+    launch: str = "",
     is_clustered: bool = False,
     clock: Clock | None = None,
 ) -> str:
@@ -74,10 +74,12 @@ def ensure_group(
 
     Made if it is not there. Whatever else it lets in is taken back, for it is ours: networks that are not wished any more (a
     caller's address changes), other ports, other groups, prefix lists. With `is_clustered` its members may talk to each other,
-    as EFA needs. Raises Conflict where a group of its name is not ours, or goes on letting in more; CloudRefusal.
+    as EFA needs. `launch` is the operation of the journal that it is made by. Raises Conflict where a group of its name is not
+    ours, is another launch's, or goes on letting in more; CloudRefusal.
     """
     clock = clock or SystemClock()
-    group = _own_group(client, fleet, vpc) or _make_group(client, fleet, vpc, clock=clock)
+    group = _own_group(client, fleet, vpc) or _make_group(client, fleet, vpc, launch, clock=clock)
+    check_launch(group, launch, f"the security group {group['GroupId']} of {fleet}", region=client.region)
     identity = str(group["GroupId"])
     wanted: set[_Rule] = {_ssh_from(network) for network in networks}
     if is_clustered:
@@ -101,13 +103,9 @@ def _own_group(client: Client, fleet: str, vpc: str) -> Mapping[str, Any] | None
     return next((group for group in find_groups(client, fleet) if group.get("VpcId") == vpc), None)
 
 
-def _make_group(client: Client, fleet: str, vpc: str, *, clock: Clock) -> Mapping[str, Any]:
+def _make_group(client: Client, fleet: str, vpc: str, launch: str, *, clock: Clock) -> Mapping[str, Any]:
     name = f"launchbay-{fleet}"
-    tags = [
-        {"Key": OURS[0], "Value": OURS[1]},
-        {"Key": "launchbay:fleet", "Value": fleet},
-        {"Key": "Name", "Value": name},
-    ]
+    tags = [*tags_of(fleet, launch), {"Key": "Name", "Value": name}]
     try:
         made = client.insist(
             "create_security_group",
@@ -171,13 +169,15 @@ def _rules(group: Mapping[str, Any]) -> Iterator[_Rule]:
                 yield str(permission["IpProtocol"]), *ports, kind, str(item[field])
 
 
-def remove_group(client: Client, fleet: str, *, clock: Clock) -> tuple[str, ...]:
+def remove_group(client: Client, fleet: str, *, launch: str = "", clock: Clock) -> tuple[str, ...]:
     """Remove the fleet's own groups; return which. Waits for the interfaces of instances that are gone. Idempotent.
+
+    With `launch` only what that launch made.
 
     Raises LaunchbayError when one is still in use after some minutes: somebody else put an instance into it.
     """
     removed, waited = list[str](), 0.0
-    for group in find_groups(client, fleet):
+    for group in find_groups(client, fleet, launch=launch):
         identity = str(group["GroupId"])
         while True:
             try:
@@ -199,20 +199,19 @@ def remove_group(client: Client, fleet: str, *, clock: Clock) -> tuple[str, ...]
     return tuple(removed)
 
 
-def ensure_key(client: Client, fleet: str, public_key: str, *, clock: Clock | None = None) -> str:
+def ensure_key(client: Client, fleet: str, public_key: str, *, launch: str = "", clock: Clock | None = None) -> str:
     """Return the name of the fleet's key pair, imported if it is not there. The private half never leaves this machine.
 
     Raises Conflict where a pair of that name has another public key: whoever has its private half would be let in, and not we.
     """
     name = f"launchbay-{fleet}"
-    tags = [{"Key": OURS[0], "Value": OURS[1]}, {"Key": "launchbay:fleet", "Value": fleet}]
     try:
         client.insist(
             "import_key_pair",
             clock=clock,
             KeyName=name,
             PublicKeyMaterial=public_key.encode(),
-            TagSpecifications=[{"ResourceType": "key-pair", "Tags": tags}],
+            TagSpecifications=[{"ResourceType": "key-pair", "Tags": tags_of(fleet, launch)}],
         )
     except CloudRefusal as refusal:
         if refusal.code != "InvalidKeyPair.Duplicate":
@@ -235,10 +234,9 @@ def _is_of(pair: Mapping[str, Any], public_key: str) -> bool:
     return str(pair.get("KeyFingerprint", "")).removeprefix("SHA256:").rstrip("=") == print_
 
 
-def remove_key(client: Client, fleet: str, *, clock: Clock | None = None) -> None:
-    """Remove the fleet's key pair, if it is ours. Idempotent."""
-    filters = [{"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]}, {"Name": "tag:launchbay:fleet", "Values": [fleet]}]
-    for pair in client.ask("describe_key_pairs", Filters=filters).get("KeyPairs", ()):
+def remove_key(client: Client, fleet: str, *, launch: str = "", clock: Clock | None = None) -> None:
+    """Remove the fleet's key pair, if it is ours; with `launch` only one that this launch made. Idempotent."""
+    for pair in client.ask("describe_key_pairs", Filters=made_for(fleet, launch)).get("KeyPairs", ()):
         try:
             client.insist("delete_key_pair", clock=clock, KeyPairId=pair["KeyPairId"])
         except CloudRefusal as refusal:

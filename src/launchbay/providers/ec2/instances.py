@@ -16,10 +16,9 @@ from launchbay.errors import LaunchbayError
 from launchbay.planning.refusal import is_passing, is_proof
 from launchbay.ports import Clock
 from launchbay.providers.ec2.client import Client, CloudRefusal, CloudSilence
+from launchbay.providers.ec2.tags import made_for
 
 __all__ = [
-    "LAUNCH_TAG",
-    "OURS",
     "Row",
     "Watch",
     "find_by_token",
@@ -30,11 +29,6 @@ __all__ = [
     "terminate",
     "watch",
 ]
-
-OURS = ("managed-by", "launchbay")
-"""The tag of everything that we make; nothing without it is ever changed."""
-LAUNCH_TAG = "launchbay:launch"
-"""The tag that says which operation of the journal launched an instance."""
 
 _LIVING = ("pending", "running", "stopping", "stopped", "shutting-down")
 _ENDING = ("shutting-down", "terminated")
@@ -142,25 +136,12 @@ def list_ours(client: Client, *, fleet: str = "", launch: str = "") -> tuple[Row
     `launch` is the id of the operation in the journal that launched them. What was launched some seconds ago need not be shown
     yet: absent is not gone.
     """
-    filters = [
-        {"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]},
-        {"Name": "instance-state-name", "Values": list(_LIVING)},
-    ]
-    if fleet:
-        filters.append({"Name": "tag:launchbay:fleet", "Values": [fleet]})
-    if launch:
-        filters.append({"Name": f"tag:{LAUNCH_TAG}", "Values": [launch]})
-    return _rows(client, Filters=filters)
+    return _rows(client, Filters=[*made_for(fleet, launch), {"Name": "instance-state-name", "Values": list(_LIVING)}])
 
 
 def list_ended(client: Client, fleet: str) -> tuple[Row, ...]:
     """Return the instances of a fleet that ended, as long as EC2 shows them: about an hour."""
-    filters = [
-        {"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]},
-        {"Name": "tag:launchbay:fleet", "Values": [fleet]},
-        {"Name": "instance-state-name", "Values": list(_ENDING)},
-    ]
-    return _rows(client, Filters=filters)
+    return _rows(client, Filters=[*made_for(fleet), {"Name": "instance-state-name", "Values": list(_ENDING)}])
 
 
 def watch(
@@ -241,11 +222,7 @@ def remove_volumes(client: Client, launch: str, *, clock: Clock | None = None) -
 
     For a launch that was given up: what was to be kept of it has never been anybody's.
     """
-    filters = [
-        {"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]},
-        {"Name": f"tag:{LAUNCH_TAG}", "Values": [launch]},
-        {"Name": "status", "Values": ["available"]},
-    ]
+    filters = [*made_for(launch=launch), {"Name": "status", "Values": ["available"]}]
     found = [row["VolumeId"] for row in client.pages("describe_volumes", "Volumes", Filters=filters)]
     for name in found:
         try:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from launchbay.errors import Conflict, LaunchbayError
 from launchbay.ports import Clock
 from launchbay.providers.ec2.client import Client, CloudRefusal
-from launchbay.providers.ec2.instances import OURS
+from launchbay.providers.ec2.tags import check_launch, made_for, tags_of
 
 __all__ = ["ensure_placement", "remove_placement"]
 
@@ -13,16 +16,12 @@ _PATIENCE_S = 300.0
 _POLL_S = 5.0
 
 
-def ensure_placement(client: Client, fleet: str, name: str) -> str:
+def ensure_placement(client: Client, fleet: str, name: str, *, launch: str = "") -> str:
     """Return the name of a fleet's own placement group, a cluster; made if it is not there. Idempotent.
 
-    Raises Conflict where somebody else's has the name, CloudRefusal.
+    Raises Conflict where somebody else's has the name, or another launch's; CloudRefusal.
     """
-    tags = [
-        {"Key": OURS[0], "Value": OURS[1]},
-        {"Key": "launchbay:fleet", "Value": fleet},
-        {"Key": "Name", "Value": name},
-    ]
+    tags = [*tags_of(fleet, launch), {"Key": "Name", "Value": name}]
     try:
         client.act(
             "create_placement_group",
@@ -33,18 +32,24 @@ def ensure_placement(client: Client, fleet: str, name: str) -> str:
     except CloudRefusal as refusal:
         if refusal.code != "InvalidPlacementGroup.Duplicate":
             raise
-        if name not in _names(client, fleet):
-            what = f"the placement group {name} is not of this fleet"
-            raise Conflict(what, where=client.region, hint="another --name for the fleet") from refusal
+        there = next((group for group in _groups(client, fleet) if group["GroupName"] == name), None)
+        what = f"the placement group {name}"
+        if there is None:
+            raise Conflict(
+                f"{what} is not of this fleet", where=client.region, hint="another --name for the fleet"
+            ) from refusal
+        check_launch(there, launch, what, region=client.region)
     return name
 
 
-def remove_placement(client: Client, fleet: str, *, clock: Clock) -> tuple[str, ...]:
+def remove_placement(client: Client, fleet: str, *, launch: str = "", clock: Clock) -> tuple[str, ...]:
     """Remove the fleet's own placement groups; return which. Waits while instances that end are still in one. Idempotent.
+
+    With `launch` only what that launch made.
 
     Raises LaunchbayError when one is in use after some minutes: somebody else put an instance into it.
     """
-    names, waited = _names(client, fleet), 0.0
+    names, waited = tuple(str(group["GroupName"]) for group in _groups(client, fleet, launch)), 0.0
     for name in names:
         while True:
             try:
@@ -66,7 +71,8 @@ def remove_placement(client: Client, fleet: str, *, clock: Clock) -> tuple[str, 
     return names
 
 
-def _names(client: Client, fleet: str) -> tuple[str, ...]:
-    filters = [{"Name": f"tag:{OURS[0]}", "Values": [OURS[1]]}, {"Name": "tag:launchbay:fleet", "Values": [fleet]}]
-    found = client.ask("describe_placement_groups", Filters=filters).get("PlacementGroups", ())
-    return tuple(str(group["GroupName"]) for group in found)
+def _groups(client: Client, fleet: str, launch: str = "") -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = client.ask("describe_placement_groups", Filters=made_for(fleet, launch)).get(
+        "PlacementGroups", ()
+    )
+    return found

@@ -10,7 +10,7 @@ from launchbay.planning.cloudwish import CloudWish
 from launchbay.planning.request import build_request
 from launchbay.planning.template import TemplateSaid, read_said, split_reference, template_data
 from launchbay.providers.ec2.client import Client, CloudRefusal
-from launchbay.providers.ec2.instances import OURS
+from launchbay.providers.ec2.tags import OURS
 
 __all__ = ["export_template", "read_template", "remove_template"]
 
