@@ -130,7 +130,10 @@ def test_the_next_step_can_be_pasted(says: Says, tmp_path: Path, monkeypatch: py
         (["launch", "tensorflow", "--provider", "twin", "--type", "t", "--volume", "x"], "a volume must look like"),
         (["launch", "tensorflow", "--provider", "twin", "--type", "t", "--budget", "-1"], "a budget must look like"),
         (["launch", "tensorflow", "--provider", "twin", "--type", "t", "--tag", "x"], "a tag must look like"),
-        (["launch", "tensorflow", "--provider", "twin", "--type", "t", "--budget", ""], "--budget has nothing after it"),
+        (
+            ["launch", "tensorflow", "--provider", "twin", "--type", "t", "--budget", ""],
+            "--budget has nothing after it",
+        ),
         (["plan", "tensorflow", "--provider", "twin", "--type", "t", "--disk", ""], "--disk has nothing after it"),
         (
             ["launch", "tensorflow", "--provider", "twin", "--type", "t", "--disk", "big"],

@@ -120,6 +120,18 @@ def test_a_package_of_no_index_goes_along_as_files(site: Site, recipe: Recipe, t
     assert site.run("hello", name="again") == "hi"
 
 
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_a_program_whose_python_lies_too_deep_for_the_kernel_goes_along(site: Site, recipe: Recipe, quote: str) -> None:
+    python = site.launch(recipe("alpha")).root / "env" / "bin" / "python"
+    begin = f"#!/bin/sh\n'''exec' {quote}{python}{quote} \"$0\" \"$@\"\n' '''\n"
+    site.write("bin/hello", f"{begin}print('hi')\n", "755")
+    assert site.run("hello") == "hi"
+    baked = site.bake()
+    assert (baked.left, list(baked.files)) == ({}, ["bin/hello"])
+    site.launch(str(baked.recipe), "again")
+    assert site.run("hello", name="again") == "hi"
+
+
 @BOTH
 def test_an_image_that_was_baked_can_be_baked_again(
     site: Site, index: Index, recipe: Recipe, tmp_path: Path, layer: str

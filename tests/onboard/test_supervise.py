@@ -45,7 +45,8 @@ if os.fork() == 0:
         os._exit(0)
     while time.process_time() < 0.5:
         pass
-    open("burned", "w").write(str(os.getpid()))
+    open("burning", "w").write(str(os.getpid()))
+    os.rename("burning", "burned")
     time.sleep(600)
 while not os.path.exists("burned"):
     time.sleep(0.01)

@@ -44,6 +44,11 @@ class Subject:
         return self.environment.image
 
 
+_BY_PYTHON = re.compile(rb"#!([^\n]*)(?:\n|\Z)")
+_BY_SHELL = re.compile(rb"""#!/bin/sh\n'''exec' ['"]?([^\n]*?)['"]? "\$0" "\$@"\n' '''\n""")
+"""How installers begin a program: with the path of a Python, or by way of the shell where that is too long for the kernel."""
+
+
 def collect_files(bay: Bay, subject: Subject, paths: Sequence[str], folder: Path) -> dict[str, str]:
     """Copy the files to carry into a folder; return those that cannot be carried (path -> why)."""
     left, mended = {}, []
@@ -86,11 +91,14 @@ def _connect(bay: Bay, subject: Subject) -> Transport:
 
 def _mend(path: Path, root: Path) -> bool:
     """Let a program whose first line names the instance's Python take that of whoever calls it; say if it was one."""
-    first, end, rest = path.read_bytes().partition(b"\n")
-    if not first.startswith(b"#!" + os.fsencode(root) + b"/"):
+    data, inside = path.read_bytes(), os.fsencode(root) + b"/"
+    far = _BY_SHELL.match(data)
+    if far is None or not far[1].startswith(inside):
+        far = _BY_PYTHON.match(data)
+    if far is None or not far[1].startswith(inside):
         return False
     mode = path.stat().st_mode
-    write_atomic(path, b"#!/usr/bin/env python" + end + rest)
+    write_atomic(path, b"#!/usr/bin/env python\n" + data[far.end() :])
     path.chmod(mode)
     return not _leads_back(path, root)
 
