@@ -4,6 +4,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +37,14 @@ def test_values_become_plain_json() -> None:
     expected = {"type": "m5.large", "usd_per_hour": "0.1000", "files": ["/a/b"]}
     assert to_json(offer) == expected
     assert to_json({"offers": [offer], 3: (1, 2.5, True)}) == {"offers": [expected], "3": [1, 2.5, True]}
+
+
+def test_days_and_times_are_text() -> None:
+    at = datetime(2026, 11, 27, 9, 12, 35, tzinfo=UTC)
+    assert to_json({"day": date(2026, 11, 27), "at": [at]}) == {
+        "day": "2026-11-27",
+        "at": ["2026-11-27T09:12:35+00:00"],
+    }
 
 
 def test_the_unknown_is_null_and_never_zero() -> None:

@@ -1,10 +1,11 @@
-"""Values as JSON, the same for `--json`, the web and a program: paths and decimals as text, unknown as null."""
+"""Values as JSON, the same for `--json`, the web and a program: paths, decimals and days as text, unknown as null."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -33,6 +34,8 @@ def to_json(value: object) -> Any:
         return to_json(fields_of(value))
     if isinstance(value, (Path, Decimal)):
         return str(value)
+    if isinstance(value, date):  # a time is one too
+        return value.isoformat()
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):

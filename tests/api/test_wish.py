@@ -47,6 +47,9 @@ def test_a_launch_without_image_and_file_says_what_to_type(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="needs an image") as caught:
         complete_launch(None, count=None, name=None, folder=tmp_path)
     assert "bay launch tensorflow" in caught.value.hint
+    with pytest.raises(UsageError, match=r"^plan needs an image") as caught:
+        complete_launch(None, count=None, name=None, folder=tmp_path, verb="plan")
+    assert caught.value.hint == "bay plan tensorflow -n 3"
 
 
 def test_training_takes_all_from_the_project(bay: Bay, project: Path, tiny: str) -> None:

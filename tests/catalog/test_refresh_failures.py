@@ -110,8 +110,9 @@ def test_without_credentials_the_error_says_how_to_get_some(
 
 def test_a_profile_that_is_not_there_is_named(noon: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(UserError, match=r"no credentials for AWS.*nobody"):
+    with pytest.raises(UserError, match=r"AWS's settings have no such profile: .*nobody") as caught:
         launchbay.refresh_types(noon, [REGION])
+    assert "list-profiles" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import launchbay
+from launchbay.cloud.fleet import CloudFleet, keep_fleet
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.identity import Difference
 from launchbay.lifecycle.verify import Verification
@@ -127,13 +129,28 @@ def test_a_colon_in_a_path_of_ours_is_no_instance(says: Says, two: list[Instance
 # --- consent --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("option", ["--name", "--env", "--output"])
+def test_nobody_is_asked_to_agree_to_a_baking_that_cannot_be(says: Says, bay: Bay, option: str) -> None:
+    kept: dict[str, Any] = dict.fromkeys(
+        ("type", "market", "image", "digest", "machine_image", "login", "launch", "asked"), "x"
+    )
+    kept |= {"name": "w", "provider": "twin", "region": "us-east-1", "count": 1, "created_at": 0.0, "ends_at": 1.0}
+    keep_fleet(bay.home, CloudFleet(**kept))
+    said = says("image", "bake", "w-1", option, "baked")
+    assert (said.code, said.out) == (2, "")
+    assert "a machine image is called by its digest" in said.err
+    assert "bay image bake w-1\n" in said.err
+    asked = says("image", "bake", "w-1").err
+    assert "restarts it, and ends what runs there: this needs your consent" in asked
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_terminate_is_refused_where_nobody_can_agree(
     says: Says, bay: Bay, two: list[Instance], options: list[str]
 ) -> None:
     said = says("terminate", "exp", *options)
     assert (said.code, said.out) == (2, "")
-    assert "Terminating exp-1, exp-2 (2) with their homes needs your consent" in said.err
+    assert "Terminating exp-1, exp-2 (2) with their homes: this needs your consent" in said.err
     assert "-y" in said.err
     assert names(bay) == [item.name for item in two]
 

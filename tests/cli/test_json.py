@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 import launchbay
+from launchbay.cloud.end import CloudEnded
+from launchbay.cloud.power import CloudPower
+from launchbay.jsonable import to_json
 from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.end import Ended
 from launchbay.planning.fleet import Instance
 from tests.cli.conftest import Said
 
@@ -72,6 +76,15 @@ def test_a_fleets_life(says: Says, two: list[Instance], tmp_path: Path) -> None:
     assert says("terminate", "exp", "-y", "--json").value["names"] == ["exp-1", "exp-2"]
     assert says("--json", "-y", "terminate", "exp").value["names"] == []
     assert two[0].root.exists() is False
+
+
+def test_what_is_done_on_ec2_has_the_same_fields() -> None:
+    here = set(to_json(Ended(verb="stop", names=["exp-1"])))
+    power = CloudPower(verb="stop", names=["exp-1"], state="stopped", changed=True, provider="ec2", usd_per_day="0.53")
+    assert here - set(to_json(power)) == {"spent", "cost_so_far", "cost_elsewhere"}  # of a `terminate` alone
+    ended = CloudEnded(verb="terminate", names=["exp-1"], fleet="exp", provider="ec2", region="us-east-1")
+    assert here - set(to_json(ended)) == set()
+    assert to_json(ended)["processes_ended"] is None
 
 
 def test_what_differs(says: Says, two: list[Instance]) -> None:

@@ -122,7 +122,27 @@ def test_the_next_step_can_be_pasted(says: Says, tmp_path: Path, monkeypatch: py
         (["launch", "tensorflow", "-n", "-1"], "count must be 1 to 1000, got -1"),
         (["launch", "tensorflow", "-n", "100000"], "count must be 1 to 1000, got 100000"),
         (["launch", "tensorflow", "--name=-a"], "a fleet name must be"),
-        (["launch", "tensorflow", "--name", ""], "a fleet name must be"),
+        (["launch", "tensorflow", "--name", ""], "--name has nothing after it"),
+        (["launch", ""], "bay launch has nothing after it"),
+        (["launch", "tensorflow", "--tag", ""], "--tag has nothing after it"),
+        (["apply", ""], "bay apply has nothing after it"),
+        *(
+            (["plan", "tensorflow", "--provider", "twin", "--type", "t", option, ""], f"{option} has nothing after it")
+            for option in (
+                "--name",
+                "--output",
+                "--security-group",
+                "--volume",
+                "--tag",
+                "--allow-cidr",
+                "--export-template",
+            )
+        ),
+        (["plan"], "Try: bay plan tensorflow"),
+        (["plan", "tensorflow", "--provider", "twin", "--type", "t", "--ttl", "900d"], "got '900d'"),
+        (["extend", "exp", "10s"], "got '10s'\n  Try: bay extend exp 2h"),
+        (["extend", "exp", ""], "got ''\n  Try: bay extend exp 2h"),
+        (["extend", "exp", "2x"], "got '2x'\n  Try: bay extend exp 2h"),
         (["--provider", "ec2", "types"], "`bay types` is the same wherever instances are"),
         (["launch", "tensorflow", "--type", "p3.2xlarge"], "on this machine there is no --type"),
         (["launch", "tensorflow", "--provider", "ec2"], "a launch on EC2 needs an instance type"),
@@ -145,7 +165,8 @@ def test_the_next_step_can_be_pasted(says: Says, tmp_path: Path, monkeypatch: py
         ),
         (["train", "a", "b", "c"], "train takes an instance and a script"),
         (["train", "exp-1", "x.py", "--timeout", "soon"], "a duration must look like"),
-        (["launch", "./none.yaml"], "none.yaml"),
+        (["launch", "./none.yaml"], "none.yaml)\n  Try: look at the path"),
+        (["launch", "./none.txt"], "none.txt)\n  Try: look at the path"),
         (["cp", "a", "b"], "exactly one side must be INSTANCE:PATH"),
     ],
 )

@@ -127,6 +127,12 @@ def test_a_verb_with_actions_shows_an_example_too(verb: str, capsys: pytest.Capt
     assert f"example:\n  bay {verb} " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("verb", ["show", "restore", "remove"])
+def test_a_store_is_on_ec2_unless_it_is_said_to_be_elsewhere(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "where the store is: ec2 or twin (default: ec2)" in " ".join(said_by(["store", verb, "-h"], capsys).split())
+    assert "local, ec2 or twin (default: local)" in " ".join(said_by(["ps", "-h"], capsys).split())
+
+
 def test_defaults_are_those_that_the_help_states() -> None:
     assert parse(["fetch", "x"]).output == "data"
     assert parse(["evaluate", "m", "--data", "d"]).batch_size == 128

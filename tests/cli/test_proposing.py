@@ -50,7 +50,7 @@ def test_nobody_to_ask(says: Says, bay: Bay, script: Script) -> None:
         assert (said.code, said.out) == (2, "")
         assert "train.py imports tensorflow; train.py:3  model.save('model') fails under Keras 3" in said.err
         assert "image tensorflow-2.15 (not built yet" in said.err
-        assert "Launching one tensorflow-2.15 instance named train to train there needs your consent" in said.err
+        assert "Launching one tensorflow-2.15 instance named train to train there: this needs your consent" in said.err
         by_hand = f"bay launch tensorflow-2.15 --name train, then bay train train {path} --data ."
         assert f"Try: {by_hand}; or the same command with -y" in said.err
     assert not bay.provider.observe()

@@ -45,6 +45,7 @@ def test_from_an_instance_to_an_image_to_the_next_launch(bay: Bay) -> None:
     assert (baked.machine_image.digest, baked.image) == (first.cargo.digest, first.cargo.name)
     assert baked.usd_per_month is not None
     assert len(baked.machine_image.snapshots) == 1
+    assert (baked.provider, baked.region) == ("twin", "us-east-1")
     assert bake_far(bay, far).machine_image.id == baked.machine_image.id  # done again it is the same
     second = plan_cloud(bay, asked(bay, fleet="two"))
     assert (second.role, second.image.id, second.image.login) == ("baked", baked.machine_image.id, "ubuntu")
@@ -59,8 +60,9 @@ def test_from_an_instance_to_an_image_to_the_next_launch(bay: Bay) -> None:
     assert [
         line for line in ask_twin(bay.home, "bill")["lines"] if line["item"] == "snapshot" and not line["end"]
     ] == []
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="there is no image") as caught:
         remove_far_image(bay, "twin", "us-east-1", baked.machine_image.id)
+    assert "bay images --provider twin" in caught.value.hint
     assert list(Path(bay.home.twin).rglob("snap-*")) == []
 
 

@@ -286,8 +286,9 @@ def test_what_was_altered_in_the_store_is_not_taken(bay: Bay, going: Going, stor
 
 
 def test_a_run_that_is_not_in_the_store(bay: Bay, store: Store) -> None:
-    with pytest.raises(NotFound, match="nothing of run-x"):
+    with pytest.raises(NotFound, match="nothing of run-x") as caught:
         restore_run(bay, store, "exp", "run-x")
+    assert "`bay store show --" in caught.value.hint
 
 
 def test_files_of_a_set_that_never_hold_still_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

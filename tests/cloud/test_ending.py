@@ -13,6 +13,7 @@ from launchbay.cloud.fleet import CloudFleet, keep_fleet
 from launchbay.cloud.launch import launch_cloud
 from launchbay.cloud.listing import list_cloud
 from launchbay.cloud.plan import plan_cloud
+from launchbay.cloud.standing import find_one_far
 from launchbay.errors import NotFound, StateError, UsageError, UserError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.twin import ask_twin
@@ -56,7 +57,7 @@ def test_a_disk_that_was_to_be_kept_is_named_each_time_with_its_price(bay: Bay) 
         ended = end(bay)
         assert ended is not None
         (still,) = ended.still_costs
-        assert (still["gib"], still["usd_per_month"]) == (5, "0.40")
+        assert (still["gib"], still["usd_per_month"], ended.usd_per_day) == (5, "0.40", "0.01")
     assert left(bay) == 1
 
 
@@ -68,6 +69,14 @@ def test_nothing_ends_that_is_elsewhere_than_somebody_says(bay: Bay, elsewhere: 
     with pytest.raises(NotFound, match="'exp' is on twin in us-east-1, and not where you say"):
         launchbay.terminate_plan(bay, "exp", **elsewhere)
     assert not launchbay.terminate_plan(bay, "exp", provider="twin", region="us-east-1").needs_consent
+
+
+@pytest.mark.parametrize(("count", "hint"), [(2, "exp-1 or exp-2"), (3, "exp-1 to exp-3")])
+def test_where_one_is_needed_those_of_the_fleet_are_named(bay: Bay, count: int, hint: str) -> None:
+    keep_fleet(bay.home, CloudFleet(**{**KEPT, "count": count}))
+    with pytest.raises(UsageError, match=f"exp is a fleet of {count} instances") as caught:
+        find_one_far(bay, "exp")
+    assert caught.value.hint == f"one of them: {hint}"
 
 
 def test_a_launch_that_was_cut_off_is_told_by_ps(bay: Bay) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import launchbay
 from launchbay.cloud.end import end_cloud, forget_twin, plan_end_cloud
 from launchbay.cloud.fleet import CloudFleet, find_fleet, keep_fleet, known_by, list_fleets
 from launchbay.cloud.launch import CloudLaunch, launch_cloud
@@ -23,16 +24,18 @@ from launchbay.cloud.plan import CloudPlan, plan_cloud
 from launchbay.cloud.power import change_cloud_power
 from launchbay.cloud.standing import find_far, open_machine
 from launchbay.errors import Conflict, LaunchbayError, UsageError, UserError
+from launchbay.files import remove_tree
 from launchbay.home import Home
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.twin import ask_twin, start_twin
 from launchbay.planning.cloudwish import Volume
 from launchbay.planning.controls import failed
 from launchbay.providers.ec2.client import Client
-from launchbay.providers.ec2.groups import find_groups
+from launchbay.providers.ec2.groups import default_vpc, ensure_group, ensure_key, find_groups
 from launchbay.providers.ec2.instances import list_ours
 from launchbay.store.journal import Journal
-from tests.cloud.fleets import asked, client_of, end, left
+from tests.cloud.fleets import asked, client_of, end, left, notes_of
+from tests.providers.ec2.test_instances import KEY
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
 
@@ -158,8 +161,67 @@ def test_two_machines_that_launch_one_name_leave_each_other_alone(bay: Bay, tmp_
         # with a key of one's own there is none of the fleet that says whose the name is
         with pytest.raises(Conflict, match=r"the security group sg-.* of exp is of another launch"):
             launch_cloud(other, replace(plan, wish=replace(plan.wish, key_name="launchbay-exp")))
-    assert find_groups(client_of(bay), "exp") == made
+        ended = end(other)
+    assert (ended is not None, find_groups(client_of(bay), "exp")) == (True, made)
     assert launch_cloud(bay, plan_cloud(bay, asked(bay, count=1))).identical
+    end(bay)
+    assert left(bay) == 0
+
+
+def test_what_is_left_of_a_launch_from_elsewhere_is_ended_where_it_is_said_to_be(bay: Bay) -> None:
+    client = client_of(bay)
+    group = ensure_group(client, "exp", default_vpc(client), ["203.0.113.1/32"], launch="op-1")
+    ensure_key(client, "exp", KEY, launch="op-1")
+    assert plan_end_cloud(bay, "exp") is None
+    plan = plan_end_cloud(bay, "exp", provider="twin", region="us-east-1")
+    assert plan is not None
+    assert (plan.made, plan.needs_consent) == ((f"security group {group}", "key pair launchbay-exp"), True)
+    ended = end_cloud(bay, plan)
+    assert (ended.names, ended.made, ended.changed) == ([], plan.made, True)
+    assert left(bay) == 0
+
+
+@pytest.mark.parametrize(("wanted", "there"), [("exp-1", "exp"), ("exp", "exp-1")])
+def test_a_fleet_is_not_called_like_an_instance_of_another(bay: Bay, wanted: str, there: str) -> None:
+    keep_fleet(bay.home, CloudFleet(**{**KEPT, "provider": "twin", "name": there}))
+    with pytest.raises(Conflict, match=f"the name 'exp-1' is taken by fleet '{there}'"):
+        launch_cloud(bay, plan_cloud(bay, asked(bay, fleet=wanted, count=2)))
+    with pytest.raises(Conflict, match="'exp-1' is taken by a fleet on EC2"):
+        launchbay.launch(bay, "tiny", name=wanted, count=2)
+    assert left(bay) == 0
+
+
+def test_the_twin_takes_an_image_that_is_built_here_before(bay: Bay) -> None:
+    plan = plan_cloud(bay, asked(bay, count=1))
+    image = bay.home.images / plan.cargo.digest
+    kept = image.readlink()
+    image.unlink()
+    try:
+        assert launch_cloud(bay, plan).identical
+        assert (image / "record.json").exists()
+    finally:
+        remove_tree(image)
+        image.symlink_to(kept)
+    end(bay)
+
+
+def test_an_interrupt_says_what_comes_of_what_was_launched(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    notes_of(bay)
+    with monkeypatch.context() as patch:
+        patch.setattr("launchbay.cloud.launch.enter", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            launch_cloud(bay, plan_cloud(bay, asked(bay, count=2)))
+    assert notes_of(bay)[-2:] == ["Ending what was launched of exp ...", "Nothing of this launch of exp is left."]
+    assert left(bay) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("launchbay.cloud.launch.enter", interrupted)
+        patch.setattr("launchbay.cloud.launch.end_launch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            launch_cloud(bay, plan_cloud(bay, asked(bay, count=2)))
+    assert "The same command goes on with it, and `bay terminate exp` ends it." in notes_of(bay)[-1]
     end(bay)
     assert left(bay) == 0
 
@@ -186,7 +248,7 @@ def test_stopped_it_costs_its_disks_and_started_it_answers(bay: Bay) -> None:
 
 
 def test_a_name_of_this_machine_is_not_taken_twice(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = [SimpleNamespace(fleet="exp")]
+    here = [SimpleNamespace(fleet="exp", name="exp-1")]
     monkeypatch.setattr(type(bay.provider), "observe", lambda _: here)
     with pytest.raises(Conflict, match="taken by a fleet on this machine"):
         launch_cloud(bay, plan_cloud(bay, asked(bay, count=3)))

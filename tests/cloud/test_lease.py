@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from launchbay.afar.origin import Origin, keep_until, write_origin
+from launchbay.api.fleet import extend
+from launchbay.api.listing import ps
+from launchbay.cloud import storing
 from launchbay.cloud.boot import boot_config
+from launchbay.cloud.fleet import find_fleet, fleet_folder
 from launchbay.cloud.lease import GRACE_S, PLACE, SCRIPT, read_lease, write_lease
-from launchbay.errors import LaunchbayError, UsageError
+from launchbay.cloud.standing import find_far, open_transport
+from launchbay.errors import LaunchbayError, StateError, UsageError
+from launchbay.images.image import Image
+from launchbay.lifecycle.bay import Bay
 from launchbay.transport.door import Door
 from launchbay.transport.keypair import KeyPair, make_key_pair
 from launchbay.transport.ssh import SshTransport
+from tests.cli.texts.values import RUN
+from tests.cloud.fleets import far_of, standing_fleet
 from tests.twin.test_standing import Place
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
@@ -208,3 +221,114 @@ def test_without_systemd_it_is_shutdowns_own_time(place: Leased) -> None:
     assert b" shutdown stop" in done.stdout, done
     place.advance(2 * HOUR + 60)
     assert place.state(name) in ("shutting-down", "terminated")
+
+
+# --- what is kept here of the ends of a fleet's instances ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bay(tmp_path_factory: pytest.TempPathFactory, image_store: Callable[[str], Image]) -> Iterator[Bay]:
+    """Return a bay with a fleet ``exp`` of two that stands."""
+    with standing_fleet(tmp_path_factory.mktemp("ends"), image_store("tiny")) as bay:
+        yield bay
+
+
+def ends_shown(bay: Bay) -> list[float]:
+    """Return when `ps` says that each ends, having asked each itself."""
+    shown = {row.name: row.ends_at for row in ps(bay)}
+    for name, at in shown.items():
+        transport = open_transport(bay, far_of(bay, name))
+        there = read_lease(transport).ends_at
+        transport.close()
+        assert at is not None
+        assert abs(there - at) <= 1, f"{name} really ends at {there}, and not at {at}"
+    return [shown["exp-1"] or 0, shown["exp-2"] or 0]
+
+
+def test_each_of_a_fleet_is_shown_with_its_own_end(bay: Bay) -> None:
+    both = extend(bay, "exp", 2 * HOUR).ends_at
+    assert ends_shown(bay) == [both, both]
+    longer = extend(bay, "exp-1", 4 * HOUR).ends_at
+    assert ends_shown(bay) == [longer, both]
+    shorter = extend(bay, "exp-1", HOUR).ends_at
+    assert ends_shown(bay) == [shorter, both]
+    assert shorter < both
+    other = extend(bay, "exp-2", 3 * HOUR).ends_at
+    assert ends_shown(bay) == [shorter, other]
+    again = extend(bay, "exp", 2 * HOUR).ends_at
+    assert ends_shown(bay) == [again, again]
+    fleet = find_fleet(bay.home, "exp")
+    assert fleet is not None
+    assert not fleet.ends
+
+
+def test_an_extension_that_was_cut_off_comes_right_by_the_same_command(
+    bay: Bay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = extend(bay, "exp", 2 * HOUR).ends_at
+    with monkeypatch.context() as patch:
+        patch.setattr("launchbay.cloud.extend.keep_fleet", killed)
+        with pytest.raises(KeyboardInterrupt):
+            extend(bay, "exp-1", 4 * HOUR)
+    longer = extend(bay, "exp-1", 4 * HOUR).ends_at
+    assert ends_shown(bay) == [longer, both]
+
+
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_two_who_looked_at_the_same_time_and_extend_one_each_lose_nothing(
+    bay: Bay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extend(bay, "exp", 2 * HOUR)
+    looked = find_far(bay, "exp-2")
+    first = extend(bay, "exp-1", 4 * HOUR).ends_at
+    monkeypatch.setattr("launchbay.api.fleet.find_far", lambda *_: looked)
+    second = extend(bay, "exp-2", 3 * HOUR).ends_at
+    assert ends_shown(bay) == [first, second]
+
+
+def test_a_record_of_before_has_one_end_for_all(bay: Bay) -> None:
+    both = extend(bay, "exp", 2 * HOUR).ends_at
+    path = fleet_folder(bay.home, "exp") / "fleet.json"
+    record = json.loads(path.read_text())
+    del record["ends"]
+    path.write_text(json.dumps(record))
+    assert ends_shown(bay) == [both, both]
+    longer = extend(bay, "exp-2", 4 * HOUR).ends_at
+    assert ends_shown(bay) == [both, longer]
+    kept = path.read_text()
+    path.write_text(json.dumps({**record, "ends": {"exp-1": "soon"}}))
+    with pytest.raises(StateError, match="ends must be an object"):
+        find_fleet(bay.home, "exp")
+    path.write_text(kept)
+
+
+def test_a_runs_form_is_good_until_its_own_instance_ends(
+    bay: Bay, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = extend(bay, "exp", 2 * HOUR).ends_at
+    extend(bay, "exp-1", 4 * HOUR)
+    asked: dict[str, float] = {}
+
+    def start(machine: Any, *_: object, lease_s: float) -> Any:
+        asked[machine] = lease_s
+        return SimpleNamespace(seconds=lease_s)
+
+    monkeypatch.setattr(storing, "start_courier", start)
+    run = replace(RUN, folder=tmp_path)
+    origin = Origin(machine="m", home="/h", instance="exp-1", fleet="exp", script="/s", script_there="/t")
+    write_origin(tmp_path, origin, state="running", seen_at=0.0)
+    machine: Any
+    for machine in ("exp-1", "exp-2"):
+        storing.send_courier(bay, far_of(bay, machine), machine, run)
+    assert abs(asked["exp-1"] - 4 * HOUR) < 60
+    assert abs(asked["exp-2"] - 2 * HOUR) < 60
+
+    asked.clear()
+    monkeypatch.setattr(storing, "_SOON_S", 1e12)
+    for machine in ("exp-1", "exp-2"):
+        keep_until(tmp_path, "twin", "us-east-1", both + 60)
+        storing.renew_courier(bay, far_of(bay, machine), machine, run)
+    assert list(asked) == ["exp-1"], "it alone outlives its form"

@@ -236,7 +236,7 @@ def test_the_dearest_sister_is_the_worst_case(bay: Bay) -> None:
         ({"region": "us-esat-1"}, LaunchbayError, "us-esat-1", ""),
         ({"efa": True}, UsageError, "c5.large has no EFA", "bay types"),
         ({"machine_image": NO_IMAGE}, NotFound, f"there is no image {NO_IMAGE}", ""),
-        ({"machine_image": "golden"}, UsageError, "must look like ami-", "bay images"),
+        ({"machine_image": "golden"}, UsageError, "must look like ami-", "bay images --provider twin --region us-"),
         ({"subnet": "subnet-0123456789abcdef0"}, NotFound, "there is no subnet", "describe-subnets"),
         ({"disk_gib": 2}, UsageError, "smaller than the image's snapshot of 8 GiB", "--disk 8GiB"),
         ({"tags": {"launchbay:fleet": "x"}}, UsageError, "given by Launchbay itself", ""),

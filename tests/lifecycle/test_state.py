@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -196,6 +197,42 @@ def test_doctor_on_an_empty_home_finds_nothing_broken_and_makes_nothing(bay: Bay
     assert [check.name for check in checks if check.state == "broken"] == []
     assert {"python", "uv", "home", "journal", "images", "gpu", "pictures"} <= {check.name for check in checks}
     assert not bay.home.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "finds"),
+    [
+        (("", ""), "warning credentials for AWS are missing, profile default"),
+        (("AWS_ACCESS_KEY_ID=x", ""), "ok AWS_ACCESS_KEY_ID, profile default; whether AWS takes them is not asked"),
+        (("AWS_PROFILE=me", "[profile me]\ncredential_process = false\n"), "ok credential_process, profile me;"),
+        (("AWS_PROFILE=me", ""), "warning AWS's settings have no such profile"),
+        (("", "[default\n"), "warning AWS cannot be asked"),
+    ],
+)
+def test_doctor_looks_for_credentials_and_asks_nobody(
+    bay: Bay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: tuple[str, str], finds: str
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    variable, settings = said
+    (tmp_path / "config").write_text(settings, encoding="utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    if variable:
+        monkeypatch.setenv(*variable.split("="))
+    monkeypatch.setattr("socket.socket.connect", None)
+    (found,) = [check for check in run_checks(bay) if check.name == "credentials"]
+    assert f"{found.state} {found.found}".startswith(finds)
+    assert bool(found.mend) is (found.state == "warning")
+
+
+def test_doctor_breaks_over_nothing_that_one_can_do_without(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launchbay.lifecycle.doctor.find_spec", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    checks = {check.name: check for check in run_checks(bay)}
+    assert (checks["ec2"].state, checks["twin"].state) == ("warning", "warning")
+    assert "launchbay[aws]" in checks["ec2"].mend
+    assert "bubblewrap" in checks["twin"].mend
 
 
 def test_doctor_says_when_the_home_cannot_be_written(bay: Bay) -> None:

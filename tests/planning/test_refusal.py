@@ -167,12 +167,14 @@ def test_the_permission_that_aws_names_is_the_one_that_is_lacking() -> None:
         "You are not authorized to perform this operation. User: arn:aws:iam::123456789012:user/ada is not authorized to "
         "perform: iam:PassRole on resource: arn:aws:iam::123456789012:role/lab because no identity-based policy allows it"
     )
+    role = "arn:aws:iam::123456789012:role/lab"
     found = explain("UnauthorizedOperation", "ec2:RunInstances", said)
     assert found == (
         "AWS does not allow iam:PassRole to these credentials (UnauthorizedOperation)",
-        "let them have iam:PassRole",
+        f"let them have iam:PassRole on {role}",
     )
     refused = advice("UnauthorizedOperation", HERE, LEFT, message=said)
     assert (refused.kind, refused.rungs) == (Kind.PERMISSION, ())
-    assert "iam:PassRole" in refused.what
-    assert "decode-authorization-message" in advice("UnauthorizedOperation", HERE, ()).hint
+    assert f"iam:PassRole on {role}" in refused.what
+    assert "decode-authorization-message" in refused.hint
+    assert "this launch" in advice("UnauthorizedOperation", HERE, ()).what

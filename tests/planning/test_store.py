@@ -101,5 +101,6 @@ def test_a_launch_pays_for_its_data_until_the_lease_ends() -> None:
 def test_a_plan_says_what_the_store_may_add_and_what_of_it_has_no_price() -> None:
     said = store_note(region="us-east-1", ttl_s=86_400, count=20, side={S3_STANDARD: S3})
     assert "0.023 USD a GiB and month until `bay store remove`" in said
-    assert "460.8 thousand requests in this lease, a thousand for a price that is not known" in said
-    assert "a thousand for 0.005 USD" in store_note(region="us-east-1", ttl_s=60, count=1, side={PUT_REQUESTS: PUT})
+    assert "and up to 460,800 requests in this lease at a price that is not known; that is not in" in said
+    short = store_note(region="us-east-1", ttl_s=60, count=1, side={PUT_REQUESTS: PUT})
+    assert "and up to 16 requests in this lease at 0.005 USD a thousand;" in short

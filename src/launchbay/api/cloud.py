@@ -21,11 +21,11 @@ from launchbay.images.recipe import find_recipe
 from launchbay.jsonable import fields_of
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
-from launchbay.planning.cloudwish import Volume
+from launchbay.planning.cloudwish import Volume, parse_lease
 from launchbay.providers.ec2.templates import export_template
 from launchbay.spec.names import instance_names, suggest_name
 from launchbay.spec.project import Project, find_project
-from launchbay.units import parse_bytes, parse_duration
+from launchbay.units import parse_bytes
 
 __all__ = [
     "CloudOptions",
@@ -120,7 +120,7 @@ def ask_cloud(
         with_sisters=given.with_sisters,
         disk_gib=_read_gib(disk, "--disk 100GiB") if disk else None,
         volumes=tuple(_read_volume(text) for text in (given.volumes or project.volumes)),
-        ttl_s=math.ceil(parse_duration(given.ttl or project.ttl or _TTL)),
+        ttl_s=parse_lease(given.ttl or project.ttl or _TTL, hint="--ttl 8h"),
         networks=tuple(given.networks),
         is_open_to_anyone=given.is_open_to_anyone,
         zone=given.zone,

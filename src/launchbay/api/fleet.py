@@ -33,7 +33,7 @@ from launchbay.providers.layer import find_layer
 from launchbay.providers.processes import run_processes
 from launchbay.providers.resources import give_parts, look_at_machine, part_of, say_parts
 from launchbay.runs.end import stop_run
-from launchbay.spec.names import LATEST, is_run_id
+from launchbay.spec.names import LATEST, instance_names, is_run_id
 from launchbay.spec.resources import Resources
 from launchbay.store.records import Run, find_run
 from launchbay.transport.base import Transport
@@ -74,13 +74,13 @@ def launch(
     machine has an NVIDIA GPU and the recipe a CUDA lock. With `resources` each gets its part of the machine.
     """
     layer = "overlay" if overlay else "layer"
-    if name is not None and find_far(bay, name):
-        hint = f"another --name, or `bay terminate {name}` first"
-        raise Conflict(f"the name {name!r} is taken by a fleet on EC2", hint=hint)
+    taken = [fleet.name for fleet in list_fleets(bay.home)]
+    clash = [item for item in (name, *instance_names(name, count)) if item in taken] if name is not None else []
+    if name is not None and (clash or find_far(bay, name)):
+        raise Conflict(f"the name {[*clash, name][0]!r} is taken by a fleet on EC2", hint="another --name")
     machine = look_at_machine(bay.environ) if resources else None
     if resources and machine:
         part_of(machine, 0, resources)  # refused before anything is made
-    taken = [fleet.name for fleet in list_fleets(bay.home)]
     launched = launch_fleet(bay, image, count=count, name=name, layer=layer, accelerator=accelerator, taken=taken)
     if resources and machine:
         parts = give_parts(launched.instances, resources, machine)

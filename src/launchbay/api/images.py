@@ -29,6 +29,7 @@ __all__ = [
     "Imported",
     "bake",
     "build_image",
+    "check_far_bake",
     "export_image",
     "import_image",
     "list_images",
@@ -63,12 +64,17 @@ def bake(
     """
     far = find_one_far(bay, instance)
     if far is not None:
-        if name or env or output:
-            raise UsageError(
-                "a machine image is called by its digest, and is nowhere here", hint=f"bay image bake {instance}"
-            )
+        check_far_bake(instance, name=name, env=env, output=output)
         return bake_far(bay, far)
     return bake_instance(bay, instance, image_name=name, env=env, output=None if output is None else Path(output))
+
+
+def check_far_bake(instance: str, *, name: str | None, env: str | None, output: str | Path | None) -> None:
+    """Raise UsageError for an option of `bake` that a machine image of an instance on EC2 does not take; nobody is asked."""
+    if name or env or output:
+        raise UsageError(
+            "a machine image is called by its digest, and is nowhere here", hint=f"bay image bake {instance}"
+        )
 
 
 def show_image(bay: Bay, reference: str) -> Mapping[str, Any]:

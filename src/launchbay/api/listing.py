@@ -127,7 +127,7 @@ def _on_ec2(bay: Bay, running: Mapping[str, Sequence[str]]) -> Iterator[Row]:
             type=item.row.type if item.row else fleet.type,
             market=fleet.market,
             region=fleet.region,
-            ends_at=fleet.ends_at,
+            ends_at=fleet.ends_of(item.name),
         )
 
 

@@ -38,10 +38,11 @@ def check_place(bay: Bay, name: str, provider: str) -> None:
     fleet = _fleet_of(bay, name)
     place = fleet.provider if fleet is not None else "local"
     if place != provider:
-        where = "on this machine" if place == "local" else f"on {place}"
-        raise NotFound(
-            f"there is no {name!r} on {provider}", hint=f"what {where} is called so is meant without --provider"
-        )
+        hint = "`bay ps` shows what there is"
+        if fleet is not None or any(name in (item.name, item.fleet) for item in bay.provider.observe()):
+            where = "on this machine" if fleet is None else f"on {place}"
+            hint = f"what {where} is called so is meant without --provider"
+        raise NotFound(f"there is no {name!r} on {provider}", hint=hint)
 
 
 def is_on_ec2(bay: Bay, name: str) -> bool:

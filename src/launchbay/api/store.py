@@ -10,6 +10,7 @@ from launchbay.cloud.store import (
     Removed,
     Store,
     StoreView,
+    check_prefix,
     chosen_bucket,
     empty_store,
     find_store,
@@ -19,9 +20,10 @@ from launchbay.cloud.store import (
 from launchbay.errors import NotFound, UsageError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
+from launchbay.providers.ec2.bucket import show_command
 from launchbay.store.records import Run
 
-__all__ = ["Removed", "StoreView", "remove_stored", "restore", "show_store"]
+__all__ = ["Removed", "StoreView", "check_removal", "remove_stored", "restore", "show_store"]
 
 
 def show_store(bay: Bay, provider: str, *, region: str | None = None, bucket: str = "") -> StoreView:
@@ -30,16 +32,23 @@ def show_store(bay: Bay, provider: str, *, region: str | None = None, bucket: st
     return view_store(open_cloud(bay, provider, place), side=side_prices(bay, place), named=bucket)
 
 
+def check_removal(prefix: str, *, everything: bool) -> None:
+    """Raise UsageError unless either a prefix that the store may have, or everything, is to be removed; nobody is asked."""
+    if bool(prefix) == everything:
+        hint = "bay store remove data/, or bay store remove --all"
+        raise UsageError("what is to be removed must be said, once: a prefix or everything", hint=hint)
+    if prefix:
+        check_prefix(prefix)
+
+
 def remove_stored(
     bay: Bay, provider: str, prefix: str = "", *, everything: bool = False, region: str | None = None, bucket: str = ""
 ) -> Removed:
     """Remove what is below a prefix of the store, or all of it with its bucket, for good. Ask the person before.
 
-    Raises UsageError for neither or both, NotFound for a store or prefix that is not there.
+    Raises UsageError as `check_removal`, NotFound for a store or prefix that is not there.
     """
-    if bool(prefix) == everything:
-        hint = "bay store remove data/, or bay store remove --all"
-        raise UsageError("what is to be removed must be said, once: a prefix or everything", hint=hint)
+    check_removal(prefix, everything=everything)
     place = regions_of(bay, (region,) if region else ())[0]
     return empty_store(open_cloud(bay, provider, place), prefix, named=bucket or chosen_bucket(bay))
 
@@ -52,8 +61,10 @@ def restore(
     What is here whole already stays as it is. Raises NotFound where there is no store, or nothing of theirs is in it.
     """
     place = regions_of(bay, (region,) if region else ())[0]
-    store: Store | None = find_store(open_cloud(bay, provider, place), named=bucket or chosen_bucket(bay))
+    client = open_cloud(bay, provider, place)
+    store: Store | None = find_store(client, named=bucket or chosen_bucket(bay))
     names = [] if store is None else [run] if run else stored_runs(store, fleet)
     if store is None or not names:
-        raise NotFound(f"no run of {fleet!r} is in a store of {place}", hint="bay store lists what is")
+        hint = f"`{show_command(client, bucket=bucket)}` lists what is"
+        raise NotFound(f"no run of {fleet!r} is in a store of {place}", hint=hint)
     return [restore_run(bay, store, fleet, name) for name in names]

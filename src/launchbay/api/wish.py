@@ -19,16 +19,18 @@ __all__ = ["TrainingWish", "complete_launch", "complete_resources", "complete_re
 
 
 def complete_launch(
-    image: str | None, *, count: int | None, name: str | None, folder: Path | None = None
+    image: str | None, *, count: int | None, name: str | None, folder: Path | None = None, verb: str = "launch"
 ) -> tuple[str, int, str | None]:
-    """Fill in what was not said from bay.yaml: (image, count, name). What was said wins."""
+    """Fill in what was not said from bay.yaml: (image, count, name). What was said wins.
+
+    Raises UsageError, naming the verb that was typed, where neither says the image.
+    """
     if image is not None:
         return image, 1 if count is None else count, name
     project = find_project(folder or Path())
     if project is None or not project.image:
-        raise UsageError(
-            "launch needs an image, and there is no bay.yaml here that names one", hint="bay launch tensorflow -n 3"
-        )
+        what = f"{verb} needs an image, and there is no bay.yaml here that names one"
+        raise UsageError(what, hint=f"bay {verb} tensorflow -n 3")
     named = project.folder / project.image
     return (
         str(named) if named.is_file() else project.image,

@@ -14,7 +14,7 @@ from typing import Any
 
 from launchbay.errors import LaunchbayError, NotPermitted, UserError
 
-__all__ = ["Operation", "ask", "code_of", "explained", "make_clients"]
+__all__ = ["Operation", "ask", "code_of", "explained", "find_login", "make_clients"]
 
 _ATTEMPTS = 8
 _CONNECT_S, _READ_S = 10, 60
@@ -24,6 +24,20 @@ _UNKNOWN |= {"OptInRequired", "SignatureDoesNotMatch", "UnrecognizedClientExcept
 _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"}
 _THROTTLED = {"Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestLimitExceeded"}
 _THROTTLED |= {"RequestThrottledException", "TooManyRequestsException", "SlowDown", "BandwidthLimitExceeded"}
+_SIGN_IN_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+_SIGN_IN_SETTINGS = (
+    "role_arn",
+    "sso_session",
+    "sso_start_url",
+    "aws_access_key_id",
+    "login_session",
+    "credential_process",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +76,22 @@ def make_clients(places: Mapping[str, str]) -> Mapping[str, Any]:
     except ValueError as error:  # not of botocore's own errors: an endpoint that is no URL, a number that is none
         hint = "look at the variables that begin with AWS_, and at ~/.aws/config"
         raise UserError(f"AWS's settings cannot be used: {error}", hint=hint) from error
+
+
+def find_login() -> tuple[str, str]:
+    """Return the profile that holds, and the name of the variable or setting that signs in; that is empty for none.
+
+    Looks at the environment and AWS's files alone: asks nobody, runs nothing, and does not see the role of a machine of EC2.
+    Needs boto3. Raises UserError for settings that cannot be used.
+    """
+    import botocore.session
+
+    with explained("", ""):
+        session = botocore.session.Session()
+        settings = session.get_scoped_config()
+    said = [name for name in _SIGN_IN_VARIABLES if os.environ.get(name)]
+    said += [name for name in _SIGN_IN_SETTINGS if settings.get(name)]
+    return session.profile or "default", said[0] if said else ""
 
 
 def _retries(session: Any) -> dict[str, object]:
@@ -132,7 +162,10 @@ def explained(
         raise UserError(f"AWS cannot be reached: {error}; {after}", where=region, hint=hint) from error
     except parsers.ResponseParserError as error:
         raise _unreadable(permission, region, str(error)[:160], after=after) from error
-    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
+    except exceptions.ProfileNotFound as error:
+        hint = "`aws configure list-profiles` lists them; AWS_PROFILE names one, and without it the default is taken"
+        raise UserError(f"AWS's settings have no such profile: {error}", where=region, hint=hint) from error
+    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
         hint = "`aws configure`, `aws sso login`, or AWS_PROFILE; then `aws sts get-caller-identity` says who you are"
         raise UserError(f"no credentials for AWS: {error}", where=region, hint=hint) from error
     except exceptions.BotoCoreError as error:  # a login that ran out, a file of settings that cannot be read

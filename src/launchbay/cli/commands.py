@@ -60,8 +60,8 @@ def _check_place(context: Context) -> None:
     """Raise NotFound where `--provider` says another place than the one where that name stands."""
     given = context.arguments
     name = next((getattr(given, field) for field in _NAMING if getattr(given, field, None)), None)
-    is_new = given.verb in ("launch", "plan", "terminate")
-    if given.provider is not None and name is not None and not is_new:
+    need_not_stand = given.verb in ("launch", "plan", "terminate", "store")  # a store has runs of fleets that are gone
+    if given.provider is not None and name is not None and not need_not_stand:
         launchbay.check_place(context.bay, name, given.provider)
 
 

@@ -61,7 +61,7 @@ class Context:
             return
         if self.arguments.json or not sys.stdin.isatty():
             hint = f"{by_hand}; or the same command with -y" if by_hand else "the same command with -y"
-            raise UsageError(f"{question} needs your consent", hint=hint)
+            raise UsageError(f"{question}: this needs your consent", hint=hint)
         LastingStream(sys.stderr).write(f"{question}. Go on? {'[Y/n]' if is_harmless else '[y/N]'} ")
         typed = sys.stdin.readline()
         answer = typed.strip().lower() or ("y" if is_harmless and typed else "n")

@@ -105,8 +105,14 @@ class Parser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
 
-def add_common(parser: argparse._ActionsContainer, *, defaults: bool) -> None:
-    """Add what every verb takes; after the verb it only overrides, so that both places work."""
+_WHERE = "where instances are: local, ec2 or twin (default: local)"
+
+
+def add_common(parser: argparse._ActionsContainer, *, defaults: bool, where: str = _WHERE) -> None:
+    """Add what every verb takes; after the verb it only overrides, so that both places work.
+
+    `where` is what `--provider` says of itself.
+    """
     unset = None if defaults else argparse.SUPPRESS
     false = False if defaults else argparse.SUPPRESS
     parser.add_argument(
@@ -117,7 +123,7 @@ def add_common(parser: argparse._ActionsContainer, *, defaults: bool) -> None:
         choices=("local", "ec2", "twin"),
         metavar="WHERE",
         default=unset,
-        help="where instances are: local, ec2 or twin (default: local)",
+        help=where,
     )
     parser.add_argument(
         "-y",
@@ -128,8 +134,8 @@ def add_common(parser: argparse._ActionsContainer, *, defaults: bool) -> None:
     )
 
 
-def add_verb(verbs: Verbs[Parser], name: str, says: str, example: str) -> Parser:
-    """Add a verb with what its help says, an example in it, and the options that every verb takes."""
+def add_verb(verbs: Verbs[Parser], name: str, says: str, example: str, *, where: str = _WHERE) -> Parser:
+    """Add a verb with what its help says, an example in it, and the options that every verb takes; `where` as `add_common`."""
     parser = verbs.add_parser(
         name,
         description=says,
@@ -139,5 +145,5 @@ def add_verb(verbs: Verbs[Parser], name: str, says: str, example: str) -> Parser
     )
     options = parser.add_argument_group("options of every verb")
     options.add_argument("-h", "--help", action="help", help="show this")
-    add_common(options, defaults=False)
+    add_common(options, defaults=False, where=where)
     return parser

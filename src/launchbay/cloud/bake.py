@@ -38,6 +38,8 @@ class FarBaked:
     instance: str
     image: str
     digest: str
+    provider: str
+    region: str
     machine_image: ListedImage
     usd_per_month: Decimal | None
     notes: Sequence[str]
@@ -48,6 +50,8 @@ class FarBaked:
             "instance": self.instance,
             "name": self.image,
             "digest": self.digest,
+            "provider": self.provider,
+            "region": self.region,
             "machine_image": self.machine_image.id,
             "snapshots": list(self.machine_image.snapshots),
             "usd_per_month": None if self.usd_per_month is None else format_usd(self.usd_per_month),
@@ -106,6 +110,8 @@ def bake_far(bay: Bay, far: FarInstance, *, no_reboot: bool = False) -> FarBaked
         instance=far.name,
         image=fleet.image,
         digest=fleet.digest,
+        provider=fleet.provider,
+        region=fleet.region,
         machine_image=made,
         usd_per_month=_monthly(bay, fleet.region, made),
         notes=notes,
@@ -123,7 +129,7 @@ def remove_far_image(bay: Bay, provider: str, region: str, image: str) -> Remove
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note) as journal:
         operation = journal.begin("remove image on EC2", image, {"region": region})
         with journal.step(operation, "remove", image=image) as result:
-            removed = remove_baked(client.raw("ec2"), image, region=region, clock=bay.clock)
+            removed = remove_baked(client.raw("ec2"), image, region=region, clock=bay.clock, provider=provider)
             result["snapshots"] = list(removed.snapshots)
         journal.end(operation, "done")
     return removed

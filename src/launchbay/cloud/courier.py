@@ -23,7 +23,7 @@ from launchbay.cloud.store import Store
 from launchbay.errors import LaunchbayError, NotFound
 from launchbay.lifecycle.bay import Bay
 from launchbay.planning.store import run_prefix
-from launchbay.providers.ec2.bucket import list_kept, pass_seconds, presign_post, read_kept
+from launchbay.providers.ec2.bucket import list_kept, pass_seconds, presign_post, read_kept, show_command
 from launchbay.store.records import Run
 from launchbay.transport.base import Transport
 
@@ -112,7 +112,7 @@ def _read_list(store: Store, prefix: str) -> Mapping[str, Any]:
         data = read_kept(store.client, store.name, f"{prefix}{_LIST}")
     except NotFound:
         what = f"nothing of {prefix.split('/')[-2]} is in the store"
-        raise NotFound(what, where=store.name, hint="bay store lists what is") from None
+        raise NotFound(what, where=store.name, hint=f"`{show_command(store.client)}` lists what is") from None
     try:
         listed = dict(json.loads(data))
         is_possible = isinstance(listed["links"], dict) and all(map(_is_possible, listed["files"].values()))

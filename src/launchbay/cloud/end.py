@@ -9,7 +9,7 @@ from typing import Any
 from launchbay.catalog.items import GP3
 from launchbay.catalog.price import SidePrice
 from launchbay.cloud.fleet import LAUNCH_VERB, CloudFleet, find_fleet, forget_fleet, list_fleets
-from launchbay.cloud.money import Life, cost_of, note_lives
+from launchbay.cloud.money import MONTH_HOURS, Life, cost_of, note_lives
 from launchbay.cloud.services import end_services
 from launchbay.cloud.standing import FarInstance, find_far, rows_by_name
 from launchbay.cloud.store import fleet_stay, side_prices
@@ -23,13 +23,13 @@ from launchbay.lifecycle.twin import find_twin
 from launchbay.planning.store import Stay
 from launchbay.ports import Event
 from launchbay.providers.ec2.client import Client
-from launchbay.providers.ec2.groups import remove_group, remove_key
+from launchbay.providers.ec2.groups import list_made, remove_group, remove_key
 from launchbay.providers.ec2.instances import Row, terminate, watch
 from launchbay.providers.ec2.placement import remove_placement
 from launchbay.providers.ec2.tags import made_for
 from launchbay.spec.names import instance_names
 from launchbay.store.journal import Journal, Operation, open_journal
-from launchbay.store.spent import add_up
+from launchbay.store.spent import Spent, add_up
 from launchbay.units import format_usd
 
 __all__ = ["CloudEndPlan", "CloudEnded", "end_cloud", "end_launch", "forget_twin", "plan_end_cloud"]
@@ -44,7 +44,9 @@ class CloudEndPlan:
     """What ending a name would do: `rows` are the instances that go, by name; `is_whole` says that nothing of the fleet stays.
 
     `fleet` is what is kept of it here, None where that is nothing: another machine launched it, or a launch was cut off.
-    `running` are the runs that go on in them, as far as is known here: they are stopped first, and brought home.
+    `running` are the runs that go on in them, as far as is known here: they are stopped first, and brought home. `is_anyones`
+    says that where it stands was said: then all of that name goes, whoever launched it, and `made` is what was made for it
+    beside instances. Else only what was launched from here goes.
     """
 
     name: str
@@ -55,6 +57,8 @@ class CloudEndPlan:
     is_whole: bool
     fleet: CloudFleet | None = None
     running: Sequence[str] = ()
+    is_anyones: bool = False
+    made: Sequence[str] = ()
 
     @property
     def names(self) -> Sequence[str]:
@@ -64,7 +68,7 @@ class CloudEndPlan:
     @property
     def needs_consent(self) -> bool:
         """Say whether anything goes with it."""
-        return bool(self.rows)
+        return bool(self.rows or self.made)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,9 @@ class CloudEnded:
     """What was ended: names of instances, and what of it still costs (volumes that were to be kept), with dollars a day.
 
     `cost_so_far` is what the fleet cost since its launch, at the prices of its launch; None unknown. `store` is what stays in
-    the store when all of it ended, None where that is nothing or could not be asked.
+    the store when all of it ended, None where that is nothing or could not be asked. The processes that ended, what each
+    instance took and what the same had cost elsewhere are None: nobody counts them on EC2. `made` is what was there of a fleet
+    without instances, and is removed.
     """
 
     verb: str
@@ -85,8 +91,12 @@ class CloudEnded:
     still_costs: Sequence[Mapping[str, Any]] = ()
     usd_per_day: str | None = "0.00"
     cost_so_far: str | None = None
+    processes_ended: int | None = None
+    spent: Sequence[Spent] | None = None
+    cost_elsewhere: str | None = None
     store: Stay | None = None
     is_whole: bool = True
+    made: Sequence[str] = ()
 
 
 def plan_end_cloud(bay: Bay, name: str, *, provider: str = "", region: str = "") -> CloudEndPlan | None:
@@ -114,20 +124,32 @@ def plan_end_cloud(bay: Bay, name: str, *, provider: str = "", region: str = "")
             is_whole=is_whole,
             fleet=fleet,
             running=[run.id for run in running_runs(bay, fleet) if run.instance in meant],
+            is_anyones=bool(provider),
         )
     with open_journal(bay.home.journal, bay.clock, bay.reporter.note, frees=True) as journal:
         last = journal.last(
             LAUNCH_VERB, name
         )  # cut off before anything was kept of it, or ended: disks of it may be left
+    is_anyones = bool(provider)
     if last is not None and not provider:
         provider, region = str(last.wish["provider"]), str(last.wish["region"])
     if not provider or (provider == "twin" and last is not None and find_twin(bay.home) is None):
         return None if last is None else _nothing(name)
     client = open_cloud(bay, provider, region)
     rows = rows_by_name(client, [name])
-    if not rows and last is None and not _still(client, name, {}):
+    made = list_made(client, name) if is_anyones and not rows else ()
+    if not rows and not made and last is None and not _still(client, name, {}):
         return None
-    return CloudEndPlan(name=name, fleet_name=name, provider=provider, region=region, rows=rows, is_whole=True)
+    return CloudEndPlan(
+        name=name,
+        fleet_name=name,
+        provider=provider,
+        region=region,
+        rows=rows,
+        is_whole=True,
+        is_anyones=is_anyones,
+        made=made,
+    )
 
 
 def _nothing(name: str) -> CloudEndPlan:
@@ -166,7 +188,8 @@ def end_cloud(bay: Bay, plan: CloudEndPlan) -> CloudEnded:
         for launch in cut_off:  # what it asked for may come up without being shown yet
             end_climb(client, journal, launch, clock=bay.clock)
         lives = _end(bay, client, journal, operation, plan)
-        still = _still(client, name, side_prices(bay, plan.region)) if plan.is_whole else ()
+        side = side_prices(bay, plan.region) if plan.is_whole else {}
+        still = _still(client, name, side) if plan.is_whole else ()
         cost = _cost(plan.fleet, lives, client)
         journal.end(operation, "done")
         if plan.is_whole:
@@ -178,12 +201,13 @@ def end_cloud(bay: Bay, plan: CloudEndPlan) -> CloudEnded:
         fleet=name,
         provider=plan.provider,
         region=plan.region,
-        changed=bool(plan.rows),
+        changed=bool(plan.rows or plan.made),
         still_costs=still,
-        usd_per_day=None if still else "0.00",
+        usd_per_day=_usd_per_day(still, side),
         cost_so_far=cost,
         store=_stay(bay, client, name) if plan.is_whole else None,
         is_whole=plan.is_whole,
+        made=plan.made,
     )
 
 
@@ -226,13 +250,23 @@ def _end(bay: Bay, client: Client, journal: Journal, operation: Operation, plan:
         lives = note_lives(bay.home, plan.fleet, {**staying, **seen}, client.now.timestamp())
     if plan.is_whole:
         with journal.step(operation, "remove") as result:
-            result["removed"] = _remove(bay, client, name)
+            launches = {""} if plan.is_anyones else _launches(journal, plan)
+            result["removed"] = [
+                item for launch in sorted(launches) for item in _remove(bay, client, name, launch=launch)
+            ]
         forget_fleet(bay.home, name)
     return lives
 
 
-def _remove(bay: Bay, client: Client, name: str, *, launch: str = "") -> list[str]:
-    """Remove what was made for a fleet alone, by any launch or by this one; return what that was."""
+def _launches(journal: Journal, plan: CloudEndPlan) -> set[str]:
+    """Return the launches from here that may have made something which is still there: any before the last was undone."""
+    last = journal.last(LAUNCH_VERB, plan.fleet_name)
+    known = [operation.id for operation in (last, *journal.unfinished(LAUNCH_VERB, plan.fleet_name)) if operation]
+    return {*known, *([plan.fleet.launch] if plan.fleet is not None else [])}
+
+
+def _remove(bay: Bay, client: Client, name: str, *, launch: str) -> list[str]:
+    """Remove what was made for a fleet alone, by this launch, or by any where it is empty; return what that was."""
     groups = remove_group(client, name, launch=launch, clock=bay.clock)
     remove_key(client, name, launch=launch, clock=bay.clock)
     return [*groups, *remove_placement(client, name, launch=launch, clock=bay.clock)]
@@ -275,6 +309,14 @@ def _still(client: Client, fleet: str, side: Mapping[str, SidePrice]) -> Sequenc
         }
         for row in rows
     )
+
+
+def _usd_per_day(still: Sequence[Mapping[str, Any]], side: Mapping[str, SidePrice]) -> str | None:
+    """Return what disks cost a day from their exact price, whose cents are not rounded by the month; None where it is unknown."""
+    if not still:
+        return "0.00"
+    price = side.get(GP3)
+    return None if price is None else format_usd(price.usd * sum(row["gib"] for row in still) * 24 / MONTH_HOURS)
 
 
 def end_launch(bay: Bay, client: Client, journal: Journal, operation: Operation) -> None:

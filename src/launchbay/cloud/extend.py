@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from launchbay.cloud.fleet import keep_fleet
+from launchbay.cloud.fleet import find_fleet, keep_fleet
 from launchbay.cloud.lease import write_lease
 from launchbay.cloud.power import usd_per_day
 from launchbay.cloud.standing import FarInstance, each_transport
@@ -42,6 +42,8 @@ def extend_lease(bay: Bay, fars: Sequence[FarInstance], seconds: float) -> Exten
     with locked(bay.home.lock(f"fleet-{fleet.name}"), wait=False) as free:
         if not free:
             raise Conflict(f"another command is launching or changing {fleet.name!r} right now", hint="wait for it")
+        # another command may have changed it before this one had the lock
+        fleet = find_fleet(bay.home, fleet.name) or fleet
         client = open_cloud(bay, fleet.provider, fleet.region)
         list_ours(client, fleet=fleet.name)  # what time it is there
         ends_at = client.now.timestamp() + seconds
@@ -50,8 +52,11 @@ def extend_lease(bay: Bay, fars: Sequence[FarInstance], seconds: float) -> Exten
             write_lease(transport, ends_at)
 
         each_transport(bay, fars, one)
-        last = ends_at if len(fars) == fleet.count else max(ends_at, fleet.ends_at)
-        keep_fleet(bay.home, replace(fleet, ends_at=last))
+        if len(fars) == fleet.count:
+            moved = replace(fleet, ends_at=ends_at, ends={})
+        else:
+            moved = replace(fleet, ends={**fleet.ends, **{far.name: ends_at for far in fars}})
+        keep_fleet(bay.home, moved)
     return Extended(
         names=[far.name for far in fars], ends_at=ends_at, usd_per_day=usd_per_day(fleet, len(fars), "running")
     )

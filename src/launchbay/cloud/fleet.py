@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from launchbay.errors import StateError, UserError
-from launchbay.fields import AMOUNT, INTEGER, NUMBER, TEXT, check_fields, optional
+from launchbay.fields import AMOUNT, INTEGER, NUMBER, TEXT, check_fields, mapping_of, optional
 from launchbay.files import read_json, remove_tree, write_atomic, write_json
 from launchbay.home import Home
 from launchbay.jsonable import fields_of
@@ -56,6 +56,7 @@ _FIELDS = {
     "usd_per_hour": optional(AMOUNT),
     "disk_usd_per_hour": optional(AMOUNT),
     "own_key": optional(TEXT),
+    "ends": optional(mapping_of(NUMBER)),
 }
 LAUNCH_VERB = "launch on EC2"
 """What the journal calls it."""
@@ -69,7 +70,8 @@ class CloudFleet:
 
     `machine_image` is the AMI. Prices are those of one instance at its launch, None unknown: `usd_per_hour` while it runs, with
     its address and what the image's maker takes, `disk_usd_per_hour` for as long as its disks are. The lease ends at `ends_at`,
-    seconds since 1970. `own_key` is the file of a key of the person's own that opens it, where it is not the fleet's.
+    seconds since 1970, but for the instances in `ends`, by name, whose end was moved alone. `own_key` is the file of a key of the
+    person's own that opens it, where it is not the fleet's.
     """
 
     name: str
@@ -89,6 +91,11 @@ class CloudFleet:
     usd_per_hour: str | None = None
     disk_usd_per_hour: str | None = None
     own_key: str | None = None
+    ends: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def ends_of(self, name: str) -> float:
+        """Return until when an instance of the fleet may live, in seconds since 1970."""
+        return self.ends.get(name, self.ends_at)
 
 
 def fleet_folder(home: Home, name: str) -> Path:
@@ -111,7 +118,8 @@ def find_fleet(home: Home, name: str) -> CloudFleet | None:
     except FileNotFoundError:
         return None
     check_fields(record, _FIELDS, where=path)
-    return CloudFleet(**{field: record.get(field) for field in _FIELDS})  # type: ignore[arg-type]
+    values = {name: record.get(name) for name in _FIELDS}
+    return CloudFleet(**{**values, "ends": record.get("ends") or {}})  # type: ignore[arg-type]
 
 
 def list_fleets(home: Home) -> Sequence[CloudFleet]:

@@ -14,7 +14,7 @@ from launchbay.afar.compare import Comparison, compare_machines
 from launchbay.afar.prepare import Prepared, prepare
 from launchbay.cloud.boot import boot_config, worthless
 from launchbay.cloud.end import end_launch
-from launchbay.cloud.fleet import LAUNCH_VERB, CloudFleet, find_fleet, keep_fleet, keys_of, opening_key
+from launchbay.cloud.fleet import LAUNCH_VERB, CloudFleet, find_fleet, keep_fleet, keys_of, list_fleets, opening_key
 from launchbay.cloud.money import disk_rate, note_lives, running_rate
 from launchbay.cloud.plan import CloudPlan, hold_to_controls
 from launchbay.cloud.reach import Reached, enter, ports_of
@@ -22,8 +22,10 @@ from launchbay.cloud.shares import networks_of_people
 from launchbay.cloud.standing import AT_ONCE, FarInstance, machine_of, observe_fleets, open_transport
 from launchbay.errors import Conflict, LaunchbayError
 from launchbay.files import locked
+from launchbay.images.image import find_image
 from launchbay.jsonable import fields_of, to_json
 from launchbay.lifecycle.bay import Bay
+from launchbay.lifecycle.build import ensure_image
 from launchbay.lifecycle.climb import Ascent, Climb, Tried, climb
 from launchbay.lifecycle.cloud import open_cloud
 from launchbay.lifecycle.launch import Stopwatch
@@ -86,7 +88,7 @@ class CloudLaunch:
             "machine_image": fleet.machine_image,
             "tried": [{**fields_of(item.rung), "why": item.why} for item in self.tried],
             "usd_per_hour": fleet.usd_per_hour,
-            "ends_at": fleet.ends_at,
+            "ends_at": min(map(fleet.ends_of, self.rows)),
         }
 
 
@@ -123,6 +125,9 @@ class _Launching:
         stands = self._standing()
         if stands is not None:
             return self._prove_again(stands)
+        if self.plan.asked.provider == "twin" and find_image(self.bay.home, self.plan.cargo.digest) is None:
+            # a twin's host has no internet: it takes the image from here
+            ensure_image(self.bay, self.plan.asked.image, "cpu")
         operation = self._operation()
         try:
             launched = self._launch(operation)
@@ -141,8 +146,7 @@ class _Launching:
         """
         asked = self.plan.asked
         hint = f"another --name, or `bay terminate {asked.fleet}` first"
-        if any(item.fleet == asked.fleet for item in self.bay.provider.observe()):
-            raise Conflict(f"the name {asked.fleet!r} is taken by a fleet on this machine", hint=hint)
+        self._check_names()
         fleet = find_fleet(self.bay.home, asked.fleet)
         if fleet is None:
             return None
@@ -156,6 +160,23 @@ class _Launching:
             what = f"{fleet.count} × {fleet.type} with {fleet.image} {fleet.digest[:12]}"
             raise Conflict(f"{asked.fleet!r} stands as something else: {what}", hint=hint)
         return fleet
+
+    def _check_names(self) -> None:
+        """Raise Conflict where the name, or one of its instances', means something else that was launched from here."""
+        asked = self.plan.asked
+        names = {asked.fleet, *instance_names(asked.fleet, asked.count)}
+        here = {(item.fleet, name) for item in self.bay.provider.observe() for name in (item.fleet, item.name)}
+        far = {
+            (fleet.name, name)
+            for fleet in list_fleets(self.bay.home)
+            if fleet.name != asked.fleet
+            for name in (fleet.name, *instance_names(fleet.name, fleet.count))
+        }
+        taken = sorted((name, fleet) for fleet, name in here | far if name in names)
+        if taken:
+            name, fleet = taken[0]
+            where = "a fleet on this machine" if (fleet, name) in here else f"fleet {fleet!r}"
+            raise Conflict(f"the name {name!r} is taken by {where}", hint="another --name")
 
     def _operation(self) -> Operation:
         """Go on with the launch of this name that was cut off, or begin one. Raises Conflict where the name is taken."""
@@ -356,12 +377,19 @@ class _Launching:
 
     def _undo(self, operation: Operation) -> None:
         """End what this operation launched, as far as that goes; the rest goes with the same command, or `bay terminate`."""
+        name, note = self.plan.asked.fleet, self.bay.reporter.note
+        later = f"The same command goes on with it, and `bay terminate {name}` ends it."
+        note(f"Ending what was launched of {name} ...")
         try:
             end_launch(self.bay, self.client, self.journal, operation)
         except LaunchbayError as error:
-            self.bay.reporter.note(f"Something of {self.plan.asked.fleet} may still stand: {error.what}.")
+            note(f"Something of {name} may still stand: {error.what}. {later}")
             return
+        except KeyboardInterrupt:
+            note(f"Interrupted again: something of {name} may still stand. {later}")
+            raise
         self.journal.end(operation, "failed")
+        note(f"Nothing of this launch of {name} is left.")
 
 
 def _text(amount: Decimal | None) -> str | None:

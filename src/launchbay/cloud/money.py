@@ -21,9 +21,9 @@ from launchbay.jsonable import fields_of
 from launchbay.planning.worstcase import SHORTEST_MONTH_HOURS, WorstCase
 from launchbay.providers.ec2.instances import Row
 
-__all__ = ["Life", "cost_of", "disk_rate", "note_lives", "running_rate"]
+__all__ = ["MONTH_HOURS", "Life", "cost_of", "disk_rate", "note_lives", "running_rate"]
 
-_MONTH_HOURS = Decimal(720)
+MONTH_HOURS = Decimal(720)
 """A month of a disk's price, as in the bill of a workload."""
 _RECORD = "lives.json"
 
@@ -65,7 +65,7 @@ def disk_rate(worst: WorstCase, hours: Decimal) -> Decimal | None:
     """Return what an hour of one instance's disks costs, whether it runs or is stopped; None where a price is unknown."""
     lines = [line for line in worst.lines if line.item in (GP3, GP3_IOPS, GP3_THROUGHPUT)]
     found = _sum(_rate_of(line, hours) for line in lines)
-    return None if found is None else found * SHORTEST_MONTH_HOURS / _MONTH_HOURS
+    return None if found is None else found * SHORTEST_MONTH_HOURS / MONTH_HOURS
 
 
 def _rate_of(line: Any, hours: Decimal) -> Decimal | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from launchbay.cloud.fleet import CloudFleet, door_of
 from launchbay.cloud.money import note_lives
@@ -36,7 +37,7 @@ class CloudPower:
     """What was stopped, started or rebooted; `changed` is false where all of it was so already.
 
     `usd_per_day` is what these instances cost a day in the state that they are in now: stopped ones pay for their disks. None
-    is unknown.
+    is unknown: so are the processes that ended, which EC2 does not see, and `still_costs`, which is only known in sum.
     """
 
     verb: str
@@ -45,6 +46,8 @@ class CloudPower:
     changed: bool
     provider: str
     usd_per_day: str | None
+    processes_ended: int | None = None
+    still_costs: Sequence[Mapping[str, Any]] | None = None
 
 
 def change_cloud_power(bay: Bay, verb: str, fars: Sequence[FarInstance]) -> CloudPower:

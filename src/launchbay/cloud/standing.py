@@ -103,7 +103,7 @@ def find_one_far(bay: Bay, name: str) -> FarInstance | None:
     """Return the one instance on EC2 that a name means, None for none. Raises UsageError where it means several."""
     found = find_far(bay, name)
     if len(found) > 1:
-        hint = f"one of them: {found[0].name} to {found[-1].name}"
+        hint = f"one of them: {found[0].name} {'or' if len(found) == 2 else 'to'} {found[-1].name}"
         raise UsageError(f"{name} is a fleet of {len(found)} instances, and one is needed", hint=hint)
     return found[0] if found else None
 

@@ -20,6 +20,7 @@ from launchbay.providers.ec2.bucket import (
     pile_of,
     remove_bucket,
     remove_kept,
+    show_command,
 )
 from launchbay.providers.ec2.client import Client
 
@@ -28,6 +29,7 @@ __all__ = [
     "Shelf",
     "Store",
     "StoreView",
+    "check_prefix",
     "chosen_bucket",
     "empty_store",
     "find_store",
@@ -195,23 +197,34 @@ class Removed:
     is_bucket_gone: bool
 
 
+def check_prefix(prefix: str) -> None:
+    """Raise UsageError for a prefix that nothing of ours in the store has."""
+    if not prefix.startswith((DATA, RUNS)):
+        hint = f"{DATA} for all data, {RUNS}FLEET/ for all runs of a fleet"
+        raise UsageError(f"what is in the store begins with {DATA} or {RUNS}, got {prefix!r}", hint=hint)
+
+
 def empty_store(client: Client, prefix: str = "", *, named: str = "") -> Removed:
     """Remove what is below a prefix, for good; without one everything of ours, and the bucket unless it is the person's own.
 
     Raises NotFound where there is no store, UsageError for a prefix that is not of ours.
     """
+    if prefix:
+        check_prefix(prefix)
     bucket = find_bucket(client, named=named)
     if bucket is None:
-        raise NotFound("there is no store", where=client.region, hint="bay store --region REGION")
+        hint = f"another region: {show_command(client, region='REGION', bucket=named)}"
+        raise NotFound("there is no store", where=client.region, hint=hint)
     if not prefix and not bucket.is_theirs:
         gone = remove_bucket(client, bucket)
         return _removed(bucket, gone, is_bucket_gone=True)
-    if prefix and not prefix.startswith((DATA, RUNS)):
-        raise UsageError(f"what is in the store begins with {DATA} or {RUNS}, got {prefix!r}", hint="bay store")
     parts = [remove_kept(client, bucket.name, part) for part in ((prefix,) if prefix else (DATA, RUNS))]
     sums = Pile(prefix=prefix, objects=sum(part.objects for part in parts), bytes=sum(part.bytes for part in parts))
     if prefix and not sums.objects:
-        raise NotFound(f"nothing in the store begins with {prefix!r}", where=bucket.name, hint="bay store")
+        shown = show_command(client, bucket=bucket.name if bucket.is_theirs else "")
+        raise NotFound(
+            f"nothing in the store begins with {prefix!r}", where=bucket.name, hint=f"`{shown}` lists what is"
+        )
     return _removed(bucket, sums, is_bucket_gone=False)
 
 

@@ -40,7 +40,7 @@ def send_courier(bay: Bay, far: FarInstance, machine: FarMachine, run: Run) -> N
         client = open_cloud(bay, far.fleet.provider, far.fleet.region)
         store = open_store(client, named=chosen_bucket(bay))
         now = client.now.timestamp()
-        lease_s = max(far.fleet.ends_at - now, 60.0)
+        lease_s = max(far.fleet.ends_of(far.name) - now, 60.0)
         courier = start_courier(machine, store, far.fleet.name, run.id, lease_s=min(lease_s, LONGEST_PASS_S))
     except LaunchbayError as error:
         what = f"what {run.id} makes is on {far.name} alone until it is over: the store cannot be had ({error.what})"
@@ -52,7 +52,7 @@ def send_courier(bay: Bay, far: FarInstance, machine: FarMachine, run: Run) -> N
 def renew_courier(bay: Bay, far: FarInstance, machine: FarMachine, run: Run) -> None:
     """Give a run's courier another form where the one that it has is about to end before the lease. Asks nobody else."""
     until = stored_by(run).stored_until
-    if run.is_over or not until or until >= far.fleet.ends_at - 1:
+    if run.is_over or not until or until >= far.fleet.ends_of(far.name) - 1:
         return
     if until - bay.clock.now() < _SOON_S:
         send_courier(bay, far, machine, run)

@@ -16,7 +16,7 @@ from launchbay.afar.machine import FarMachine
 from launchbay.afar.prepare import Cargo, carry_image, pack_image
 from launchbay.catalog.known import load_catalogue
 from launchbay.catalog.query import type_named
-from launchbay.cloud.fleet import CloudFleet, keep_fleet
+from launchbay.cloud.fleet import CloudFleet, find_fleet, keep_fleet
 from launchbay.cloud.plan import accelerator_for
 from launchbay.cloud.proof import refuse_stopped, verify_far
 from launchbay.cloud.standing import AT_ONCE, FarInstance, find_far, observe_fleets, open_machines
@@ -275,7 +275,8 @@ class _Updating:
             for start in range(0, len(ids), _TAGGED_AT_ONCE):
                 part = ids[start : start + _TAGGED_AT_ONCE]
                 client.insist("create_tags", clock=self.bay.clock, Resources=part, Tags=tags)
-            keep_fleet(self.bay.home, replace(self._fleet, image=self.cargo.name, digest=self.cargo.digest))
+            fleet = find_fleet(self.bay.home, self._fleet.name) or self._fleet  # its lease may have been moved since
+            keep_fleet(self.bay.home, replace(fleet, image=self.cargo.name, digest=self.cargo.digest))
         self.journal.end(operation, "done")
 
 

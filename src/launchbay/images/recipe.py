@@ -55,6 +55,7 @@ _PLACE = re.compile(
     re.IGNORECASE,
 )
 """A requirement that is found at an address or path, in all the ways in which pip takes one."""
+_HINT = "look at the path; `bay images` lists the images that have a name"
 _ALWAYS = ("pip", "uv")  # commands of every instance, held to the lock by its constraints
 
 
@@ -135,14 +136,14 @@ def read_recipe(path: Path) -> Recipe:
     name = suggest_name(path.name.split(".")[0])
     if path.suffix in (".txt", ".in"):
         if not path.is_file():
-            raise UsageError("there is no such requirements file", where=str(path))
+            raise UsageError("there is no such requirements file", where=str(path), hint=_HINT)
         return Recipe(name=name, origin=path, description=f"from {path.name}", requirements=(path,))
     if path.name == PROJECT_FILE:
         what = f"{PROJECT_FILE} says what a folder launches, and is no recipe"
         raise UsageError(
             what, where=str(path), hint="bay launch, without a name and in that folder; a recipe is ml.yaml"
         )
-    document = read_document(path)
+    document = read_document(path, hint=_HINT)
     recipe = _parse(document, name=name, origin=path)
     if not recipe.packages and not recipe.requirements and not recipe.images:
         what = "a recipe needs packages, requirements, extends or images"

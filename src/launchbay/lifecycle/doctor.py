@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from launchbay.catalog.aws import find_login
 from launchbay.errors import BuildError, Conflict, LaunchbayError, StateError
 from launchbay.images.image import Image, damaged_images, list_images
 from launchbay.images.recipe import builtin_names, find_recipe
@@ -235,6 +236,37 @@ def _extras(_: Bay) -> Iterator[Check]:
     )
 
 
+def _aws(_: Bay) -> Iterator[Check]:
+    """Look at what EC2 takes, here alone: AWS is not asked."""
+    if find_spec("boto3") is None:
+        mend = "pip install 'launchbay[aws]' for EC2; all on this machine works without"
+        yield Check(name="ec2", state="warning", found="boto3 is missing", mend=mend)
+        return
+    yield Check(name="ec2", state="ok", found="boto3 is there")
+    mend = "`aws configure` or `aws sso login` for EC2; the twin and this machine need none"
+    try:
+        profile, login = find_login()
+    except LaunchbayError as error:
+        yield Check(name="credentials", state="warning", found=error.what, mend=error.hint)
+        return
+    if login:
+        found = f"{login}, profile {profile}; whether AWS takes them is not asked"
+        yield Check(name="credentials", state="ok", found=found)
+    else:
+        found = f"credentials for AWS are missing, profile {profile}"
+        yield Check(name="credentials", state="warning", found=found, mend=mend)
+
+
+def _twin(bay: Bay) -> Iterator[Check]:
+    there = shutil.which("bwrap", path=bay.environ.get("PATH"))
+    yield Check(
+        name="twin",
+        state="ok" if there else "warning",
+        found=f"its hosts have bubblewrap: {there}" if there else "bubblewrap is missing",
+        mend="" if there else "install bubblewrap for the hosts of the twin; all else works without",
+    )
+
+
 _LOOKS: tuple[Callable[[Bay], Iterator[Check]], ...] = (
     _python,
     _uv,
@@ -245,4 +277,6 @@ _LOOKS: tuple[Callable[[Bay], Iterator[Check]], ...] = (
     _gpu,
     _parts,
     _extras,
+    _aws,
+    _twin,
 )

@@ -144,6 +144,8 @@ def to_launch(image: ListedImage) -> CloudImage:
     root = next((disk for disk in image.disks if disk.device == image.root_device), None)
     if root is None:
         what = f"image {image.id} has no root disk that a launch could size"
-        raise UsageError(what, where=image.name, hint="an image whose root device is an EBS disk: `bay images`")
+        raise UsageError(
+            what, where=image.name, hint="an image whose root device is an EBS disk: `bay images --provider ec2`"
+        )
     others = tuple(disk for disk in image.disks if disk is not root)
     return CloudImage(id=image.id, root=root, architecture=image.architecture, others=others)

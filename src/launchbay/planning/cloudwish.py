@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +11,9 @@ from typing import Any
 
 from launchbay.errors import UsageError
 from launchbay.spec.names import check_count
+from launchbay.units import parse_duration
 
-__all__ = ["TTL_TAG", "CloudImage", "CloudWish", "ImageDisk", "Volume", "check_wish", "devices_of"]
+__all__ = ["TTL_TAG", "CloudImage", "CloudWish", "ImageDisk", "Volume", "check_wish", "devices_of", "parse_lease"]
 
 TTL_TAG = "launchbay:ttl-s"
 """The tag that says for how many seconds an instance may live; with its launch time, anybody can see what is overdue."""
@@ -123,6 +125,17 @@ class CloudWish:
     tags: Mapping[str, str] = field(default_factory=dict)
     is_ebs_optimized: bool = True
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parse_lease(text: str, *, hint: str) -> int:
+    """Read for how long something may live as whole seconds, rounded up. Raises UsageError, with what was typed and the hint."""
+    try:
+        seconds = math.ceil(parse_duration(text))
+    except UsageError as error:
+        raise UsageError(error.what, hint=hint) from error
+    if not LEAST_TTL_S <= seconds <= MOST_TTL_S:
+        raise UsageError(f"a lease must be 60 seconds to 365 days, got {text!r}", hint=hint)
+    return seconds
 
 
 def check_wish(wish: CloudWish) -> CloudWish:

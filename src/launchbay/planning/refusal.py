@@ -142,7 +142,7 @@ _REQUEST_PREFIXES = (
     "UnsupportedOperation",
     "IncorrectState",
 )
-_NOT_AUTHORIZED = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)", re.ASCII)
+_NOT_AUTHORIZED = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)(?: on resource: (arn:\S+))?", re.ASCII)
 _PROFILE_LAG = "invalid iam instance profile"
 """EC2 takes some seconds to see a new instance profile, and has no code of its own for it."""
 
@@ -174,16 +174,17 @@ def explain(code: str, permission: str, message: str = "") -> tuple[str, str] | 
     """
     plain = _plain(code)
     if plain in _PERMISSION:
-        permission = _lacking(message) or permission
-        return f"AWS does not allow {permission} to these credentials ({plain})", f"let them have {permission}"
+        permission, resource = _lacking(message) or (permission, "")
+        hint = f"let them have {permission}{resource and f' on {resource}'}"
+        return f"AWS does not allow {permission} to these credentials ({plain})", hint
     known = _CREDENTIALS.get(plain) or _ACCOUNT.get(plain)
     return (f"{known[0]} ({plain})", known[1]) if known else None
 
 
-def _lacking(message: str) -> str:
-    """Return the permission that AWS's words name: a launch takes others than its own, such as to pass a role or to tag."""
+def _lacking(message: str) -> tuple[str, str] | None:
+    """Return permission and resource that AWS's words name: a launch takes more than its own, as to pass a role or to tag."""
     found = _NOT_AUTHORIZED.search(message)
-    return found[1] if found else ""
+    return (found[1], found[2] or "") if found else None
 
 
 def _plain(code: str) -> str:
@@ -212,13 +213,9 @@ def advice(code: str, rung: Rung, rungs_left: Sequence[Rung], *, message: str = 
         what = f"the account is at a limit of this region ({plain})"
         return Advice(kind=Kind.QUOTA, what=what, hint="delete what is not used, or ask AWS for more in Service Quotas")
     if plain in _PERMISSION:
-        lacking = _lacking(message)
-        what = f"AWS does not allow {lacking or 'this launch'} to these credentials ({plain})"
-        if lacking:
-            return Advice(
-                kind=Kind.PERMISSION, what=what, hint=f"let them have {lacking}; `bay doctor --iam` prints all"
-            )
-        hint = "aws sts decode-authorization-message says which permission is missing"
+        lacking, resource = _lacking(message) or ("this launch", "")
+        what = f"AWS does not allow {lacking}{resource and f' on {resource}'} to these credentials ({plain})"
+        hint = "`bay doctor --iam` prints what it takes; aws sts decode-authorization-message says why it was refused"
         return Advice(kind=Kind.PERMISSION, what=what, hint=hint)
     for kind, known in ((Kind.ACCOUNT, _ACCOUNT), (Kind.CREDENTIALS, _CREDENTIALS)):
         if plain in known:

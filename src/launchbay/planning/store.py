@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from launchbay.catalog.items import S3_STANDARD
@@ -218,11 +218,13 @@ def store_note(*, region: str, ttl_s: int, count: int, side: Mapping[str, SidePr
     (asked,) = store_costs(region=region, data_bytes=0, ttl_s=ttl_s, count=count, side=side)
     price = side.get(S3_STANDARD)
     kept = "a price that is not known" if price is None else f"{format_amount(price.usd, most=4)} USD a GiB and month"
-    many = format_amount(asked.quantity or Decimal(0), most=1)
-    put = "a price that is not known" if asked.unit_usd is None else f"{format_amount(asked.unit_usd, most=4)} USD"
+    many = int(((asked.quantity or Decimal(0)) * 1000).to_integral_value(ROUND_CEILING))
+    put = "a price that is not known"
+    if asked.unit_usd is not None:
+        put = f"{format_amount(asked.unit_usd, most=4)} USD a thousand"
     return (
         f"runs send what they make to a bucket of yours in {region}, the store: {kept} until `bay store remove`, and up to "
-        f"{many} thousand requests in this lease, a thousand for {put}; that is not in the worst case"
+        f"{many:,} requests in this lease at {put}; that is not in the worst case"
     )
 
 

@@ -158,12 +158,15 @@ def _quoted(value: Any) -> str:
     return f'a text in quotes (such as "{str(value)[:_WIDEST]}"{trap})'
 
 
-def read_document(path: Path) -> Document:
-    """Read a YAML file. Raises UsageError naming file and line when it cannot be read or parsed."""
+def read_document(path: Path, *, hint: str = "") -> Document:
+    """Read a YAML file. Raises UsageError naming file and line when it cannot be read or parsed.
+
+    `hint` is what to do where there is none.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UsageError("there is no such file", where=str(path)) from None
+        raise UsageError("there is no such file", where=str(path), hint=hint) from None
     except UnicodeDecodeError as error:
         raise UsageError(f"not a text file: byte {error.start} is not UTF-8", where=str(path)) from error
     except OSError as error:

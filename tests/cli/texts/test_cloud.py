@@ -86,6 +86,9 @@ def test_a_launch_says_what_where_at_which_price_and_until_when() -> None:
     assert "the framework can use every GPU" in shown
     assert "asked for 1.0 s, running 15.0 s, reached 20.0 s, ready 60.0 s" in shown
     assert "$6.1522 an hour with disks and addresses; each ends itself by 2026-11-27 15:00 UTC" in shown
+    moved = launch(fleet=fleet(ends={"exp-2": END - 1800}))
+    assert "they end themselves from 2026-11-27 14:30 UTC on" in cloud_launch_text(moved)
+    assert moved.as_json()["ends_at"] == END - 1800
     assert "nothing to launch" in cloud_launch_text(launch(created=()))
     assert "unknown an hour" in cloud_launch_text(launch(fleet=fleet(usd_per_hour=None)))
 
@@ -124,7 +127,16 @@ def test_an_end_says_what_is_left_and_what_it_cost() -> None:
     assert "still there: volume vol-1, 35 GiB, for a price that is unknown" in shown
     assert "$0.00" not in shown
     assert shown.endswith("cost      unknown since launch")
-    assert cloud_ended_text(replace(ended, names=[])) == "Nothing of exp is left: it was terminated before."
+    assert cloud_ended_text(replace(ended, names=[])) == (
+        "Nothing of exp that was launched from here is left: it was terminated before."
+    )
+    lines = cloud_ended_text(replace(kept, names=[])).splitlines()
+    assert lines[0] == "No instance of exp is left; what was to be kept of it costs on:"
+    assert lines[-1].startswith(f"  aws ec2 delete-volume --region {ended.region}")
+    made = replace(ended, names=[], made=["security group sg-1", "key pair launchbay-exp"])
+    assert (
+        cloud_ended_text(made) == "No instance of exp was there; removed: security group sg-1, key pair launchbay-exp."
+    )
     runs, data = Pile(prefix="runs/exp/", objects=3, bytes=1 << 30), Pile(prefix="data/", objects=0, bytes=0)
     stay = Stay(bucket="launchbay-x", runs=runs, data=data, usd_per_month=Decimal("0.023"))
     shown = cloud_ended_text(replace(ended, store=stay))

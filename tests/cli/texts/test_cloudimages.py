@@ -99,6 +99,8 @@ def test_a_baked_image_says_what_it_costs_and_what_went_along() -> None:
         instance="exp-1",
         image="tensorflow",
         digest="ab" * 32,
+        provider="twin",
+        region="eu-west-1",
         machine_image=IMAGE,
         usd_per_month=Decimal("5.00"),
         notes=["homes went along"],
@@ -107,6 +109,8 @@ def test_a_baked_image_says_what_it_costs_and_what_went_along() -> None:
     assert f"{IMAGE.id} made of exp-1: the next launch of tensorflow abababababab begins with it" in shown
     assert "at most $5.00 a month" in shown
     assert "homes went along" in shown
+    assert shown.endswith(f"bay image remove {IMAGE.id} --provider twin --region eu-west-1")
+    assert baked.as_json()["provider"] == "twin"
     assert "unknown a month" in cloud_baked_text(replace(baked, usd_per_month=None))
 
 

@@ -123,6 +123,37 @@ def test_a_list_of_instances_says_what_the_same_would_cost() -> None:
     )
 
 
+def test_a_list_of_instances_says_when_the_first_and_the_last_of_a_fleet_end() -> None:
+    row = Row(
+        name="exp-1",
+        fleet="exp",
+        state="running",
+        image="jax",
+        provider="ec2",
+        usd_per_hour="0.10",
+        cost_so_far="0.10",
+        age_s=3725.0,
+        id="i-1",
+        digest=DIGEST,
+        running=(),
+        type="c5.large",
+        market="spot",
+        region="us-east-1",
+        ends_at=1795791600.0,
+    )
+    same, other = replace(row, name="exp-2"), replace(row, name="old-1", fleet="old", ends_at=0.0)
+    assert ps_text([row, same, other]).splitlines()[-2:] == [
+        "lease     exp (c5.large, spot, us-east-1) ends itself by 2026-11-27 15:00 UTC; `bay extend exp 2h`",
+        "lease     old (c5.large, spot, us-east-1) ends itself by 1970-01-01 00:00 UTC; `bay extend old 2h`",
+    ]
+    longer = replace(same, ends_at=1795791600.0 + 2 * 3600)
+    for rows in ([row, longer], [longer, row]):
+        assert ps_text(rows).splitlines()[-1] == (
+            "lease     exp (c5.large, spot, us-east-1) ends itself, the first (exp-1) by 2026-11-27 15:00 UTC, "
+            "the last (exp-2) by 2026-11-27 17:00 UTC; `bay extend exp 2h`"
+        )
+
+
 def test_a_proof() -> None:
     text = verification_text("exp", PROOF)
     assert text.startswith("exp: 3 instances, identical")

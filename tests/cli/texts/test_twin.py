@@ -63,7 +63,7 @@ def test_a_bill_adds_up_by_kind() -> None:
     nothing = bill_text({"lines": [], "usd": "0.00", "complete": True, "usd_per_hour": "0", "running": 0})
     assert "Nothing has cost anything yet." in nothing
     assert "now       nothing costs" in nothing
-    assert "what is in buckets is not on it" in nothing
+    assert "what is in buckets is not on it: `bay store show --provider twin` says that" in nothing
 
 
 def test_a_trial_names_what_is_not_as_ec2s() -> None:

@@ -406,8 +406,9 @@ def test_what_is_not_ours_is_not_removed(ec2: Any, clock: Passing) -> None:
 @pytest.mark.parametrize("identity", ["ami-0123456789abcdef0", "pytorch", ""])
 def test_what_is_not_there_is_not_removed(ec2: Any, clock: Passing, identity: str) -> None:
     calls = asked_of(ec2)
-    with pytest.raises(NotFound):
-        remove_baked(ec2, identity, region=REGION, clock=clock)
+    with pytest.raises(NotFound) as caught:
+        remove_baked(ec2, identity, region=REGION, clock=clock, provider="twin")
+    assert caught.value.hint == f"`bay images --provider twin --region {REGION}` shows the ids"
     assert not {name for name, _ in calls} - {"DescribeImages", "DescribeSnapshots"}
 
 

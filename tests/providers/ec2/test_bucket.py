@@ -83,7 +83,7 @@ def test_what_was_begun_is_finished(client: Client, s3: Any) -> None:
 
 def test_a_name_of_others_is_passed_over_or_refused(client: Client) -> None:
     assert ensure_bucket(client, names=("data", "launchbay-other")).name == "launchbay-other"
-    with pytest.raises(Conflict, match="all taken by others"):
+    with pytest.raises(Conflict, match="none of the names data to models can be used: they are others'"):
         ensure_bucket(client, names=("data", "models"))
     with pytest.raises(Conflict, match="'data' is somebody else's"):
         ensure_bucket(client, named="data")

@@ -50,7 +50,9 @@ def _launch_lines(launch: CloudLaunch) -> Iterator[str]:
     elif launch.proof.gpu_proven is not None:
         yield f"          {'the framework can use every GPU' if launch.proof.gpu_proven else 'NOT every GPU can be used'}"
     yield f"  clock   {_clock(launch.clock)}"
-    yield f"  cost    {_an_hour(launch)}; each ends itself by {when(fleet.ends_at)} (`bay extend {fleet.name} 2h`)"
+    first, last = (when(end(map(fleet.ends_of, launch.rows))) for end in (min, max))
+    ends = f"each ends itself by {last}" if first == last else f"they end themselves from {first} on"
+    yield f"  cost    {_an_hour(launch)}; {ends} (`bay extend {fleet.name} 2h`)"
     yield f"  next    bay train {names[0]} train.py --data data    bay shell {names[0]}    bay terminate {fleet.name}"
 
 
@@ -92,12 +94,18 @@ def _a_day(usd: str | None) -> str:
 
 def cloud_ended_text(ended: CloudEnded) -> str:
     """Say what was ended, what still costs, and what the fleet has cost."""
-    if not ended.names:
-        first = f"Nothing of {ended.fleet} is left: it was terminated before."
+    if ended.made:
+        first = f"No instance of {ended.fleet} was there; removed: {', '.join(ended.made)}."
+    elif not ended.names and ended.still_costs:
+        first = f"No instance of {ended.fleet} is left; what was to be kept of it costs on:"
+    elif not ended.names:
+        first = f"Nothing of {ended.fleet} that was launched from here is left: it was terminated before."
     else:
         gone = "disks, addresses, group and key" if ended.is_whole else "disks and addresses"
         first = f"{span(ended.names)} terminated, with {gone}; runs, logs and models stay (`bay runs`)."
     lines = [first, *(f"  {line}" for line in few([_still(item) for item in ended.still_costs]))]
+    if ended.still_costs:
+        lines.append(f"  aws ec2 delete-volume --region {ended.region} --volume-id ID removes one for good")
     if not ended.still_costs and ended.names:
         lines[0] += " What still costs: $0.00 a day."
     if ended.names:

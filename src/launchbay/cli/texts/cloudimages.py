@@ -30,7 +30,7 @@ def cloud_baked_text(baked: FarBaked) -> str:
             f"{made.id} made of {baked.instance}: the next launch of {baked.image} {baked.digest[:12]} begins with it",
             f"  cost    {price} a month for {count_of(len(made.snapshots), 'snapshot')}, as long as it is kept",
             *(f"  note    {note}" for note in baked.notes),
-            f"  next    bay image remove {made.id} --provider ec2 (or twin)",
+            f"  next    bay image remove {made.id} --provider {baked.provider} --region {baked.region}",
         ]
     )
 

@@ -155,9 +155,18 @@ def _cost_lines(rows: Sequence[Row]) -> Iterator[str]:
         so_far = _sum(row.fleet_elsewhere_so_far for row in fleets)
         yield f"on EC2    {an_hour} an hour, {so_far} since launch: {_types_of(known)}{_of_all(known, rows)}"
     for row in fleets:
-        if row.ends_at is not None:
+        ends = [(item.ends_at, item.name) for item in rows if item.fleet == row.fleet and item.ends_at is not None]
+        if ends:
             kind = f"{row.type}, {row.market}, {row.region}"
-            yield f"lease     {row.fleet} ({kind}) ends itself by {when(row.ends_at)}; `bay extend {row.fleet} 2h`"
+            yield f"lease     {row.fleet} ({kind}) ends itself{_by(ends)}; `bay extend {row.fleet} 2h`"
+
+
+def _by(ends: Sequence[tuple[float, str]]) -> str:
+    """Say by when instances end: the first and the last where that is not at the same time."""
+    (first, sooner), (last, later) = min(ends), max(ends)
+    if when(first) == when(last):
+        return f" by {when(first)}"
+    return f", the first ({sooner}) by {when(first)}, the last ({later}) by {when(last)}"
 
 
 def _sum(amounts: Iterable[str | None]) -> str:

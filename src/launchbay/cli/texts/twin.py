@@ -48,7 +48,8 @@ def bill_text(bill: Mapping[str, Any], *, width: int | None = None) -> str:
     rate = format_amount(Decimal(bill["usd_per_hour"]), most=4)
     now = f"{count_of(bill['running'], 'thing')} that cost {rate} USD an hour" if bill["running"] else "nothing costs"
     note = (
-        "this is the twin's meter: nobody is billed for it; what is in buckets is not on it (bay store show says that)"
+        "this is the twin's meter: nobody is billed for it; what is in buckets is not on it: "
+        "`bay store show --provider twin` says that"
     )
     return f"{shown}\n\ntotal     {total}\nnow       {now}\nnote      {note}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import launchbay
+from launchbay.api.images import check_far_bake
 from launchbay.cli.context import Context, list_width
 from launchbay.cli.texts.baked import baked_text
 from launchbay.cli.texts.cloudimages import cloud_baked_text, cloud_images_text, cloud_removed_text
@@ -58,6 +59,7 @@ def _image_verify(context: Context) -> int:
 def _image_bake(context: Context) -> int:
     given = context.arguments
     if launchbay.is_on_ec2(context.bay, given.instance):
+        check_far_bake(given.instance, name=given.name, env=given.env, output=given.output)
         context.agree(f"Baking a machine image of {given.instance} restarts it, and ends what runs there")
     baked = launchbay.bake(context.bay, given.instance, name=given.name, env=given.env, output=given.output)
     if isinstance(baked, Baked):

@@ -7,8 +7,8 @@ from launchbay.cli.context import Context, list_width
 from launchbay.cli.texts.cloud import cloud_ended_text, cloud_power_text, extended_text
 from launchbay.cli.texts.instances import ended_text, ps_text, update_text, verification_text
 from launchbay.lifecycle.end import Ended
+from launchbay.planning.cloudwish import parse_lease
 from launchbay.planning.fleet import Plan
-from launchbay.units import parse_duration
 
 __all__ = ["COMMANDS"]
 
@@ -69,9 +69,10 @@ def _terminate(context: Context) -> int:
         what = "homes" if isinstance(plan, Plan) else "disks"
         if not isinstance(plan, Plan) and plan.running:
             what += f"; {', '.join(plan.running[:3])} goes on there, and is stopped and brought home first"
-        context.agree(
-            f"Terminating {', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)}) with their {what}"
-        )
+        listed = f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''} ({len(names)}) with their {what}"
+        if not isinstance(plan, Plan) and not names:
+            listed = f"{', '.join(plan.made)}, by which a launch from elsewhere may be about to come in"
+        context.agree(f"Terminating {listed}")
     ended = launchbay.terminate(context.bay, given.name, plan=plan)
     context.show(ended, lambda: ended_text(ended) if isinstance(ended, Ended) else cloud_ended_text(ended))
     return 0
@@ -79,7 +80,8 @@ def _terminate(context: Context) -> int:
 
 def _extend(context: Context) -> int:
     given = context.arguments
-    extended = launchbay.extend(context.bay, given.name, parse_duration(given.duration))
+    seconds = parse_lease(given.duration, hint=f"bay extend {given.name} 2h")
+    extended = launchbay.extend(context.bay, given.name, seconds)
     context.show(extended, lambda: extended_text(extended))
     return 0
 

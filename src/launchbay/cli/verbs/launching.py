@@ -20,6 +20,7 @@ __all__ = ["COMMANDS"]
 
 def _launch(context: Context) -> int:
     given = context.arguments
+    _refuse_empty(context)
     image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
     place = launchbay.place_of_launch(given.provider, is_project=given.image is None)
     if place != "local":
@@ -66,6 +67,19 @@ _OPTIONS = {
 """What each option of a launch on EC2 is called on the command line."""
 
 
+_FILES = {"image": "IMAGE", "plan": "PLAN"}
+"""What is said without an option."""
+
+
+def _refuse_empty(context: Context) -> None:
+    """Raise UsageError where something was typed as an empty text, which would pass for nothing said."""
+    for name, value in vars(context.arguments).items():
+        if value == "" or (isinstance(value, list) and "" in value):
+            said = f"bay {context.arguments.verb}" if name in _FILES else _option(name)
+            how = f"{said} {_FILES[name]}" if name in _FILES else f"{said} with a value, or without it"
+            raise UsageError(f"{said} has nothing after it", hint=f"{how}; a variable of the shell may be empty")
+
+
 def _said(context: Context) -> list[str]:
     return [_option(name) for name in _OPTIONS.values() if getattr(context.arguments, name)]
 
@@ -80,9 +94,6 @@ def _plan(context: Context, place: str, image: str, *, count: int, name: str | N
         option = "--overlay" if given.overlay else "--accelerator"
         raise UsageError(f"{option} is for instances on this machine", hint="the type decides on EC2: --type")
     typed = {field: getattr(given, name) for field, name in _OPTIONS.items()}
-    if empty := [_option(name) for name in _OPTIONS.values() if getattr(given, name) == ""]:
-        what = f"{empty[0]} has nothing after it"
-        raise UsageError(what, hint=f"{empty[0]} with a value, or without it; a variable of the shell may be empty")
     # 0 was typed, and is refused where it is read
     options = launchbay.CloudOptions(**{field: value for field, value in typed.items() if value or value == 0})
     is_project = given.image is None
@@ -112,7 +123,8 @@ def _launch_on_ec2(context: Context, plan: CloudPlan) -> int:
 
 def _plan_only(context: Context) -> int:
     given = context.arguments
-    image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name)
+    _refuse_empty(context)
+    image, count, name = launchbay.complete_launch(given.image, count=given.count, name=given.name, verb="plan")
     place = launchbay.place_of_launch(given.provider, is_project=given.image is None)
     if place == "local":
         raise UsageError("a plan is of a launch on EC2", hint="--provider ec2, or twin; on this machine: bay launch")
@@ -135,6 +147,7 @@ def _shown(plan: CloudPlan, output: str | None, template: str | None) -> str:
 
 
 def _apply(context: Context) -> int:
+    _refuse_empty(context)
     return _launch_on_ec2(context, launchbay.read_plan(context.bay, Path(context.arguments.plan)))
 
 

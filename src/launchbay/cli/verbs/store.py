@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launchbay.api.store import remove_stored, restore, show_store
+from launchbay.api.store import check_removal, remove_stored, restore, show_store
 from launchbay.cli.context import Context, list_width
 from launchbay.cli.texts.runs import runs_text
 from launchbay.cli.texts.store import removed_text, store_text
@@ -34,6 +34,7 @@ def _restore(context: Context) -> int:
 
 def _remove(context: Context) -> int:
     given = context.arguments
+    check_removal(given.prefix, everything=given.everything)
     what = f"What begins with {given.prefix}" if given.prefix else "Everything in the store"
     context.agree(f"{what} is removed for good")
     removed = remove_stored(

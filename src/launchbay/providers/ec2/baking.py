@@ -148,14 +148,15 @@ def _wait(
         clock.sleep(max(every, LEAST_POLL_S))
 
 
-def remove_baked(ec2: Any, image: str, *, region: str, clock: Clock) -> RemovedImage:
+def remove_baked(ec2: Any, image: str, *, region: str, clock: Clock, provider: str = "ec2") -> RemovedImage:
     """Deregister an image that we baked, and delete its snapshots; return when none of them is left. Idempotent.
 
     Raises NotFound for an image that is not there and left no snapshot, Conflict for one that has not our tags, UserError
-    naming the snapshots that could not be deleted, which go on costing.
+    naming the snapshots that could not be deleted, which go on costing. `provider` is what a hint calls the place.
     """
+    hint = f"`bay images --provider {provider} --region {region}` shows the ids"
     if not is_image_id(image):
-        raise NotFound(f"{image} is no id of an image", where=region, hint="`bay images` shows the ids")
+        raise NotFound(f"{image} is no id of an image", where=region, hint=hint)
     found = _own(ec2, region, {"Name": "image-id", "Values": [image]})
     if found and found[0].kind != OURS:
         what = f"{image} {found[0].name!r} has not the tags {MANAGED_TAG}=launchbay and {DIGEST_TAG}, so it is not ours to remove"
@@ -164,7 +165,7 @@ def remove_baked(ec2: Any, image: str, *, region: str, clock: Clock) -> RemovedI
     # what an earlier try has left behind an image that is gone is known by what EC2 wrote into the snapshots
     left = found[0].snapshots if found else _snapshots_of(ec2, image, region)
     if not found and not left:
-        raise NotFound(f"there is no image {image} of this account", where=region, hint="`bay images` shows the ids")
+        raise NotFound(f"there is no image {image} of this account", where=region, hint=hint)
     strange = dict.fromkeys(_strangers(ec2, left, region), "it has not our tag")
     if found:
         _deregister(ec2, image, region, with_snapshots=not strange)

@@ -18,7 +18,7 @@ from launchbay.planning.store import (
     lifecycle_of,
     policy_of,
 )
-from launchbay.providers.ec2.client import Client, CloudRefusal
+from launchbay.providers.ec2.client import Client, CloudRefusal, is_loopback
 
 __all__ = [
     "Bucket",
@@ -225,7 +225,7 @@ def list_kept(client: Client, bucket: str, prefix: str = "") -> Iterator[Kept]:
         try:
             page = client.ask("list_objects_v2", service=_S3, Bucket=bucket, Prefix=prefix, **more)
         except CloudRefusal as refusal:
-            raise _explained(refusal, bucket, prefix) from refusal
+            raise _explained(refusal, client, bucket, prefix) from refusal
         for item in page.get("Contents", ()):
             at = item.get("LastModified") or datetime.fromtimestamp(0, UTC)
             yield Kept(
@@ -239,13 +239,22 @@ def list_kept(client: Client, bucket: str, prefix: str = "") -> Iterator[Kept]:
         more = {"ContinuationToken": page["NextContinuationToken"]}
 
 
-def _explained(refusal: CloudRefusal, bucket: str, key: str) -> Exception:
+def _explained(refusal: CloudRefusal, client: Client, bucket: str, key: str) -> Exception:
     where = f"s3://{bucket}/{key}"
     if refusal.code in _NONE:
-        return NotFound("there is no such bucket or object", where=where, hint="bay store")
+        return NotFound(
+            "there is no such bucket or object", where=where, hint=f"`{show_command(client)}` lists what is"
+        )
     if refusal.code in _NOT_OURS:
         return NotPermitted("S3 does not let you see it", where=where, hint="s3:ListBucket and s3:GetObject are needed")
     return refusal
+
+
+def show_command(client: Client, *, region: str = "", bucket: str = "") -> str:
+    """Return the command that shows the store a client asks, of its region unless another is said; `bucket` is a person's own."""
+    place = " --provider twin" if is_loopback(client.address_url) else ""
+    own = f" --bucket {bucket}" if bucket else ""
+    return f"bay store show{place} --region {region or client.region}{own}"
 
 
 def pile_of(client: Client, bucket: str, prefix: str) -> Pile:
@@ -264,7 +273,7 @@ def read_kept(client: Client, bucket: str, key: str, *, offset: int = 0, count: 
     try:
         data: bytes = client.ask("get_object", service=_S3, Bucket=bucket, Key=key, **more)["Body"].read()
     except CloudRefusal as refusal:
-        raise _explained(refusal, bucket, key) from refusal
+        raise _explained(refusal, client, bucket, key) from refusal
     return data
 
 

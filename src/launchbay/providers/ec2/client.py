@@ -226,7 +226,7 @@ def open_client(
 
     with explained(region, ""):
         core = get_session()
-        core.register_component("data_loader", _descriptions())
+        core.register_component("data_loader", _descriptions(core.get_config_variable("data_path")))
         session = boto3.Session(botocore_session=core)
         _check_region(session, region)
     making = threading.Lock()  # a session is not for several threads, and both kinds of client are of one
@@ -239,11 +239,14 @@ def open_client(
 
 
 @cache
-def _descriptions() -> Any:
-    """Return what reads botocore's descriptions of services, and keeps them: EC2's alone takes 0.2 s, at each session anew."""
+def _descriptions(path: str | None) -> Any:
+    """Return what reads botocore's descriptions of services, and keeps them: EC2's alone takes 0.2 s, at each session anew.
+
+    `path` is where a person has others beside botocore's own.
+    """
     from botocore.loaders import create_loader
 
-    return create_loader(os.environ.get("AWS_DATA_PATH"))
+    return create_loader(path)
 
 
 def _no_endpoint(error: ValueError) -> UsageError:

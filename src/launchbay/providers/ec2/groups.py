@@ -18,7 +18,16 @@ from launchbay.ports import Clock, SystemClock
 from launchbay.providers.ec2.client import Client, CloudRefusal, is_loopback
 from launchbay.providers.ec2.tags import check_launch, made_for, tags_of
 
-__all__ = ["caller_network", "default_vpc", "ensure_group", "ensure_key", "find_groups", "remove_group", "remove_key"]
+__all__ = [
+    "caller_network",
+    "default_vpc",
+    "ensure_group",
+    "ensure_key",
+    "find_groups",
+    "list_made",
+    "remove_group",
+    "remove_key",
+]
 
 SSH_PORT = 22
 _PATIENCE_S = 300.0
@@ -58,6 +67,18 @@ def default_vpc(client: Client) -> str:
 def find_groups(client: Client, fleet: str, *, launch: str = "") -> tuple[Mapping[str, Any], ...]:
     """Return the security groups that we made for a fleet, with their rules; with `launch`, those that this launch made."""
     return tuple(client.pages("describe_security_groups", "SecurityGroups", Filters=made_for(fleet, launch)))
+
+
+def list_made(client: Client, fleet: str) -> tuple[str, ...]:
+    """Return in words what was made for a fleet beside its instances: security groups, key pairs, placement groups."""
+    groups = find_groups(client, fleet)
+    pairs = client.ask("describe_key_pairs", Filters=made_for(fleet)).get("KeyPairs", ())
+    placements = client.ask("describe_placement_groups", Filters=made_for(fleet)).get("PlacementGroups", ())
+    return (
+        *(f"security group {group['GroupId']}" for group in groups),
+        *(f"key pair {pair['KeyName']}" for pair in pairs),
+        *(f"placement group {placement['GroupName']}" for placement in placements),
+    )
 
 
 def ensure_group(
@@ -219,7 +240,7 @@ def ensure_key(client: Client, fleet: str, public_key: str, *, launch: str = "",
         pairs = client.ask("describe_key_pairs", KeyNames=[name], IncludePublicKey=True)["KeyPairs"]
         if not any(_is_of(pair, public_key) for pair in pairs):
             what = f"the region has a key pair {name} with a public key that is not this fleet's"
-            hint = f"another --name; or `bay terminate {fleet}` where it is what an earlier launch of yours left"
+            hint = f"another --name; or, where it is what is left of a launch, `bay terminate {fleet} --provider ...` ends that"
             raise Conflict(what, where=client.region, hint=hint) from refusal
     return name
 

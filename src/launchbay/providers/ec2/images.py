@@ -209,7 +209,7 @@ def search_images(
 def _one(asker: _Asker, text: str) -> FoundImages:
     """Return an image by its id: first of those whom we know, then of whoever it is, for the id says which is meant."""
     if not is_image_id(text):
-        hint = "ami- and 17 letters of 0-9 and a-f, as `bay images` shows them"
+        hint = "ami- and 17 letters of 0-9 and a-f, as `bay images --provider ec2` shows them"
         raise NotFound(f"{text} is no id of an image", where=asker.region, hint=hint)
     by_id = [{"Name": "image-id", "Values": [text]}]
     asked = {"Filters": by_id, "IncludeDeprecated": True}
@@ -219,7 +219,7 @@ def _one(asker: _Asker, text: str) -> FoundImages:
         return FoundImages(images=tuple(known))
     found = asker.describe(asked)
     if not found:
-        hint = "ids differ from region to region: --region, or `bay images` for what is there"
+        hint = "ids differ from region to region: --region, or `bay images --provider ec2` for what is there"
         raise NotFound(f"there is no image {text}, or none for this account", where=asker.region, hint=hint)
     return FoundImages(images=tuple(found))
 
@@ -266,7 +266,7 @@ def resolve(ssm: Any, ec2: Any, parameter: str, *, region: str, clock: Clock) ->
         what = (
             f"the parameter {parameter} names {image}, which is neither Amazon's, the marketplace's nor this account's"
         )
-        raise NotFound(what, where=region, hint="`bay images` shows what is there")
+        raise NotFound(what, where=region, hint="`bay images --provider ec2` shows what is there")
     at = datetime.fromtimestamp(clock.now(), UTC).isoformat(timespec="seconds")
     (only,) = found
     version = int(answer.get("Version", 0))

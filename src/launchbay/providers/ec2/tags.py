@@ -31,5 +31,5 @@ def check_launch(made: Mapping[str, Any], launch: str, said: str, *, region: str
     """Raise Conflict where something that EC2 describes was made by another launch of the fleet than this one."""
     other = next((str(tag["Value"]) for tag in made.get("Tags") or () if tag["Key"] == LAUNCH_TAG), "")
     if launch and other not in ("", launch):
-        hint = "another --name; or, where that launch is over, `bay terminate` with the name and --provider ends what is left"
-        raise Conflict(f"{said} is of another launch, from another machine or cut off", where=region, hint=hint)
+        hint = "another --name; or, where it is what is left of a launch, `bay terminate NAME --provider ...` ends that"
+        raise Conflict(f"{said} is of another launch", where=region, hint=hint)
