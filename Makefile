@@ -3,6 +3,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 # Two at a time: most tests wait for processes. Those of one file stay together, for they share what they set up.
+# Those of test-all are one at a time: some build images anew that others use.
 PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 PIP := $(PY) -m pip --disable-pip-version-check -qq
 PROJECT := --no-deps --no-build-isolation --editable .
@@ -29,7 +30,7 @@ test: check ## checks and tests: half an hour on two processors
 	$(PYTEST) $(ARGS)
 
 test-all: test ## the above, then every recipe built, disk full, the built wheel
-	$(PYTEST) -m all $(ARGS)
+	$(PY) -m pytest -m all $(ARGS)
 
 prove: $(VENV)/.dev ## campaigns and benchmarks; goes on where it stopped, AGAIN=1 starts over
 	$(PY) -m tools.prove $(if $(AGAIN),--again)
