@@ -23,6 +23,7 @@ from tests.conftest import STORE
 
 pytestmark = [
     pytest.mark.prove,
+    pytest.mark.timeout(4 * 3600),
     pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap"),
 ]
 
@@ -104,6 +105,6 @@ def test_nothing_twice_and_nothing_left(place: Place) -> None:
         assert place.launched() - before in (0, COUNT), turn
         assert place.left()["left"] == 0, f"turn {turn}: {place.left()}"
         assert not list(place.home.cloud.iterdir()), turn
-    totals = {"kills": KILLS, "seed": SEED, "count": COUNT, "launch_s": took, "standing_at_kill": stages}
-    if folder := os.environ.get("LAUNCHBAY_PROVE"):
-        (Path(folder) / "kills.json").write_text(json.dumps(totals, indent=1))
+        totals = {"kills": turn + 1, "seed": SEED, "count": COUNT, "launch_s": took, "standing_at_kill": stages}
+        if folder := os.environ.get("LAUNCHBAY_PROVE"):
+            (Path(folder) / "kills.json").write_text(json.dumps(totals))
