@@ -65,6 +65,21 @@ class CloudLaunch:
         """Say whether all of them are the same."""
         return self.proof.identical
 
+    @property
+    def stages(self) -> Mapping[str, float]:
+        """Seconds of what was done on each instance between `reached` and `ready`, of the slowest in each.
+
+        ``install`` brings Launchbay there, ``image`` takes the image in or installs it from its lock, ``instance`` makes the
+        environment, ``verify`` looks at every file and imports the framework for the first time.
+        """
+        names = dict.fromkeys(name for item in self.prepared.values() for name in item.seconds)
+        return {name: max(item.seconds.get(name, 0.0) for item in self.prepared.values()) for name in names}
+
+    @property
+    def installed(self) -> int:
+        """On how many instances the image was installed from its lock; on the others it was there, baked in as a rule."""
+        return sum(item.built for item in self.prepared.values())
+
     def as_json(self) -> Mapping[str, Any]:
         """Return the fields that `--json` shows, those of a launch on this machine among them."""
         fleet = self.fleet
@@ -81,6 +96,8 @@ class CloudLaunch:
             "gpu_proven": self.proof.gpu_proven,
             "declared": list(self.proof.declared),
             "clock": dict(self.clock),
+            "stages": self.stages,
+            "image_installed": self.installed,
             "provider": fleet.provider,
             "region": fleet.region,
             "type": fleet.type,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from launchbay.afar.compare import Comparison
+from launchbay.afar.prepare import Prepared
 from launchbay.cli.texts.cloud import cloud_ended_text, cloud_launch_text, cloud_power_text, extended_text, when
 from launchbay.cloud.end import CloudEnded
 from launchbay.cloud.extend import Extended
@@ -78,6 +79,14 @@ def launch(**more: Any) -> CloudLaunch:
     return CloudLaunch(**{**plain, **more})
 
 
+def ready(name: str, *, built: bool, image: float) -> Prepared:
+    seconds = {"install": 1.0, "image": image, "instance": 0.5, "verify": 6.0}
+    return Prepared(
+        machine=cast("Any", None), instance=name, image="tensorflow", digest="", built=built,
+        fingerprint={}, verification={}, seconds=seconds,
+    )  # fmt: skip
+
+
 def test_a_launch_says_what_where_at_which_price_and_until_when() -> None:
     shown = cloud_launch_text(launch())
     assert "2 of 2 launched on EC2: exp-1, exp-2" in shown
@@ -86,6 +95,14 @@ def test_a_launch_says_what_where_at_which_price_and_until_when() -> None:
     assert "the framework can use every GPU" in shown
     assert "asked for 1.0 s, running 15.0 s, reached 20.0 s, ready 60.0 s" in shown
     assert "$6.1522 an hour with disks and addresses; each ends itself by 2026-11-27 15:00 UTC" in shown
+    assert "the slowest of each" not in shown
+    there = {name: ready(name, built=False, image=0.25) for name in ("exp-1", "exp-2")}
+    found = cloud_launch_text(launch(prepared=there))
+    said = "the slowest of each: Launchbay 1.0 s, {}, environment 500 ms, proof and first import 6.0 s"
+    assert said.format("image found there 250 ms") in found
+    lock = launch(prepared={**there, "exp-2": ready("exp-2", built=True, image=38.0)})
+    assert said.format("image installed from its lock 38.0 s") in cloud_launch_text(lock)
+    assert (lock.as_json()["image_installed"], lock.as_json()["stages"]["image"]) == (1, 38.0)
     moved = launch(fleet=fleet(ends={"exp-2": END - 1800}))
     assert "they end themselves from 2026-11-27 14:30 UTC on" in cloud_launch_text(moved)
     assert moved.as_json()["ends_at"] == END - 1800

@@ -50,6 +50,8 @@ def _launch_lines(launch: CloudLaunch) -> Iterator[str]:
     elif launch.proof.gpu_proven is not None:
         yield f"          {'the framework can use every GPU' if launch.proof.gpu_proven else 'NOT every GPU can be used'}"
     yield f"  clock   {_clock(launch.clock)}"
+    if launch.prepared:
+        yield f"          {_slowest(launch)}"
     first, last = (when(end(map(fleet.ends_of, launch.rows))) for end in (min, max))
     ends = f"each ends itself by {last}" if first == last else f"they end themselves from {first} on"
     yield f"  cost    {_an_hour(launch)}; {ends} (`bay extend {fleet.name} 2h`)"
@@ -68,6 +70,16 @@ def _clock(clock: Mapping[str, float | None]) -> str:
             total += seconds
             parts.append(f"{_STAGES[stage]} {format_duration(total)}")
     return ", ".join(parts)
+
+
+_DONE_THERE = {"install": "Launchbay", "instance": "environment", "verify": "proof and first import"}
+
+
+def _slowest(launch: CloudLaunch) -> str:
+    """Say what the time up to ready went into; whether the image had to be installed is what baking one saves."""
+    image = "image installed from its lock" if launch.installed else "image found there"
+    parts = [f"{_DONE_THERE.get(name, image)} {format_duration(took)}" for name, took in launch.stages.items()]
+    return f"the slowest of each: {', '.join(parts)}"
 
 
 def _an_hour(launch: CloudLaunch) -> str:
