@@ -19,10 +19,18 @@ import pytest
 
 from launchbay.twin.truth import Settings
 
-__all__ = ["IMAGE", "TwinProcess", "ec2", "twin", "twin_process"]
+__all__ = ["IMAGE", "TwinProcess", "ec2", "let_others_in", "twin", "twin_process"]
 
 
 IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+
+
+def let_others_in(folder: Path) -> None:
+    """Let other users look into a folder below pytest's own: hosts run as others, and pytest keeps everybody out."""
+    for path in (folder, *folder.parents):
+        path.chmod(0o755)
+        if path.name.startswith("pytest-of-"):
+            return
 
 
 class TwinProcess:

@@ -26,6 +26,7 @@ from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.instances import Row, watch
 from launchbay.testing import RecordingReporter
 from tests.conftest import STORE
+from tests.twin_process import let_others_in
 
 __all__ = [
     "REGION",
@@ -65,8 +66,7 @@ class QuickClock(SystemClock):
 
 def make_place(root: Path, *images: Image, has_hosts: bool = True) -> Bay:
     """Return a bay with these images in it, and a twin on a virtual clock whose hosts see them; `stop_twin` ends that."""
-    for folder in (root, *root.parents[:2]):
-        folder.chmod(0o755)  # hosts look in as others
+    let_others_in(root)
     environ = {**os.environ, "LAUNCHBAY_HOME": str(root / "home")}
     bay = replace(open_bay(reporter=RecordingReporter(), environ=environ), clock=QuickClock())
     bay.home.images.mkdir(parents=True)

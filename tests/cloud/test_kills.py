@@ -20,6 +20,7 @@ from launchbay.home import Home
 from launchbay.images.image import Image
 from launchbay.lifecycle.twin import ask_twin
 from tests.conftest import STORE
+from tests.twin_process import let_others_in
 
 pytestmark = [
     pytest.mark.prove,
@@ -35,7 +36,7 @@ class Place:
     """A home with a twin in it, and `bay` in processes of its own."""
 
     def __init__(self, root: Path, image: Image) -> None:
-        root.chmod(0o755)
+        let_others_in(root)
         self.root, self.home = root, Home(root / "home")
         self.home.images.mkdir(parents=True)
         (self.home.images / image.digest).symlink_to(image.folder)

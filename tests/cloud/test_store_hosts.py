@@ -33,6 +33,7 @@ from launchbay.transport.ssh import SshTransport
 from tests.conftest import STORE
 from tests.transport.conftest import HOME, IMAGE
 from tests.twin.conftest import TwinProcess
+from tests.twin_process import let_others_in
 
 _SCRIPT = """
 import hashlib, json, os, time
@@ -54,7 +55,7 @@ class Fleet:
     """Three instances of a twin, each a machine behind SSH on which Launchbay is."""
 
     def __init__(self, folder: Path, binds: Sequence[tuple[str, str]], bundles: Home) -> None:
-        folder.chmod(0o755)
+        let_others_in(folder)
         self.bundles = bundles
         self.twin = TwinProcess(folder / "twin", has_hosts=True, is_virtual=True, binds=binds)
         key = folder / "key"

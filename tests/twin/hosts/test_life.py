@@ -20,6 +20,7 @@ from launchbay.errors import Conflict
 from launchbay.twin.hosts import Host, Hosts
 from tests.twin.hosts.conftest import Client, Driven, Site, wait_for
 from tests.twin.hosts.test_safety import processes
+from tests.twin_process import let_others_in
 
 LOG = "cat /var/log/cloud-init-output.log"
 
@@ -300,9 +301,7 @@ def test_a_host_whose_box_cannot_start_says_why(
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
     (tmp_path / "bin/bwrap").chmod(0o755)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        if folder.stat().st_uid == os.geteuid():
-            folder.chmod(0o755)
+    let_others_in(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     hosts = Hosts(tmp_path / "hosts", allows=lambda *_: True, metadata=lambda *_: None, power=lambda *_: None)
     try:

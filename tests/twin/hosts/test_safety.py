@@ -330,6 +330,7 @@ def test_hosts_are_never_run_as_root(tmp_path: Path) -> None:
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.all  # where tests run one at a time: the processes of all hosts on the machine count together
 def test_a_box_may_have_only_so_many_processes(make_site: Callable[..., Site], make_host: Callable[..., Host]) -> None:
     site = make_site(limits=Limits(processes=30))
     client = site.open(make_host())
