@@ -12,7 +12,7 @@ from launchbay.planning.fit import ImageNeeds
 from launchbay.planning.imagechoice import ImageChoice, choose_image, parameters_for, reasons_of, role_of, take_image
 from launchbay.planning.imagesearch import is_image_id
 from launchbay.providers.ec2.baking import find_baked
-from launchbay.providers.ec2.client import Client, is_loopback
+from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.images import named_images, search_images
 
 __all__ = ["Basis", "find_basis"]
@@ -43,8 +43,7 @@ def find_basis(client: Client, needs: ImageNeeds, kind: InstanceType, digest: st
     if by_hand:
         if not is_image_id(by_hand):
             what = f"an image of EC2 must look like ami-0123456789abcdef0, got {by_hand[:60]!r}"
-            place = "twin" if is_loopback(client.address_url) else "ec2"
-            raise UsageError(what, hint=f"`bay images --provider {place} --region {region}` shows the ids")
+            raise UsageError(what, hint=f"`bay images --provider {client.provider} --region {region}` shows the ids")
         image = search_images(ec2, ssm, [by_hand], region=region).images[0]
         notes = take_image(needs, kind, image, today=today)
         if role_of(image) == "baked" and image.digest == digest:

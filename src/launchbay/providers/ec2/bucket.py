@@ -18,7 +18,7 @@ from launchbay.planning.store import (
     lifecycle_of,
     policy_of,
 )
-from launchbay.providers.ec2.client import Client, CloudRefusal, is_loopback
+from launchbay.providers.ec2.client import Client, CloudRefusal
 
 __all__ = [
     "Bucket",
@@ -252,7 +252,7 @@ def _explained(refusal: CloudRefusal, client: Client, bucket: str, key: str) -> 
 
 def show_command(client: Client, *, region: str = "", bucket: str = "") -> str:
     """Return the command that shows the store a client asks, of its region unless another is said; `bucket` is a person's own."""
-    place = " --provider twin" if is_loopback(client.address_url) else ""
+    place = " --provider twin" if client.provider == "twin" else ""
     own = f" --bucket {bucket}" if bucket else ""
     return f"bay store show{place} --region {region or client.region}{own}"
 

@@ -78,6 +78,11 @@ class Client:
         """The time that the cloud's last answer was dated at; this machine's before there was one."""
         return self._now or datetime.now(UTC)
 
+    @property
+    def provider(self) -> str:
+        """What ``--provider`` calls the place that is asked: ``twin`` for one on this machine itself, else ``ec2``."""
+        return "twin" if is_loopback(self.address_url) else "ec2"
+
     def raw(self, service: str) -> Any:
         """Return boto3's own client for questions to a service."""
         return self._patient[service]
