@@ -27,7 +27,7 @@ from tools.source import PACKAGE, Import, Module, imports, read_package
 __all__ = ["CHECKS", "LAYERS", "complaints"]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("database", "errors", "fields", "files", "home", "jsonable", "onboard", "ports", "settings", "units"),
+    ("database", "errors", "fields", "files", "home", "jsonable", "onboard", "ports", "settings", "units", "websocket"),
     ("pictures", "spec"),
     ("catalog",),
     ("cost", "images"),
@@ -48,7 +48,7 @@ SOCIABLE = (LAYERS[0], LAYERS[-2])
 ALONE = ("errors", "onboard")
 """Parts that import nothing else of the package."""
 
-NARROW = {"twin": ("errors", "units", "catalog")}
+NARROW = {"twin": ("errors", "units", "websocket", "catalog")}
 """Parts that stand beside the layers and may import only these."""
 
 PURE = ("cost", "planning", "spec")

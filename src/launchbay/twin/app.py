@@ -19,6 +19,7 @@ from launchbay.twin.bucketpermissions import judge_bucket_call
 from launchbay.twin.buckets import Buckets
 from launchbay.twin.call import Answer, Call, Refused
 from launchbay.twin.rule import Rule
+from launchbay.twin.tunnels import PATH, TunnelOver, Tunnels, refuse_tunnel
 from launchbay.twin.wire import encode_call, new_request_id, read_call, read_scope, refuse, write_answer, write_refusal
 from launchbay.twin.world import World
 
@@ -57,6 +58,7 @@ class TwinApp:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self.buckets = Buckets(world, create_backend_app("s3"), kept.put, judge_bucket_call)
         world.bucket_calls = self.buckets.calls
+        self._tunnels = Tunnels(world)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
@@ -67,6 +69,8 @@ class TwinApp:
         if _is_foreign(environ, service):
             refused = Refused("MissingAuthenticationToken", "Request is missing Authentication Token", status=403)
             return _send(refuse(environ, refused), start_response)
+        if environ.get("PATH_INFO") == PATH:
+            return self._tunnel(environ, start_response)
         # S3 streams, and its dispatcher would eat a form's body in the search for an action: it is asked directly
         if service == "s3" or (not service and not _is_form(environ)):
             with self.lock:
@@ -75,6 +79,20 @@ class TwinApp:
         with self.lock:
             answer = self._answer(environ, body)
         return _send(answer, start_response)
+
+    def _tunnel(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Let somebody through an Instance Connect Endpoint, until that is over; others wait only for what is judged before."""
+        try:
+            with self.lock:
+                self.world.catch_up()
+                self._keep(is_changed=False)
+                tunnel = self._tunnels.open(environ)
+        except Refused as refused:
+            return _send(refuse_tunnel(refused), start_response)
+        except Exception as error:  # noqa: BLE001 - as of a call
+            return _send(refuse_tunnel(_broken(error)), start_response)
+        self._tunnels.carry(tunnel)
+        raise TunnelOver  # its connection speaks no HTTP any more
 
     def _administer(self, environ: dict[str, Any]) -> Answer:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +13,7 @@ from xml.sax.saxutils import escape
 
 from launchbay.twin.bucketform import is_form, read_form
 from launchbay.twin.call import Answer, Refused
-from launchbay.twin.signing import is_signed
+from launchbay.twin.signing import A_SECOND, has_expired, is_signed
 from launchbay.twin.wire import new_request_id
 
 if TYPE_CHECKING:
@@ -26,10 +25,6 @@ TAKEN = frozenset(
     {"backup", "checkpoints", "data", "dataset", "datasets", "logs", "models", "my-bucket", "test", "training"}
 )
 """Names that somebody else has, as every short word is taken in the world."""
-
-_STAMP = re.compile(r"\d{8}T\d{6}Z")
-_A_SECOND = timedelta(seconds=1)
-"""A signature is dated to the second: what the clock was set forward by within that one may have been before it."""
 
 _READS = ("GET", "HEAD")
 _OF_BUCKET = {"GET": "ListObjects", "HEAD": "HeadBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket"}
@@ -164,7 +159,7 @@ def refuse_closed() -> Answer:
 
 def _now(signed: datetime, set_forward_since: Callable[[datetime], timedelta]) -> datetime:
     """Return what time it is for something that was signed at a moment of the client's own clock."""
-    return datetime.now(UTC) + set_forward_since(signed + _A_SECOND)
+    return datetime.now(UTC) + set_forward_since(signed + A_SECOND)
 
 
 def _has_expired(
@@ -172,11 +167,7 @@ def _has_expired(
 ) -> bool:
     """Say whether the time is over for which an address was signed, by either version of signing."""
     if "X-Amz-Expires" in query and "X-Amz-Date" in query:
-        stamp, seconds = query["X-Amz-Date"][0], query["X-Amz-Expires"][0]
-        if not _STAMP.fullmatch(stamp) or not seconds.isdecimal():
-            return True
-        signed = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        return now + set_forward_since(signed + _A_SECOND) > signed + timedelta(seconds=int(seconds))
+        return has_expired(query["X-Amz-Date"][0], query["X-Amz-Expires"][0], now, set_forward_since)
     if "Expires" in query and "Signature" in query:
         until = query["Expires"][0]
         return not until.isdecimal() or now.timestamp() > int(until)

@@ -323,7 +323,16 @@ def _pass_role(place: _Place) -> Iterator[Asked]:
 
 def _elsewhere(place: _Place, action: str) -> Iterator[Asked]:
     call = place.call
-    if call.service == "ec2-instance-connect":
+    if call.name == "ec2-instance-connect:OpenTunnel":
+        keys = {
+            "remotePort": "RemotePort",
+            "privateIpAddress": "PrivateIpAddress",
+            "maxTunnelDuration": "MaxTunnelDuration",
+        }
+        asked = {f"ec2-instance-connect:{key}": [str(call.get(name))] for key, name in keys.items() if call.get(name)}
+        endpoint = str(call.get("InstanceConnectEndpointId"))
+        yield place.on(action, endpoint, "instance-connect-endpoint", more=asked)
+    elif call.service == "ec2-instance-connect":
         user = str(call.get("InstanceOSUser", default=""))
         yield place.on(action, str(call.get("InstanceId", default="")), more={"ec2:osuser": [user]})
     elif call.service == "ssm" and (names := _parameters(call)):

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 
-__all__ = ["is_signed", "secret_of", "sign"]
+__all__ = ["A_SECOND", "EMPTY", "has_expired", "is_signed", "secret_of", "sign"]
+
+EMPTY = hashlib.sha256(b"").hexdigest()
+"""What is signed of a body that is not there, by services that sign one."""
+
+A_SECOND = timedelta(seconds=1)
+"""A signature is dated to the second: what the clock was set forward by within that one may have been before it."""
 
 _OWN = {"twin": "twin"}
 """The pair that `bay twin start` shows."""
 
 _SIGNATURE = "X-Amz-Signature"
+_STAMP = re.compile(r"\d{8}T\d{6}Z")
 
 
 def secret_of(key: str) -> str | None:
@@ -40,8 +49,24 @@ def sign(secret: str, scope: Sequence[str], text: str) -> str:
     return hmac.digest(made, text.encode(), hashlib.sha256).hex()
 
 
-def is_signed(environ: Mapping[str, Any]) -> bool:
-    """Say whether an address was signed by who knows the secret of its key; True where nobody here knows it either."""
+def has_expired(
+    stamp: str, seconds: str, now: datetime, set_forward_since: Callable[[datetime], timedelta] = lambda _: timedelta()
+) -> bool:
+    """Say whether the time is over for which an address was signed, or cannot be read.
+
+    `now` is the real time, by which the client signs: it gets older by that, and by what the twin was set forward since.
+    """
+    if not _STAMP.fullmatch(stamp) or not seconds.isdecimal():
+        return True
+    signed = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return now + set_forward_since(signed + A_SECOND) > signed + timedelta(seconds=int(seconds))
+
+
+def is_signed(environ: Mapping[str, Any], *, body: str = "UNSIGNED-PAYLOAD") -> bool:
+    """Say whether an address was signed by who knows the secret of its key; True where nobody here knows it either.
+
+    `body` is what the service signs of a request's body, unless the address says it.
+    """
     pairs = parse_qsl(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)
     asked = dict(pairs)
     key, _, scope = asked.get("X-Amz-Credential", "").partition("/")
@@ -54,7 +79,7 @@ def is_signed(environ: Mapping[str, Any]) -> bool:
         f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in sorted(pairs) if name != _SIGNATURE
     )
     path = quote(str(environ.get("PATH_INFO", "/")).encode("latin-1"), safe="/-_.~")
-    body = asked.get("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
+    body = asked.get("X-Amz-Content-Sha256", body)
     request = "\n".join([str(environ["REQUEST_METHOD"]), path, query, headers, ";".join(names), body])
     parts = scope.split("/")
     text = "\n".join(

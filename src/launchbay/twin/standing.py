@@ -9,6 +9,7 @@ import json
 import re
 import socket
 import threading
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -117,6 +118,10 @@ class Standing:
         except UsageError as error:
             raise Refused("InvalidArgsException", error.what) from error
 
+    def reach(self, instance: str, peer: str) -> socket.socket | None:
+        """Return a connection to a host's SSH server, as if from an address that may come in; None where none stands."""
+        return self._hosts.reach(instance, peer)
+
     def reboot(self, instance: str) -> None:
         """End all that runs in a host, and let it come up again."""
         if instance in self._open:
@@ -183,7 +188,7 @@ class Standing:
         return Host(
             instance=item.id,
             user=login_of(image),
-            address=str(item.public_ip or _private(item)),
+            address=str(item.public_ip or _private(item, world.truth.network)),
             port=self._port,
             private_ip=str(item.private_ip),
             user_data=_user_data(item),
@@ -296,9 +301,13 @@ def _rules_now() -> str:
     return repr(marks)
 
 
-def _private(item: Any) -> str:
-    """Return an address of loopback for an instance that has no public one: nobody is let in there."""
-    return "127.78." + ".".join(str(item.private_ip).split(".")[2:])
+def _private(item: Any, network: str) -> str:
+    """Return an address of loopback for an instance that has no public one: nobody is let in there.
+
+    It differs by the twin, by its network, and by the instance's own, where others may have the same private address.
+    """
+    number = zlib.crc32(f"{network} {item.vpc_id}".encode()) % (255 - _LAST) + _LAST + 1
+    return f"127.{number}." + ".".join(str(item.private_ip).split(".")[2:])
 
 
 def _user_data(item: Any) -> bytes:

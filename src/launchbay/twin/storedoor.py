@@ -12,10 +12,13 @@ from typing import Any
 from launchbay.twin.app import TwinApp
 from launchbay.twin.bucketform import is_form
 from launchbay.twin.buckets import refuse_closed
+from launchbay.twin.tunnels import PATH
 
 __all__ = ["StoreDoor"]
 
 _ASKED = ("GET", "HEAD", "PUT")
+_CLOSED = ("/twin/", "/moto-api", PATH)
+"""Addresses that are not the store's, whatever is signed: by a tunnel a host would reach the others."""
 
 
 class StoreDoor:
@@ -37,7 +40,7 @@ class StoreDoor:
 
 def _is_signed_for_it(environ: Mapping[str, Any]) -> bool:
     """Say whether a request carries its own permission: an address that was signed, or a form."""
-    if "HTTP_AUTHORIZATION" in environ or str(environ.get("PATH_INFO", "")).startswith(("/twin/", "/moto-api")):
+    if "HTTP_AUTHORIZATION" in environ or str(environ.get("PATH_INFO", "")).startswith(_CLOSED):
         return False
     query = str(environ.get("QUERY_STRING", ""))
     return is_form(environ) or (environ.get("REQUEST_METHOD") in _ASKED and "X-Amz-Signature=" in query)

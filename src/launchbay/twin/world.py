@@ -14,6 +14,7 @@ from launchbay.twin.billing import list_billables
 from launchbay.twin.truth import Truth
 
 if TYPE_CHECKING:
+    import socket
     from datetime import datetime
 
     from launchbay.catalog.price import Catalogue
@@ -35,6 +36,9 @@ class Ports(Protocol):
 
     def authorize(self, instance: str, user: str, public_key: str, *, seconds: float) -> None:
         """Let a key in for so long."""
+
+    def reach(self, instance: str, peer: str) -> socket.socket | None:
+        """Return a connection to a host's SSH server, as if from an address that may come in; None where none stands."""
 
     def reboot(self, instance: str) -> None:
         """End all that runs in a host, and let it come up again."""
@@ -67,6 +71,10 @@ class NoHosts:
 
     def authorize(self, instance: str, user: str, public_key: str, *, seconds: float) -> None:
         """Do nothing."""
+
+    def reach(self, instance: str, peer: str) -> socket.socket | None:  # noqa: ARG002 - a twin's ports have this form
+        """Reach nobody."""
+        return None
 
     def reboot(self, instance: str) -> None:
         """Do nothing."""

@@ -10,6 +10,7 @@ import ipaddress
 import os
 import secrets
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Coroutine
@@ -151,6 +152,13 @@ class Hosts:
             raise UsageError(f"not a public key: {error}", where=instance) from None
         self._call(self._authorize(instance, user, key, self._now() + seconds))
 
+    def reach(self, instance: str, peer: str) -> socket.socket | None:
+        """Return a connection to a host's SSH server, as if from `peer`; None for a host that is not open.
+
+        Whether somebody may come in this way was judged by the caller: `allows` is not asked.
+        """
+        return self._call(self._reach(instance, peer))
+
     def start_unit(self, instance: str, unit: str) -> None:
         """Start a unit of systemd's in a host, and do not wait for it. Does nothing for a host that is not open."""
         self._call(self._start_unit(instance, unit))
@@ -257,6 +265,10 @@ class Hosts:
         if machine is None:
             raise NotFound("this host does not run", where=instance)
         machine.authorize(user, key, until)
+
+    async def _reach(self, instance: str, peer: str) -> socket.socket | None:
+        machine = self._machines.get(instance)
+        return None if machine is None else machine.reach(peer)
 
     async def _start_unit(self, instance: str, unit: str) -> None:
         machine = self._machines.get(instance)

@@ -181,7 +181,19 @@ class Machine:
     # --- its door -------------------------------------------------------------------------------------------------
 
     def _admit(self, connection: socket.socket, peer: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._visit(connection, peer))
+        self._receive(self._visit(connection, peer))
+
+    def reach(self, peer: str) -> socket.socket:
+        """Return a connection to the SSH server, as if from an address that may come in: nobody is asked about it."""
+        near, far = socket.socketpair()
+        far.setblocking(False)  # noqa: FBT003
+        around = self._around
+        around.knocked(Knock(instance=self.host.instance, peer=peer, at=around.now(), is_allowed=True, banner=True))
+        self._receive(self._let_in(far, peer))
+        return near
+
+    def _receive(self, visit: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(visit)
         self._visits.add(task)
         task.add_done_callback(self._visits.discard)
 
@@ -198,12 +210,15 @@ class Machine:
             ssh.refuse(connection)
             self.filter({*self._refused, peer})
             return
+        await self._let_in(connection, peer)
+
+    async def _let_in(self, connection: socket.socket, peer: str) -> None:
         try:
             await self.up.wait()
         except BaseException:
             ssh.refuse(connection)
             raise
-        door = ssh.Door(host=self, user=self.host.user, accepts=self._accepts)
+        door = ssh.Door(host=self, user=self.host.user, accepts=self._accepts, peer=peer)
         with contextlib.suppress(OSError, asyncssh.Error, TimeoutError):  # it went away, or may not come in
             client = await ssh.serve(connection, door, self._host_key)
             self._connections.add(client)

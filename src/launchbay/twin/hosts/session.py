@@ -21,6 +21,8 @@ __all__ = ["Session", "Sessions"]
 _AFTER_EXIT = 0.2  # seconds that a terminal is still read after its process has ended
 _WAITING = 1 << 21  # bytes of input held while the box starts
 _FROM_CLIENT = ("LANG", "LC_", "GIT_PROTOCOL", "NO_COLOR")
+_ANY_PORT = 1024
+"""The port of a client that came through the twin itself, and so has none."""
 
 
 class Sessions(Protocol):
@@ -154,8 +156,9 @@ class Session(asyncssh.SSHServerSession[bytes]):
         for name, value in self._channel.get_environment().items():
             if name.startswith(_FROM_CLIENT):
                 environment[name] = value
-        host, port = self._channel.get_extra_info("peername", ("", 0))[:2]
-        environment["SSH_CONNECTION"] = f"{host} {port} {environment.pop('PRIVATE_IP')} 22"
+        peer = self._channel.get_extra_info("peername")
+        port = peer[1] if peer else _ANY_PORT
+        environment["SSH_CONNECTION"] = f"{self._peer} {port} {environment.pop('PRIVATE_IP')} 22"
         if self._terminal:
             environment["TERM"] = self._term or "dumb"
             environment["SSH_TTY"] = "/dev/tty"

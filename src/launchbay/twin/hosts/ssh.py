@@ -39,6 +39,8 @@ class Door:
     user: str
     accepts: Callable[[str], bool]
     """Whether a public key, as `type base64`, may log in now."""
+    peer: str
+    """From where somebody comes."""
 
 
 class Visitor(asyncssh.SSHServer):
@@ -46,11 +48,6 @@ class Visitor(asyncssh.SSHServer):
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._peer = ""
-
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        """Remember who it is."""
-        self._peer = str(conn.get_extra_info("peername", ("", 0))[0])
 
     def begin_auth(self, username: str) -> bool:
         """Demand authentication of everybody."""
@@ -75,7 +72,7 @@ class Visitor(asyncssh.SSHServer):
 
     def session_requested(self) -> Session:
         """Open a session in the box."""
-        return Session(self._door.host, self._peer)
+        return Session(self._door.host, self._door.peer)
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int

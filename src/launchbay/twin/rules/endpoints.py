@@ -1,4 +1,4 @@
-"""Instance Connect Endpoints: made, described, deleted, each in its time. Nobody can tunnel through one: that is not modelled."""
+"""Instance Connect Endpoints: made, described, deleted, each in its time. `launchbay.twin.tunnels` lets through what they let."""
 
 from __future__ import annotations
 

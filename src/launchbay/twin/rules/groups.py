@@ -18,7 +18,7 @@ from launchbay.twin.rules.asked import tags_asked
 from launchbay.twin.rules.permissions import Entry, check, entries_of, read_permissions
 from launchbay.twin.world import World
 
-__all__ = ["RULE", "allows", "groups_of"]
+__all__ = ["RULE", "allows", "groups_of", "lets_through"]
 
 _FLAT = ("CidrIp", "FromPort", "IpProtocol", "ToPort")
 
@@ -40,6 +40,20 @@ def allows(world: World, instance_id: str, peer: str, port: int) -> bool:  # noq
     address = presented(peer)
     region = str(instance.region_name)
     return any(_lets(rule, address, port, region) for group in groups_of(instance) for rule in group.ingress_rules)
+
+
+def lets_through(interface: Any, instance: Any, client: str, port: int, *, keeps_client: bool) -> bool:
+    """Say whether the groups on both sides let an Instance Connect Endpoint, by its interface, through to a port.
+
+    A rule of the instance's that refers to a group means the endpoint's own, whether or not `keeps_client`; with that, a rule
+    about an address means the client's.
+    """
+    region, own, shown = str(instance.region_name), str(interface.private_ip_address), presented(client)
+    out = [rule for group in interface.group_set for rule in group.egress_rules]
+    if not any(_lets(rule, str(instance.private_ip), port, region) for rule in out):
+        return False
+    into = [rule for group in groups_of(instance) for rule in group.ingress_rules]
+    return any(_lets(rule, shown if keeps_client and rule.ip_range else own, port, region) for rule in into)
 
 
 def _lets(rule: Any, address: str, port: int, region: str) -> bool:
