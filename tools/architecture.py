@@ -27,7 +27,20 @@ from tools.source import PACKAGE, Import, Module, imports, read_package
 __all__ = ["CHECKS", "LAYERS", "complaints"]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("database", "errors", "fields", "files", "home", "jsonable", "onboard", "ports", "settings", "units", "websocket"),
+    (
+        "database",
+        "errors",
+        "fields",
+        "files",
+        "home",
+        "jsonable",
+        "onboard",
+        "ports",
+        "relay",
+        "settings",
+        "units",
+        "websocket",
+    ),
     ("pictures", "spec"),
     ("catalog",),
     ("cost", "images"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from launchbay.errors import NotFound, UserError
 from launchbay.transport.door import Door
 from launchbay.transport.hostkeys import read_host_keys
+from launchbay.transport.proxied import Proxy, start_proxy, wait_for_end
 from launchbay.transport.trouble import check_library, explain_failure
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ __all__ = ["Connection", "NotBegun", "connect"]
 _T = TypeVar("_T")
 _ALIVE_S = 10.0
 """After so many seconds of silence, and as many again twice, a connection is given up."""
+_LAST_WORDS_S = 1.0
+"""So long a proxy may take to end, and to say why, once a login through it failed."""
+_REST_S = 0.5
+"""After so long without use a connection through a proxy is let go: who leads there has few at a time, and others want one."""
 _SETTLE_S = 0.5
 """So long after a failure its connection may still be found to have ended."""
 _SESSIONS = 8
@@ -33,8 +38,8 @@ class NotBegun(Exception):
 async def connect(door: Door, *, within: float, alive_s: float, alive_count: int = 3) -> asyncssh.SSHClientConnection:
     """Log in, within so many seconds; a connection on which nothing is heard for alive_s * alive_count is given up.
 
-    Nothing of the person's is used: no configuration, no agent, no keys, no known hosts but the door's. Raises Unreachable,
-    HostKeyRefused, KeyRefused, or NotFound for an instance without a pinned key.
+    Nothing of the person's is used: no configuration, no agent, no keys, no known hosts but the door's. A proxy ends with the
+    connection. Raises Unreachable, WayRefused, HostKeyRefused, KeyRefused, or NotFound for an instance without a pinned key.
     """
     check_library()
     import asyncssh
@@ -43,37 +48,50 @@ async def connect(door: Door, *, within: float, alive_s: float, alive_count: int
     if not pinned:
         hint = "nothing is sent to a machine that has not proven who it is"
         raise NotFound(f"no host key of {door.alias} is known", where=str(door.known_hosts), hint=hint)
-    try:
-        async with asyncio.timeout(within):
-            return await asyncssh.connect(
-                door.address,
-                door.port,
-                username=door.user,
-                client_keys=[str(path) for path in door.keys],
-                known_hosts=([asyncssh.import_public_key(key) for key in pinned], [], []),
-                host_key_alias=door.alias,
-                proxy_command=list(door.proxy) or None,
-                config=None,
-                agent_path=None,
-                agent_forwarding=False,
-                preferred_auth="publickey",
-                x509_trusted_certs=None,
-                x509_trusted_cert_paths=[],
-                gss_host=None,
-                connect_timeout=None,
-                login_timeout=within,
-                keepalive_interval=alive_s,
-                keepalive_count_max=alive_count,
+    proxy: Proxy | None = None
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            if door.proxy:
+                proxy = await start_proxy(door.proxy)
+                stack.push_async_callback(proxy.end)
+            async with asyncio.timeout(within):
+                connection = await asyncssh.connect(
+                    door.address,
+                    door.port,
+                    sock=proxy and proxy.sock,
+                    username=door.user,
+                    client_keys=[str(path) for path in door.keys],
+                    known_hosts=([asyncssh.import_public_key(key) for key in pinned], [], []),
+                    host_key_alias=door.alias,
+                    config=None,
+                    agent_path=None,
+                    agent_forwarding=False,
+                    preferred_auth="publickey",
+                    x509_trusted_certs=None,
+                    x509_trusted_cert_paths=[],
+                    gss_host=None,
+                    connect_timeout=None,
+                    login_timeout=within,
+                    keepalive_interval=alive_s,
+                    keepalive_count_max=alive_count,
+                )
+        except (asyncssh.Error, OSError, ValueError) as error:
+            if proxy is not None:
+                await proxy.end(within=_LAST_WORDS_S)
+            explained = explain_failure(
+                error, door, said=proxy.last_line if proxy else "", code=proxy.code if proxy else None
             )
-    except (asyncssh.Error, OSError, ValueError) as error:
-        explained = explain_failure(error, door)
-        if explained is None:
-            raise
-        raise explained from error
+            if explained is None:
+                raise
+            raise explained from error
+        stack.pop_all()
+    if proxy is not None:
+        proxy.end_with(connection)
+    return connection
 
 
 class Connection:
-    """One connection that is opened when it is needed. Lives on one event loop."""
+    """One connection that is opened when it is needed; through a proxy it is let go when it is not. Lives on one event loop."""
 
     def __init__(self, door: Door, *, timeout: float) -> None:
         self._door = door
@@ -83,6 +101,8 @@ class Connection:
         self._open: asyncssh.SSHClientConnection | None = None
         self._ended: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[object]] = set()
+        self._resting: asyncio.TimerHandle | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     async def use(self, work: Callable[[asyncssh.SSHClientConnection], Awaitable[_T]]) -> _T:
@@ -109,10 +129,26 @@ class Connection:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._stay()
         try:
             yield
         finally:
             self._tasks.discard(task)
+            if self._door.proxy and not self._tasks and not self._is_closed:
+                self._resting = asyncio.get_running_loop().call_later(_REST_S, self._let_go)
+
+    def _stay(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+
+    def _let_go(self) -> None:
+        """End the connection, to be opened again when it is needed."""
+        opened, self._open, self._ended = self._open, None, None
+        if opened is not None:
+            leaving = asyncio.create_task(_end(opened))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
 
     async def _opened(self) -> asyncssh.SSHClientConnection:
         async with self._opening:
@@ -128,13 +164,21 @@ class Connection:
     async def close(self) -> None:
         """End what is under way, and the connection. It is not opened again."""
         self._is_closed = True
+        self._stay()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
+        if self._leaving:
+            await asyncio.wait(self._leaving)
         if self._open is not None:
-            self._open.close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(2):
-                    await self._open.wait_closed()
-            self._open.abort()
+            await _end(self._open)
+
+
+async def _end(connection: asyncssh.SSHClientConnection) -> None:
+    connection.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            await connection.wait_closed()
+    connection.abort()
+    await wait_for_end(connection)

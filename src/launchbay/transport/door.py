@@ -28,7 +28,8 @@ class Door:
     """Where an instance is reached, as whom, with which private keys, and what proves that it is the right one.
 
     `alias` is what the host key is known by in the file `known_hosts`: the instance's id, because addresses are handed on to
-    others. `proxy` are the words of a program whose stdin and stdout are the connection, in place of TCP to the address.
+    others. `proxy` are the words of a program whose stdin and stdout are the connection, in place of TCP to the address; the
+    last line on its stderr says why there is none, and its exit code 2 that waiting brings none.
     Raises UsageError for what could be taken for an option or for another line of a configuration file.
     """
 

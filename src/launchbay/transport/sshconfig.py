@@ -11,7 +11,7 @@ from launchbay.errors import UsageError
 from launchbay.files import write_atomic
 from launchbay.transport.door import Door
 
-__all__ = ["write_ssh_config"]
+__all__ = ["proxy_line", "write_ssh_config"]
 
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
 
@@ -61,10 +61,15 @@ def write_ssh_config(path: Path, doors: Mapping[str, Door]) -> None:
             f"  HostKeyAlias {door.alias}\n",
             f"  UserKnownHostsFile {_quote(door.known_hosts)}\n",
             *(f"  IdentityFile {_quote(key)}\n" for key in door.keys),
-            *([f"  ProxyCommand {shlex.join(door.proxy).replace('%', '%%')}\n"] if door.proxy else []),
+            *([f"  ProxyCommand {proxy_line(door)}\n"] if door.proxy else []),
             _ALWAYS,
         ]
     write_atomic(path, "".join(lines).encode(), private=True)
+
+
+def proxy_line(door: Door) -> str:
+    """Return a door's proxy as a ProxyCommand, which a shell reads, and in which `%` begins a token; empty without one."""
+    return shlex.join(door.proxy).replace("%", "%%")
 
 
 def _quote(path: Path) -> str:

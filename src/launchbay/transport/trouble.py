@@ -5,11 +5,26 @@ from __future__ import annotations
 from launchbay.errors import NotFound, UserError
 from launchbay.transport.door import Door
 
-__all__ = ["ConnectionBroken", "HostKeyRefused", "KeyRefused", "Unreachable", "check_library", "explain_failure"]
+__all__ = [
+    "ConnectionBroken",
+    "HostKeyRefused",
+    "KeyRefused",
+    "Unreachable",
+    "WayRefused",
+    "check_library",
+    "explain_failure",
+]
+
+_FOR_GOOD = 2
+"""A proxy's exit code where waiting is of no use."""
 
 
 class Unreachable(UserError):
     """No SSH server answers there."""
+
+
+class WayRefused(UserError):
+    """The door's proxy says that there is no way to the instance, and that waiting brings none."""
 
 
 class HostKeyRefused(UserError):
@@ -32,8 +47,11 @@ def check_library() -> None:
         raise UserError("SSH needs the package asyncssh", hint="pip install 'launchbay[aws]'") from error
 
 
-def explain_failure(error: BaseException, door: Door) -> UserError | None:
-    """Say why an instance could not be reached or logged in to; None for an error that is none of the network's."""
+def explain_failure(error: BaseException, door: Door, *, said: str = "", code: int | None = None) -> UserError | None:
+    """Say why an instance could not be reached or logged in to; None for an error that is none of the network's.
+
+    `said` is the last that the door's proxy said, and `code` the exit code with which it ended.
+    """
     import asyncssh
 
     look = (
@@ -53,7 +71,9 @@ def explain_failure(error: BaseException, door: Door) -> UserError | None:
             where=keys,
             hint="is it the key that the instance was launched with, and the user of its image (ubuntu, ec2-user)?",
         )
-    if isinstance(error, ConnectionRefusedError):
+    if isinstance(error, ConnectionError) and door.proxy:
+        why = "it hung up before the login"
+    elif isinstance(error, ConnectionRefusedError):
         why = "nothing listens there (it may still be starting)"
     elif isinstance(error, TimeoutError):
         why = "it does not answer"
@@ -67,4 +87,9 @@ def explain_failure(error: BaseException, door: Door) -> UserError | None:
         why = error.strerror or str(error)
     else:
         return None
-    return Unreachable(f"{door.alias} cannot be reached: {why}", where=door.place, hint=look)
+    if not door.proxy:
+        return Unreachable(f"{door.alias} cannot be reached: {why}", where=door.place, hint=look)
+    # the proxy knows better than who only sees that nothing comes from it
+    why = said or (f"{door.proxy[0]} ended with code {code}" if code else why)
+    kind = WayRefused if code == _FOR_GOOD else Unreachable
+    return kind(f"{door.alias} cannot be reached: {why}", where=door.place)

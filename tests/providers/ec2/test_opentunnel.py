@@ -1,7 +1,8 @@
-"""What the program says when there is no tunnel. That it is one, through a twin, is in `tests/twin/test_tunnels.py`."""
+"""What is said when there is no tunnel. That there is one, through a twin, is in `tests/twin/test_tunnels.py`."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import os
@@ -13,8 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from launchbay.errors import UsageError
-from launchbay.providers.ec2.opentunnel import Target, main, proxy_words, sign_address
+from launchbay.errors import UsageError, UserError
+from launchbay.providers.ec2.opentunnel import Target, TunnelRefused, open_tunnel, sign_address
 from launchbay.websocket import BINARY, PING, TOO_BIG, accept_of, close_frame, frame
 
 NAME = "eice-1.0.ec2-instance-connect-endpoint.us-east-1.amazonaws.com"
@@ -73,8 +74,12 @@ def server() -> Iterator[Server]:
     listener.close()
 
 
-def run(url: str) -> int:
-    return main(list(proxy_words(dataclasses.replace(TARGET, url=url))[3:]))
+def run(url: str, *, keys: tuple[str, str] | None = None) -> None:
+    async def lead() -> None:
+        async with open_tunnel(dataclasses.replace(TARGET, url=url), keys=keys) as way:
+            await way.carry()
+
+    asyncio.run(lead())
 
 
 def opened(*sent: bytes) -> Callable[[socket.socket, str], None]:
@@ -90,6 +95,10 @@ def opened(*sent: bytes) -> Callable[[socket.socket, str], None]:
 
 def said(text: str) -> Callable[[socket.socket, str], None]:
     return lambda connection, _: connection.sendall(text.encode())
+
+
+def refused(code: str, *, status: str = "400 Bad") -> Callable[[socket.socket, str], None]:
+    return said(f'HTTP/1.1 {status}\r\nConnection: close\r\n\r\n{{"ErrorCode": "{code}", "Message": "no"}}')
 
 
 def test_the_address_is_the_one_that_aws_cli_asks() -> None:
@@ -151,29 +160,78 @@ def test_a_name_cannot_be_anything_else() -> None:
 def test_why_there_is_no_tunnel_is_one_line(
     server: Server, answer: Callable[[socket.socket, str], None], expected: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(server(answer)) == 1
-    captured = capfd.readouterr()
-    assert captured.err.strip() == expected
-    assert captured.err.count("\n") == 1
-    assert captured.out == ""
+    with pytest.raises(UserError) as caught:
+        run(server(answer))
+    assert str(caught.value).strip() == expected
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_for_good"),
+    [
+        (refused("AccessDeniedException", status="403 Forbidden"), True),
+        (said("HTTP/1.1 401 Unauthorized\r\n\r\n"), True),
+        (refused("InvalidInstanceConnectEndpointId.NotFound"), True),
+        (refused("InvalidParameter"), True),
+        (refused("InvalidState"), False),  # it is being made
+        (refused("LimitExceeded"), False),
+        (said("HTTP/1.1 502 Bad\r\n\r\n"), False),
+        (said(""), False),
+        (opened(close_frame(TOO_BIG, "Unable to connect to target", is_client=False)), False),
+    ],
+)
+def test_what_may_pass_is_told_apart(
+    server: Server, answer: Callable[[socket.socket, str], None], *, is_for_good: bool
+) -> None:
+    with pytest.raises(UserError) as caught:
+        run(server(answer))
+    assert isinstance(caught.value, TunnelRefused) == is_for_good
 
 
 def test_what_comes_is_written_and_a_normal_end_is_none_to_speak_of(
     server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
     sent = [frame(BINARY, b"SSH", is_client=False), frame(PING, b"p", is_client=False)]
-    assert run(server(opened(*sent, close_frame(1000, is_client=False)))) == 0
+    run(server(opened(*sent, close_frame(1000, is_client=False))))
     assert capfd.readouterr() == ("SSH", "")
 
 
-def test_nobody_listening_and_no_credentials_are_said(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stdout_that_nobody_reads_is_an_end(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
+    kept, (near, far) = os.dup(1), os.pipe()
+    os.close(near)
+    os.dup2(far, 1)
+    try:
+        run(server(opened(frame(BINARY, b"SSH", is_client=False))))
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(far)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_something_can_be_done_before_anything_is_carried(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
+    async def lead(url: str) -> None:
+        async with open_tunnel(dataclasses.replace(TARGET, url=url)) as way:
+            assert capfd.readouterr().out == ""
+            await way.carry()
+
+    asyncio.run(lead(server(opened(frame(BINARY, b"SSH", is_client=False), close_frame(1000, is_client=False)))))
+    assert capfd.readouterr().out == "SSH"
+
+
+def test_nobody_listening_and_no_credentials_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    assert run(f"http://127.0.0.1:{port}") == 1
-    assert "cannot be reached" in capfd.readouterr().err
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(UserError, match="cannot be reached") as passing:
+        run(url)
+    assert not isinstance(passing.value, TunnelRefused)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert run(f"http://127.0.0.1:{port}") == 1
-    assert capfd.readouterr().err == "no credentials for AWS Try: aws configure, or AWS_PROFILE\n"
+    with pytest.raises(TunnelRefused, match="no credentials for AWS") as caught:
+        run(url)
+    assert caught.value.hint == "aws configure, or AWS_PROFILE"
+    with pytest.raises(UserError, match="cannot be reached"):  # a twin's need not be found
+        run(url, keys=("AKIATWIN", "secret"))
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(TunnelRefused, match="no credentials for AWS: The config profile"):
+        run(url)
