@@ -56,7 +56,7 @@ def launch_ours(count: int, name: str, recipe: str) -> Counter[str]:
         operation = journal.begin("launch on EC2", name, {"count": count})
         wish = replace(
             plan.wish,
-            groups=(ensure_group(client, name, plan.vpc, plan.networks),),
+            groups=(ensure_group(client, name, plan.vpc, plan.way.networks),),
             key_name=ensure_key(client, name, make_key_pair(name).public),
             tags={OURS[0]: OURS[1], "Name": name, "launchbay:fleet": name},
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,9 +40,12 @@ __all__ = [
     "far_of",
     "left",
     "lend_place",
+    "let_in_from",
+    "make_endpoint",
     "make_place",
     "notes_of",
     "recipe_of",
+    "remove_endpoint",
     "row_of",
     "set_power",
     "standing_fleet",
@@ -152,6 +157,33 @@ def notes_of(bay: Bay) -> list[str]:
     told = list(bay.reporter.notes)
     bay.reporter.notes.clear()
     return told
+
+
+def let_in_from(bay: Bay, address: str) -> int:
+    """Count the instances whose SSH server says anything to a caller with that address."""
+    count = 0
+    for host in ask_twin(bay.home, "hosts")["hosts"].values():
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((host["address"], host["port"]), timeout=1, source_address=(address, 0)) as caller,
+        ):
+            count += caller.recv(4) == b"SSH-"
+    return count
+
+
+def make_endpoint(bay: Bay, **more: Any) -> str:
+    """Make an Instance Connect Endpoint in a default subnet, and let the twin's time pass until it stands; return its id."""
+    client = client_of(bay)
+    subnet = client.ask("describe_subnets")["Subnets"][0]["SubnetId"]
+    made = client.act("create_instance_connect_endpoint", SubnetId=subnet, **more)["InstanceConnectEndpoint"]
+    ask_twin(bay.home, "advance", seconds=130)
+    return str(made["InstanceConnectEndpointId"])
+
+
+def remove_endpoint(bay: Bay, endpoint: str) -> None:
+    """Delete an Instance Connect Endpoint, and let the twin's time pass until it is gone."""
+    client_of(bay).act("delete_instance_connect_endpoint", InstanceConnectEndpointId=endpoint)
+    ask_twin(bay.home, "advance", seconds=70)
 
 
 def set_power(bay: Bay, name: str, verb: str) -> None:

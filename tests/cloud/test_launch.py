@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import shutil
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -34,7 +33,7 @@ from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.groups import default_vpc, ensure_group, ensure_key, find_groups
 from launchbay.providers.ec2.instances import list_ours
 from launchbay.store.journal import Journal
-from tests.cloud.fleets import asked, client_of, end, left, notes_of
+from tests.cloud.fleets import asked, client_of, end, left, let_in_from, notes_of
 from tests.providers.ec2.test_instances import KEY
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
@@ -60,23 +59,11 @@ def standing(bay: Bay) -> list[str]:
     return found
 
 
-def let_in_from(bay: Bay, address: str) -> int:
-    """Count the instances whose SSH server says anything to a caller with that address."""
-    count = 0
-    for host in ask_twin(bay.home, "hosts")["hosts"].values():
-        with (
-            contextlib.suppress(OSError),
-            socket.create_connection((host["address"], host["port"]), timeout=1, source_address=(address, 0)) as caller,
-        ):
-            count += caller.recv(4) == b"SSH-"
-    return count
-
-
 def test_three_identical_instances_from_nothing_to_nothing(bay: Bay) -> None:
     plan = plan_cloud(
         bay, asked(bay, type="p3.2xlarge", count=3, disk_gib=130, volumes=(Volume(gib=35, mount="/data"),))
     )
-    assert plan.networks == ("203.0.113.1/32",)
+    assert plan.way.networks == ("203.0.113.1/32",)
     assert plan.rungs[0].type == "p3.2xlarge"
     assert plan.short_vcpus == 0
     # 3 x 8 h 5 min x 3.06, 165 GiB at 0.08 for 8 of the 672 hours of a short month each, and addresses

@@ -7,14 +7,19 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import boto3
 import pytest
+import websocket
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from launchbay.cloud.launch import launch_cloud
 from launchbay.cloud.plan import plan_cloud
-from launchbay.errors import LaunchbayError, UsageError
+from launchbay.errors import LaunchbayError, UsageError, UserError
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
@@ -115,12 +120,55 @@ def launch_bare(client: Client, bay: Bay, **changed: Any) -> str:
     return identity
 
 
-def everything(bay: Bay) -> None:
-    """Do once, without a host, what each statement of the policy is for."""
+def make_endpoint(account: Client, bay: Bay) -> Mapping[str, Any]:
+    """Make an endpoint in a subnet, which only the account's own keys may, and wait until it is there."""
+    subnet = account.ask("describe_subnets")["Subnets"][0]["SubnetId"]
+    made = account.act("create_instance_connect_endpoint", SubnetId=subnet)["InstanceConnectEndpoint"]
+    ask_twin(bay.home, "advance", seconds=130)
+    return dict(made)
+
+
+def remove_endpoint(account: Client, bay: Bay, endpoint: Mapping[str, Any]) -> None:
+    identity = endpoint["InstanceConnectEndpointId"]
+    account.act("delete_instance_connect_endpoint", InstanceConnectEndpointId=identity)
+    ask_twin(bay.home, "advance", seconds=70)
+
+
+def open_tunnel(bay: Bay, endpoint: Mapping[str, Any], port: int = 22) -> None:
+    """Open a tunnel with the keys of a bay's user and close it. No host is behind it. Raises UserError where it is refused."""
+    twin = find_twin(bay.home)
+    assert twin is not None
+    name = str(endpoint["DnsName"])
+    query = {
+        "instanceConnectEndpointId": endpoint["InstanceConnectEndpointId"],
+        "remotePort": port,
+        "privateIpAddress": "172.31.0.250",
+    }
+    request = AWSRequest("GET", f"https://{name}/openTunnel?{urlencode(query)}")
+    keys = Credentials(*bay.environ[KEYS].split(":"))
+    SigV4QueryAuth(keys, "ec2-instance-connect", REGION, expires=60).add_auth(request)
+    signed = urlsplit(str(request.url))
+    url = f"ws://{urlsplit(twin.url).netloc}{signed.path}?{signed.query}"
+    try:
+        tunnel: Any = websocket.create_connection(url, host=name, suppress_origin=True, timeout=20)
+        tunnel.shutdown()
+    except websocket.WebSocketBadStatusException as error:
+        said = json.loads(error.resp_body or b"{}")
+        raise UserError(f"{said['ErrorCode']}: {said['Message']}") from error
+
+
+def push_key(client: Client, identity: str) -> None:
+    """Let a key open an instance for a minute."""
+    asked = {"InstanceId": identity, "InstanceOSUser": "ec2-user", "SSHPublicKey": PUBLIC_KEY}
+    assert client.act("send_ssh_public_key", service="ec2-instance-connect", **asked)["Success"]
+
+
+def everything(bay: Bay, account: Bay) -> None:
+    """Do once, without a host, what each statement of the policy is for; `account` is the bay with the account's own keys."""
     client, clock = client_of(bay), bay.clock
+    endpoint = make_endpoint(client_of(account), account)
     ec2, ssm = client.raw("ec2"), client.raw("ssm")
     assert search_images(ec2, ssm, ("pytorch",), region=REGION).notes == ()
-    assert quota_limit(client, "L-1216C47A") is not None
     bucket = ensure_bucket(client)
     write_kept(client, bucket.name, "runs/exp/log", b"line")
     assert [kept.key for kept in list_kept(client, bucket.name, "runs/")] == ["runs/exp/log"]
@@ -128,6 +176,7 @@ def everything(bay: Bay) -> None:
     remove_bucket(client, bucket)
     next(client.pages("describe_spot_price_history", "SpotPriceHistory", InstanceTypes=["c5.large"]), None)
     vpc = client.ask("describe_vpcs")["Vpcs"][0]["VpcId"]
+    assert quota_limit(client, "L-1216C47A") is not None
     group = ensure_group(client, "exp", vpc, ["203.0.113.1/32"])
     key = ensure_key(client, "exp", PUBLIC_KEY)
     ensure_placement(client, "exp", "launchbay-exp")
@@ -138,6 +187,10 @@ def everything(bay: Bay) -> None:
     assert client.ask("describe_launch_template_versions", LaunchTemplateName="exp", Versions=["$Latest"])
     assert remove_template(client, "exp")
     identity = launch_bare(client, bay, SecurityGroupIds=[group], KeyName=key)
+    assert client.ask("describe_instance_connect_endpoints")["InstanceConnectEndpoints"]
+    push_key(client, identity)
+    open_tunnel(bay, endpoint)
+    remove_endpoint(client_of(account), account, endpoint)
     baked = bake(
         ec2,
         identity,
@@ -168,11 +221,18 @@ UNTRIED = {
 
 
 def test_everything_that_the_policy_is_for_is_allowed_and_leaves_nothing(bay: Bay) -> None:
-    everything(under(bay, least_policy()))
+    everything(under(bay, least_policy()), bay)
     assert ask_twin(bay.home, "left")["left"] == 0
 
 
-SAMPLE = {"LaunchOursWithTokens", "TagWhatIsMade", "ChangeOurs", "RemoveBaked", "SeeQuotas", "ReadPublicParameters"}
+SAMPLE = {
+    "ChangeOurs",
+    "GoThroughEndpoints",
+    "LaunchOursWithTokens",
+    "ReadPublicParameters",
+    "RemoveBaked",
+    "TagWhatIsMade",
+}
 """Statements that are left out one by one in each run of the tests; the others in a campaign."""
 
 
@@ -193,11 +253,27 @@ def test_without_one_statement_something_is_refused(bay: Bay, name: str) -> None
         client = client_of(user)
         assert "not known" in search_images(client.raw("ec2"), client.raw("ssm"), ("pytorch",), region=REGION).notes[0]
         return
-    if name == "SeeQuotas":  # then nothing is known of the quota
-        assert quota_limit(client_of(user), "L-1216C47A") is None
-        return
-    with pytest.raises(LaunchbayError, match=r"(?i)permission|allow|denied|not authorized|refuse|taken"):
-        everything(user)
+    with pytest.raises(LaunchbayError, match=r"(?i)permission|allow|denied|not authorized|refuse|taken|not yours"):
+        everything(user, bay)
+
+
+def without(action: str) -> dict[str, Any]:
+    """Return the least policy less one of the actions of a statement."""
+    policy = least_policy()
+    (statement,) = [item for item in policy["Statement"] if action in item["Action"]]
+    statement["Action"].remove(action)
+    return policy
+
+
+def test_without_a_look_at_quotas_nothing_is_known_of_them(bay: Bay) -> None:
+    user = under(bay, without("servicequotas:GetServiceQuota"))
+    assert quota_limit(client_of(user), "L-1216C47A") is None
+
+
+def test_without_a_permission_for_it_no_key_is_pushed(bay: Bay) -> None:
+    user = under(bay, without("ec2-instance-connect:SendSSHPublicKey"))
+    with pytest.raises(CloudRefusal, match="ec2-instance-connect:SendSSHPublicKey"):
+        everything(user, bay)
 
 
 @pytest.mark.parametrize(
@@ -273,6 +349,42 @@ def test_what_is_somebody_elses_is_not_touched(bay: Bay) -> None:
     with pytest.raises(ClientError, match="AccessDenied"):
         user.raw("s3").put_object(Bucket="payroll", Key="x", Body=b"")
     assert [row["State"]["Name"] for row in _instances(account)] == ["running"]
+
+
+def test_the_ways_in_lead_to_what_is_ours_by_ssh_alone(bay: Bay) -> None:
+    account, user = client_of(bay), under(bay, least_policy())
+    client = client_of(user)
+    endpoint = make_endpoint(account, bay)
+    push_key(client, launch_bare(client, bay))
+    for tags in ([], [{"ResourceType": "instance", "Tags": [{"Key": "managed-by", "Value": "somebody"}]}]):
+        with pytest.raises(CloudRefusal) as caught:
+            push_key(client, launch_bare(account, bay, TagSpecifications=tags))
+        assert caught.value.code == "AccessDeniedException"
+        assert "perform: ec2-instance-connect:SendSSHPublicKey on resource" in caught.value.message
+    open_tunnel(user, endpoint)
+    denied = "AccessDeniedException.* perform: ec2-instance-connect:OpenTunnel on resource"
+    with pytest.raises(UserError, match=denied):
+        open_tunnel(user, endpoint, 3389)
+    for verb, named in (("create", "SubnetId"), ("delete", "InstanceConnectEndpointId")):
+        with pytest.raises(CloudRefusal) as caught:
+            client.act(f"{verb}_instance_connect_endpoint", **{named: endpoint[named]})
+        assert caught.value.code == "UnauthorizedOperation"
+
+
+def test_where_the_regions_are_named_there_is_a_way_in_there_alone(bay: Bay) -> None:
+    endpoint = make_endpoint(client_of(bay), bay)
+    user = under(bay, least_policy(regions=(REGION,)))
+    push_key(client_of(user), launch_bare(client_of(user), bay))
+    open_tunnel(user, endpoint)
+    iam = client_of(bay).raw("iam")
+    elsewhere = json.dumps(least_policy(regions=("eu-west-1",)))
+    iam.put_user_policy(UserName=USER, PolicyName=POLICY, PolicyDocument=elsewhere)
+    with pytest.raises(UserError, match="AccessDeniedException"):
+        open_tunnel(user, endpoint)
+    identity = _instances(client_of(bay))[0]["InstanceId"]
+    with pytest.raises(CloudRefusal) as caught:
+        push_key(client_of(user), str(identity))
+    assert caught.value.code == "AccessDeniedException"
 
 
 def _instances(client: Client) -> list[Mapping[str, Any]]:

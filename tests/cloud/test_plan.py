@@ -79,7 +79,7 @@ def test_nothing_but_a_type_is_a_whole_launch(bay: Bay) -> None:
         8 + Decimal(1) / 12
     )  # the lease, a boot before it, a shutdown after it
     assert (found.type.name, found.role, found.makes_group, found.makes_placement) == ("c5.large", "plain", True, False)
-    assert found.networks == ("203.0.113.1/32",)
+    assert found.way.networks == ("203.0.113.1/32",)
     assert (found.wish.rate, found.wish.public_address, found.lease_s) == (None, True, 28_800)
     assert "VolumeInitializationRate" not in json.dumps(build_request(found.wish)["BlockDeviceMappings"])
     assert found.worst.usd is not None
@@ -94,6 +94,7 @@ def test_a_plan_asks_few_questions_and_changes_nothing(bay: Bay) -> None:
     grown = {name: count - before.get(name, 0) for name, count in after.items() if count > before.get(name, 0)}
     assert grown == {
         "ec2:DescribeImages": 1,
+        "ec2:DescribeInstanceConnectEndpoints": 1,
         "ec2:DescribeInstanceTypeOfferings": 1,
         "ec2:DescribeInstances": 1,
         "ec2:DescribeSubnets": 1,
@@ -132,7 +133,7 @@ def test_a_company_has_its_own_subnet_groups_profile_key_and_tags(bay: Bay, tmp_
     found = plan(bay, subnet=subnet, groups=(group,), tags={"team": "vision"}, **own)
     assert "instances may do what lab of lab may" in found.notes
     assert not found.makes_group
-    assert (found.vpc, found.networks) == (vpc, ("10.0.0.0/8",))
+    assert (found.vpc, found.way.networks) == (vpc, ("10.0.0.0/8",))
     assert {rung.zone for rung in found.rungs} == {"us-east-1b"}
     request = build_request(found.wish)
     (interface,) = request["NetworkInterfaces"]
@@ -157,12 +158,12 @@ def test_a_group_that_lets_in_everybody_is_refused_unless_that_is_forced(bay: Ba
     client.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
     with pytest.raises(UserError, match=r"EC2\.13: everybody reaches port 22"):
         plan(bay, groups=(group,))
-    assert plan(bay, groups=(group,), is_open_to_anyone=True).networks == ("0.0.0.0/0",)
+    assert plan(bay, groups=(group,), is_open_to_anyone=True).way.networks == ("0.0.0.0/0",)
 
 
 def test_a_network_that_is_named_may_come_in_and_everybody_has_to_be_forced(bay: Bay) -> None:
-    assert plan(bay, networks=("198.51.100.0/24",)).networks == ("198.51.100.0/24",)
-    assert plan(bay, networks=("0.0.0.0/0",), is_open_to_anyone=True).networks == ("0.0.0.0/0",)
+    assert plan(bay, networks=("198.51.100.0/24",)).way.networks == ("198.51.100.0/24",)
+    assert plan(bay, networks=("0.0.0.0/0",), is_open_to_anyone=True).way.networks == ("0.0.0.0/0",)
 
 
 def test_efa_takes_a_placement_group_and_every_card(bay: Bay) -> None:
@@ -439,6 +440,8 @@ def test_what_moved_is_said(bay: Bay) -> None:
     ]
     assert moved(rungs=seen.rungs[1:]) == [f"{zone} {name} {market} was not offered"]
     assert moved(rungs=seen.rungs[::-1]) == ["the zones are tried in another order"]
+    assert moved(way="eice-1, one-time key") == ["the way in was eice-1, one-time key, and is address, injected key"]
+    assert moved(networks=()) == ["who may come in was nobody, and is 203.0.113.1/32"]
     assert moved(networks=("198.51.100.7/32",)) == ["who may come in was 198.51.100.7/32, and is 203.0.113.1/32"]
     assert "the worst case was 1.00 USD" in moved(worst_usd="1")[0]
     assert moved(prices={**seen.prices, next(iter(seen.prices)): "9"})[0].startswith("the price of c5.large on-demand")

@@ -201,7 +201,7 @@ def test_the_host_key_in_user_data_opens_nothing_any_more(launched: Launched) ->
     fleet = find_fleet(home, "exp")
     assert fleet is not None
     port = int(ask_twin(home, "hosts")["hosts"][identity]["port"])
-    door = door_of(home, fleet, identity, launched.row.public_address, port)
+    door = door_of(home, fleet, launched.row, port)
     wait_for_ssh(door, timeout_s=30)
     know(home, "exp", identity, launched.given_key)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ FREE = {"sts:GetCallerIdentity"}
 """What needs no permission."""
 
 BESIDE_CALLS = {
+    "ec2-instance-connect:OpenTunnel": "a WebSocket at the endpoint's own name, which no operation opens",
     "ec2:CreateTags": "tags in the call that makes something",
     "iam:CreateServiceLinkedRole": "EC2 makes the role for spot requests in the name of who asks first",
     "iam:PassRole": "EC2 asks for it where a launch names an instance profile",
@@ -91,7 +93,8 @@ def called() -> set[str]:
 
 
 def allowed(policy: Mapping[str, Any]) -> set[str]:
-    return {action for statement in policy["Statement"] for action in statement["Action"]}
+    named = [statement["Action"] for statement in policy["Statement"]]
+    return {action for item in named for action in ([item] if isinstance(item, str) else item)}
 
 
 def test_names_of_operations_are_found_in_code() -> None:
@@ -115,7 +118,8 @@ def test_the_policy_has_what_the_code_calls_and_nothing_else() -> None:
 
 def test_a_policy_fits_what_iam_takes() -> None:
     assert MOST_LETTERS_IN_A_USER < explain_policy().letters <= MOST_LETTERS
-    assert explain_policy(regions=("eu-central-1",), account="123456789012").letters <= MOST_LETTERS
+    for regions in (("ap-southeast-1",), ("eu-central-1", "eu-west-1")):
+        assert explain_policy(regions=regions, account="123456789012").letters <= MOST_LETTERS
     policy = least_policy()
     assert policy["Version"] == "2012-10-17"
     names = [statement["Sid"] for statement in policy["Statement"]]
@@ -183,6 +187,12 @@ def tagged(kind: str, value: str = "launchbay") -> dict[str, str]:
 
 ASK, THERE = tagged("Request"), tagged("Resource")
 TOKENS = {"ec2__MetadataHttpTokens": "required"}
+TUNNEL, PUSH = "ec2-instance-connect:OpenTunnel", "ec2-instance-connect:SendSSHPublicKey"
+EICE = "instance-connect-endpoint/eice-1"
+
+
+def to_port(port: str) -> dict[str, str]:
+    return {"ec2-instance-connect__remotePort": port}
 
 
 @pytest.mark.parametrize(
@@ -215,6 +225,16 @@ TOKENS = {"ec2__MetadataHttpTokens": "required"}
         (asked("ec2:DeregisterImage", "arn:aws:ec2:us-east-1::image/ami-1"), False),
         (asked("ec2:DeleteSnapshot", "arn:aws:ec2:us-east-1::snapshot/snap-1", **THERE), True),
         (asked("ec2:DeleteVolume", "volume/vol-1"), False),
+        (asked(TUNNEL, EICE, **to_port("22")), True),
+        (asked(TUNNEL, EICE, **to_port("3389")), False),
+        (asked(TUNNEL, EICE), False),
+        (asked(TUNNEL, "instance/i-1", **to_port("22"), **THERE), False),
+        (asked("ec2:CreateInstanceConnectEndpoint", EICE, **ASK), False),
+        (asked("ec2:DeleteInstanceConnectEndpoint", EICE), False),
+        (asked(PUSH, "instance/i-1", **THERE), True),
+        (asked(PUSH, "instance/i-1"), False),
+        (asked(PUSH, "instance/i-1", **tagged("Resource", "other")), False),
+        (asked(PUSH, "instance/i-1", **ASK), False),
         (asked("s3:GetObject", "arn:aws:s3:::launchbay-1/x"), True),
         (asked("s3:GetObject", "arn:aws:s3:::payroll/x"), False),
         (asked("ssm:GetParameter", "arn:aws:ssm:us-east-1::parameter/aws/service/x"), True),
@@ -234,13 +254,11 @@ def test_what_is_allowed_and_what_not(needed: Asked, expected: bool, account: st
 def test_regions_and_accounts_are_kept_to() -> None:
     policy = least_policy(regions=("us-east-1",), account="123456789012")
     launch = asked("ec2:RunInstances", "instance/*", **ASK, **TOKENS)
-    assert judge([policy], launch).is_allowed
-    elsewhere = Asked(
-        action=launch.action, resource=launch.resource, context={**launch.context, "aws:RequestedRegion": ["x"]}
-    )
-    assert not judge([policy], elsewhere).is_allowed
-    other = Asked(action=launch.action, resource=launch.resource.replace("3456", "0000"), context=launch.context)
-    assert not judge([policy], other).is_allowed
+    for one in (launch, asked(TUNNEL, EICE, **to_port("22")), asked(PUSH, "instance/i-1", **THERE)):
+        assert judge([policy], one).is_allowed
+        elsewhere = {**one.context, "aws:RequestedRegion": ["x"]}
+        assert not judge([policy], replace(one, context=elsewhere)).is_allowed
+        assert not judge([policy], replace(one, resource=one.resource.replace("3456", "0000"))).is_allowed
     prices = Asked(action="pricing:GetProducts", context={"aws:RequestedRegion": ["us-east-2"]})
     assert judge([policy], prices).is_allowed  # AWS has them in one region for all
 

@@ -23,7 +23,7 @@ def test_the_twin_does_what_ec2_does(twin: TwinProcess, behaviour: Behaviour) ->
 
 
 def test_every_behaviour_says_where_it_is_known_from() -> None:
-    assert len(BEHAVIOURS) >= 65
+    assert len(BEHAVIOURS) >= 66
     assert len({item.name for item in BEHAVIOURS}) == len(BEHAVIOURS)
     assert {item.known for item in BEHAVIOURS} == {SEEN, VERIFIED, REMEMBERED}
     assert all(item.source and item.says.endswith(".") for item in BEHAVIOURS)

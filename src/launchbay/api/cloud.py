@@ -22,6 +22,7 @@ from launchbay.jsonable import fields_of
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
 from launchbay.planning.cloudwish import Volume, parse_lease
+from launchbay.planning.way import auth_costs
 from launchbay.providers.ec2.templates import export_template
 from launchbay.spec.names import instance_names, suggest_name
 from launchbay.spec.project import Project, find_project
@@ -66,6 +67,8 @@ class CloudOptions:
     zone: str = ""
     subnet: str = ""
     groups: Sequence[str] = ()
+    reach: str = ""
+    auth: str = ""
     profile: str = ""
     key_name: str = ""
     identity_file: str = ""
@@ -126,6 +129,8 @@ def ask_cloud(
         zone=given.zone,
         subnet=given.subnet,
         groups=tuple(given.groups),
+        reach=given.reach,
+        auth=given.auth,
         profile=given.profile,
         key_name=given.key_name,
         identity_file=str(Path(given.identity_file).expanduser().absolute()) if given.identity_file else "",
@@ -196,7 +201,7 @@ def describe_plan(plan: CloudPlan) -> Mapping[str, Any]:
     asked, names = plan.asked, instance_names(plan.asked.fleet, plan.asked.count)
     made = {
         "security-group": plan.makes_group,
-        "key-pair": not plan.wish.key_name,
+        "key-pair": plan.makes_key,
         "placement-group": plan.makes_placement,
     }
     actions = [
@@ -214,7 +219,18 @@ def describe_plan(plan: CloudPlan) -> Mapping[str, Any]:
         "machine_image": plan.image.id,
         "actions": [*actions, launch, prove],
         "rungs": [fields_of(rung) for rung in plan.rungs],
-        "networks": list(plan.networks),
+        "reach": {
+            "by": plan.way.reach,
+            "endpoint": plan.way.endpoint.id if plan.way.endpoint else None,
+            "networks": list(plan.way.networks),
+            "costs": plan.reach_costs,
+        },
+        "auth": {
+            "by": plan.way.auth,
+            "user": plan.image.login,
+            "key_name": plan.wish.key_name or None,
+            "costs": auth_costs(plan.way),
+        },
         "usd_per_hour": None if plan.usd_per_hour is None else f"{plan.usd_per_hour:f}",
         "worst_case": plan.worst.as_json(),
         "quota": plan.quota,

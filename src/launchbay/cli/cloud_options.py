@@ -32,6 +32,17 @@ def add_cloud_launch(verb: Parser) -> None:
         help="who may come in by SSH (default: the address of this machine alone). Repeatable",
     )
     ec2.add_argument("--allow-anyone", action="store_true", help="let --allow-cidr be as wide as the whole internet")
+    ec2.add_argument(
+        "--reach",
+        choices=("endpoint", "address"),
+        help="through an Instance Connect Endpoint of the network, or at an address (default: an endpoint where one stands)",
+    )
+    ec2.add_argument(
+        "--auth",
+        choices=("one-time", "injected"),
+        help="what opens them: a key that AWS lets in for 60 seconds at a time, or one from the launch on "
+        "(default: one-time through an endpoint, if the image takes it)",
+    )
     own = verb.add_argument_group("your own things on EC2")
     own.add_argument("--ami", metavar="ID", help="the machine image (default: the best that fits the type)")
     own.add_argument("--zone", metavar="ZONE", help="only this zone")

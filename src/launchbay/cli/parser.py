@@ -60,7 +60,7 @@ money
 rehearsal
   twin start              an EC2 on this machine; `twin status`, `twin bill`, `twin stop`
   twin advance TIME       set its clock forward
-  conformance             does it do what EC2 does? 65 things, each with its source
+  conformance             does it do what EC2 does? 66 things, each with its source
 """
 
 

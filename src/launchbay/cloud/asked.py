@@ -9,6 +9,7 @@ from decimal import Decimal
 from launchbay.errors import UsageError
 from launchbay.planning.cloudwish import Volume
 from launchbay.planning.template import TemplateSaid
+from launchbay.planning.way import AUTHS, REACHES
 
 __all__ = ["CloudAsked", "check_said", "under"]
 
@@ -22,7 +23,8 @@ class CloudAsked:
 
     `type` may be empty with a template alone. `zone` is the only zone then; a `subnet` lies in one. `networks` are who may
     come in by SSH: nobody said means the address of this machine alone. With `groups`, security groups of the person's own,
-    none of ours is made, and who may come in is theirs to say. `key_name` is a key pair of theirs on EC2, and
+    none of ours is made, and who may come in is theirs to say. `reach` is ``endpoint`` or ``address``, `auth` ``one-time`` or
+    ``injected``: how instances are reached, and what opens them. `key_name` is a key pair of theirs on EC2, and
     `identity_file` its private half on this machine. `template` is ``lt-0123456789abcdef0``, ``NAME`` or ``NAME:VERSION``,
     `machine_image` an AMI's id. `rate` is at how many MiB/s disks are filled from their snapshots, which costs extra, None
     for none. `efa` gives every network card an EFA, in a placement group of the fleet's own. `budget` is the most that all may
@@ -48,6 +50,8 @@ class CloudAsked:
     machine_image: str = ""
     subnet: str = ""
     groups: tuple[str, ...] = ()
+    reach: str = ""
+    auth: str = ""
     profile: str = ""
     key_name: str = ""
     identity_file: str = ""
@@ -69,6 +73,8 @@ def under(asked: CloudAsked, template: TemplateSaid | None) -> CloudAsked:
         filled.pop("zone", None)
     if asked.networks:
         filled.pop("groups", None)  # who may come in was said: by a group of ours
+    if asked.auth == AUTHS[0]:
+        filled.pop("key_name", None)  # what opens them was said: no key pair
     return replace(
         asked, **filled, is_spot=asked.is_spot or template.is_spot, tags={**_others(template.tags), **asked.tags}
     )
@@ -85,6 +91,12 @@ def check_said(said: CloudAsked) -> None:
         raise UsageError("nobody says which instance type", hint="--type g5.xlarge; `bay types --gpus 1` lists some")
     if taken := [key for key in said.tags if key not in _others(said.tags)]:
         raise UsageError(f"the tag {taken[0]!r} is given by Launchbay itself", hint="another key")
+    for value, known, option in ((said.reach, REACHES, "--reach"), (said.auth, AUTHS, "--auth")):
+        if value and value not in known:
+            raise UsageError(f"{option} is {' or '.join(known)}, got {value!r}", hint=f"{option} {known[0]}")
+    if said.auth == AUTHS[0] and said.key_name:
+        what = "what opens the instances is said twice: a one-time key, and a key pair of your own"
+        raise UsageError(what, hint="--auth one-time, or --key-name with --identity-file")
     if said.groups and said.networks:
         what = "who may come in is said twice: by networks, and by security groups of your own"
         raise UsageError(what, hint="--allow-cidr for a group that Launchbay makes, or your groups alone")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from launchbay.errors import StateError, UserError
-from launchbay.fields import AMOUNT, INTEGER, NUMBER, TEXT, check_fields, mapping_of, optional
+from launchbay.fields import AMOUNT, FLAG, INTEGER, NUMBER, TEXT, check_fields, fields, list_of, mapping_of, optional
 from launchbay.files import read_json, remove_tree, write_atomic, write_json
 from launchbay.home import Home
-from launchbay.jsonable import fields_of
+from launchbay.jsonable import to_json
+from launchbay.planning.way import Endpoint
+from launchbay.providers.ec2.instances import Row
 from launchbay.transport.door import Door
 from launchbay.transport.hostkeys import read_host_keys, replace_host_key
 from launchbay.transport.keypair import KeyPair, make_key_pair
@@ -28,6 +31,7 @@ __all__ = [
     "fleet_folder",
     "forget_fleet",
     "keep_fleet",
+    "key_file",
     "keys_of",
     "know",
     "known_by",
@@ -56,6 +60,12 @@ _FIELDS = {
     "usd_per_hour": optional(AMOUNT),
     "disk_usd_per_hour": optional(AMOUNT),
     "own_key": optional(TEXT),
+    "endpoint": optional(
+        fields(
+            {**dict.fromkeys(("id", "name", "subnet"), TEXT), "groups": list_of(TEXT), "keeps_client": FLAG},
+        )
+    ),
+    "is_one_time": optional(FLAG),
     "ends": optional(mapping_of(NUMBER)),
 }
 LAUNCH_VERB = "launch on EC2"
@@ -71,7 +81,8 @@ class CloudFleet:
     `machine_image` is the AMI. Prices are those of one instance at its launch, None unknown: `usd_per_hour` while it runs, with
     its address and what the image's maker takes, `disk_usd_per_hour` for as long as its disks are. The lease ends at `ends_at`,
     seconds since 1970, but for the instances in `ends`, by name, whose end was moved alone. `own_key` is the file of a key of the
-    person's own that opens it, where it is not the fleet's.
+    person's own that opens it, where it is not the fleet's. `endpoint` is the one that instances are reached through, None for
+    their addresses; where it `is_one_time`, the fleet's key opens nothing but while EC2 Instance Connect lets it in.
     """
 
     name: str
@@ -91,6 +102,8 @@ class CloudFleet:
     usd_per_hour: str | None = None
     disk_usd_per_hour: str | None = None
     own_key: str | None = None
+    endpoint: Endpoint | None = None
+    is_one_time: bool = False
     ends: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def ends_of(self, name: str) -> float:
@@ -107,7 +120,7 @@ def keep_fleet(home: Home, fleet: CloudFleet) -> None:
     """Write down where a fleet is. Idempotent."""
     folder = fleet_folder(home, fleet.name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_json(folder / _RECORD, fields_of(fleet))
+    write_json(folder / _RECORD, to_json(fleet))
 
 
 def find_fleet(home: Home, name: str) -> CloudFleet | None:
@@ -119,7 +132,10 @@ def find_fleet(home: Home, name: str) -> CloudFleet | None:
         return None
     check_fields(record, _FIELDS, where=path)
     values = {name: record.get(name) for name in _FIELDS}
-    return CloudFleet(**{**values, "ends": record.get("ends") or {}})  # type: ignore[arg-type]
+    more = {"ends": record.get("ends") or {}, "is_one_time": bool(record.get("is_one_time"))}
+    if found := record.get("endpoint"):
+        more["endpoint"] = Endpoint(**{**found, "groups": tuple(found["groups"])})
+    return CloudFleet(**{**values, **more})  # type: ignore[arg-type]
 
 
 def list_fleets(home: Home) -> Sequence[CloudFleet]:
@@ -168,9 +184,14 @@ def _key(path: Path, comment: str) -> KeyPair:
     return made
 
 
+def key_file(home: Home, fleet: CloudFleet) -> Path:
+    """Return the file of the private key that opens a fleet; its public half lies beside it, with ``.pub`` at the end."""
+    return Path(fleet.own_key) if fleet.own_key else fleet_folder(home, fleet.name) / _KEY
+
+
 def opening_key(home: Home, fleet: CloudFleet) -> str:
     """Return the public key that opens a fleet, in base64, without its type and comment."""
-    path = Path(fleet.own_key) if fleet.own_key else fleet_folder(home, fleet.name) / _KEY
+    path = key_file(home, fleet)
     public = path.with_name(f"{path.name}.pub")
     if not public.exists():
         raise UserError(
@@ -179,16 +200,26 @@ def opening_key(home: Home, fleet: CloudFleet) -> str:
     return public.read_text(encoding="utf-8").split()[1]
 
 
-def door_of(home: Home, fleet: CloudFleet, identity: str, address: str, port: int) -> Door:
-    """Return how an instance is got into: by the fleet's key, known by its id in the fleet's own file of host keys."""
+def door_of(home: Home, fleet: CloudFleet, row: Row, port: int) -> Door:
+    """Return how an instance is got into: by the fleet's key, known by its id in the fleet's own file of host keys.
+
+    `port` is where SSH listens at its address. Where that is not the whole way, a program of ours leads there.
+    """
     folder = fleet_folder(home, fleet.name)
+    address = row.private_address if fleet.endpoint else row.public_address or row.private_address
+    proxy: tuple[str, ...] = ()
+    if fleet.endpoint or fleet.is_one_time:
+        # -P: nothing that lies in a person's folder can stand in for us
+        program = (sys.executable, "-P", "-m", "launchbay.cloud.proxy")
+        proxy = (*program, str(home.root.absolute()), fleet.name, row.id, address, str(port))
     return Door(
         address=address,
         port=port,
         user=fleet.login,
-        keys=(Path(fleet.own_key) if fleet.own_key else folder / _KEY,),
+        keys=(key_file(home, fleet),),
         known_hosts=folder / _KNOWN,
-        alias=identity,
+        alias=row.id,
+        proxy=proxy,
     )
 
 

@@ -132,7 +132,7 @@ class _Keeper:
         self._missed = 0
         assert self._wanted is not None
         if row.state == "running" and (row.public_address or row.private_address):
-            door = door_of(self._bay.home, fleet, row.id, row.public_address or row.private_address, port)
+            door = door_of(self._bay.home, fleet, row, port)
             if door != self._wanted.door:
                 self._say(f"it is at {door.place} now")
                 write_tunnels(self._folder / TUNNEL, [replace(self._wanted, door=door)])

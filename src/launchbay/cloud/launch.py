@@ -201,6 +201,7 @@ class _Launching:
         meant = {
             "asked": self._digest(),
             "digest": self.plan.cargo.digest,
+            "auth": self.plan.way.auth,  # what the request of a launch that was cut off has in it
             **{name: getattr(asked, name) for name in ("count", "type", "provider", "region")},
         }
         for operation in self.journal.unfinished(LAUNCH_VERB, asked.fleet):
@@ -214,8 +215,8 @@ class _Launching:
         return self.journal.begin(LAUNCH_VERB, asked.fleet, meant)
 
     def _digest(self) -> str:
-        """Return what stands for everything that was asked for but the image, which an update changes."""
-        meant = {name: value for name, value in to_json(self.plan.asked).items() if name != "image"}
+        """Return what stands for what was asked for, less the image, which an update changes, and how it is reached."""
+        meant = {name: value for name, value in to_json(self.plan.asked).items() if name not in ("image", "reach")}
         return hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()
 
     # --- from nothing to ready -------------------------------------------------------------------------------------
@@ -239,8 +240,11 @@ class _Launching:
     def _prove_again(self, fleet: CloudFleet) -> CloudLaunch:
         """Return a fleet that stands, with its instances compared once more. Raises Conflict where it is not whole.
 
-        Whose address has changed since is let in by this.
+        Whose address has changed since is let in by this; an endpoint that took another's place is gone through from now on.
         """
+        if fleet.endpoint != self.plan.way.endpoint:
+            fleet = replace(fleet, endpoint=self.plan.way.endpoint)
+            keep_fleet(self.bay.home, fleet)
         if self.plan.makes_group:
             self._group(fleet.launch)
         self.watch.lap("plan")
@@ -301,8 +305,10 @@ class _Launching:
         """Return the wish with the fleet's own group, key and boot script, held against the controls before it is asked."""
         name = self.plan.asked.fleet
         plan, client, clock = self.plan, self.client, self.bay.clock
-        # the key first: another machine's launch of this name has another one, and nothing of it has been touched then
-        key_name = plan.wish.key_name or ensure_key(client, name, public_key, launch=launch, clock=clock)
+        key_name = plan.wish.key_name
+        if plan.makes_key:
+            # first of all: another machine's launch of this name has another one, and nothing of it has been touched then
+            key_name = ensure_key(client, name, public_key, launch=launch, clock=clock)
         groups = plan.wish.groups
         if plan.makes_group:
             groups = (self._group(launch),)
@@ -327,10 +333,15 @@ class _Launching:
     def _group(self, launch: str) -> str:
         """Return the fleet's own security group, made or set to who may come in now."""
         plan, name = self.plan, self.plan.asked.fleet
-        networks = tuple(dict.fromkeys((*plan.networks, *networks_of_people(self.bay.home, name))))
-        clustered = bool(plan.wish.efa_cards)
         return ensure_group(
-            self.client, name, plan.vpc, networks, launch=launch, is_clustered=clustered, clock=self.bay.clock
+            self.client,
+            name,
+            plan.vpc,
+            tuple(dict.fromkeys((*plan.way.networks, *networks_of_people(self.bay.home, name)))),
+            peers=plan.way.peers,
+            launch=launch,
+            is_clustered=bool(plan.wish.efa_cards),
+            clock=self.bay.clock,
         )
 
     def _keep(self, found: Climb, operation: Operation) -> CloudFleet:
@@ -356,6 +367,8 @@ class _Launching:
             # what filling a disk at a rate costs is known nowhere, so what such a fleet costs is not known either
             disk_usd_per_hour=None if plan.wish.rate else _text(disk_rate(plan.worst, hours)),
             own_key=asked.identity_file or None,
+            endpoint=plan.way.endpoint,
+            is_one_time=plan.way.is_one_time,
         )
         keep_fleet(self.bay.home, fleet)
         return fleet
@@ -372,7 +385,7 @@ class _Launching:
     def _prepare(
         self, fleet: CloudFleet, rows: Mapping[str, Row], reached: Mapping[str, Reached]
     ) -> Mapping[str, Prepared]:
-        key = opening_key(self.bay.home, fleet)
+        keys = [] if fleet.is_one_time else [opening_key(self.bay.home, fleet)]
         task = Event(task=f"ready {fleet.name}", total=len(reached), unit="instances")
         done: list[str] = []
         shared = (
@@ -383,7 +396,7 @@ class _Launching:
         def one(name: str) -> Prepared:
             machine = machine_of(FarInstance(fleet=fleet, name=name), reached[name].transport)
             found = prepare(
-                quiet, machine, self.plan.cargo, name, shared_images=shared, identity=rows[name].id, keys=[key]
+                quiet, machine, self.plan.cargo, name, shared_images=shared, identity=rows[name].id, keys=keys
             )
             done.append(name)
             self.bay.reporter.event(replace(task, done=len(done), finished=len(done) == len(reached)))

@@ -19,6 +19,7 @@ from launchbay.catalog.query import type_named
 from launchbay.catalog.type import InstanceType
 from launchbay.cloud.asked import CloudAsked, check_said, under
 from launchbay.cloud.basis import Basis, find_basis
+from launchbay.cloud.way import find_way
 from launchbay.errors import UsageError, UserError
 from launchbay.images.recipe import Recipe, find_recipe
 from launchbay.lifecycle.bay import Bay
@@ -34,13 +35,12 @@ from launchbay.planning.quota import QuotaRoom, quota_of
 from launchbay.planning.request import build_request
 from launchbay.planning.store import store_note
 from launchbay.planning.template import TemplateSaid, read_disks
+from launchbay.planning.way import Way, reach_costs
 from launchbay.planning.worstcase import WorstCase, disks_of, worst_case
 from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.given import check_key_pair, check_profile
-from launchbay.providers.ec2.groups import caller_network
 from launchbay.providers.ec2.offers import Network, list_offers, quota_limit, read_network, used_vcpus
 from launchbay.providers.ec2.templates import read_template
-from launchbay.spec.cidr import check_cidrs
 from launchbay.spec.names import check_count, check_fleet_name
 from launchbay.units import format_duration, format_usd
 
@@ -71,8 +71,9 @@ class CloudPlan:
 
     `wish` is for the first rung: its groups are a person's own or one that is still to be made (`makes_group`), its `tags`
     and `user_data` those of the person and of the template, to which the launch adds its own; its `ttl_s` is the lease, with
-    the budget in it. `vpc` is the network that a group of ours is made in. `networks` may come in by SSH: through our group,
-    or the person's own. `findings` are what AWS's controls say of it. `is_declared` says that the GPUs are the twin's.
+    the budget in it. `vpc` is the network that a group of ours is made in. `way` is how instances are reached and opened;
+    who may come in is what our group says, or the person's own. `findings` are what AWS's controls say of it.
+    `is_declared` says that the GPUs are the twin's.
     """
 
     asked: CloudAsked
@@ -82,7 +83,7 @@ class CloudPlan:
     role: str
     wish: CloudWish
     rungs: tuple[Rung, ...]
-    networks: tuple[str, ...]
+    way: Way
     vpc: str
     worst: WorstCase
     quota: QuotaRoom
@@ -98,6 +99,11 @@ class CloudPlan:
         return self.wish.groups == (_GROUP_TO_COME,)
 
     @property
+    def makes_key(self) -> bool:
+        """Whether a key pair of the fleet's own is to be made."""
+        return not self.wish.key_name and not self.way.is_one_time
+
+    @property
     def makes_placement(self) -> bool:
         """Whether a placement group of the fleet's own is to be made."""
         return self.wish.placement_group == placement_name(self.asked.fleet)
@@ -111,6 +117,12 @@ class CloudPlan:
     def worst_s(self) -> int:
         """How many seconds of each instance the worst case has: the lease, with a boot before it and a shutdown after it."""
         return self.lease_s + _AROUND_LEASE_S
+
+    @property
+    def reach_costs(self) -> str:
+        """What it costs to reach the instances as planned."""
+        paid = [line.amount for line in self.worst.lines if line.category == "address"]
+        return reach_costs(self.way, address_usd=paid[0] if paid else None, has_address=self.wish.public_address)
 
     @property
     def short_vcpus(self) -> int | None:
@@ -156,14 +168,14 @@ def plan_cloud(bay: Bay, asked: CloudAsked) -> CloudPlan:
     if said.key_name:
         check_key_pair(client, said.key_name)
     groups = _read_groups(client, said.groups, network)
-    networks = _networks(client, said, groups)
+    way = find_way(client, said, network, groups, system=basis.image.system)
     planning = _Planning(client, catalogue, said, template, kind, basis, network, cards)
     rungs, dropped = planning.rungs()
     wish = planning.wish(rungs[0])
     types = [type_named(catalogue, name) for name in dict.fromkeys(rung.type for rung in rungs)]
     lease_s = lease_within(said.budget, wish.ttl_s, lambda seconds: planning.worst(wish, types, seconds))
     wish = check_wish(replace(wish, ttl_s=lease_s))
-    findings = hold_to_controls(said, wish, groups or [_group_to_come(networks)])
+    findings = hold_to_controls(said, wish, groups or [_group_to_come(way)])
     return CloudPlan(
         asked=asked,
         type=kind,
@@ -172,7 +184,7 @@ def plan_cloud(bay: Bay, asked: CloudAsked) -> CloudPlan:
         role=basis.role,
         wish=wish,
         rungs=rungs,
-        networks=networks,
+        way=way,
         vpc=network.vpc,
         worst=planning.worst(wish, types, lease_s),
         quota=planning.quota(),
@@ -180,7 +192,7 @@ def plan_cloud(bay: Bay, asked: CloudAsked) -> CloudPlan:
         template=template,
         findings=findings,
         is_declared=said.provider == "twin" and kind.gpu is not None,
-        notes=(*basis.notes, *dropped, *planning.notes(wish, accelerator), *_role_note(said.profile, roles)),
+        notes=(*basis.notes, *dropped, *planning.notes(wish, accelerator, way), *_role_note(said.profile, roles)),
     )
 
 
@@ -277,20 +289,15 @@ def _read_groups(client: Client, names: Sequence[str], network: Network) -> Sequ
     return found
 
 
-def _networks(client: Client, said: CloudAsked, groups: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    if groups:
-        return tuple(dict.fromkeys(map(str, networks_let_in(groups))))
-    return check_cidrs(said.networks or (caller_network(client),), force=said.is_open_to_anyone)
-
-
-def _group_to_come(networks: Sequence[str]) -> Mapping[str, Any]:
+def _group_to_come(way: Way) -> Mapping[str, Any]:
     """Return the group that the launch will make, as EC2 would show it."""
     rule = {
         "IpProtocol": "tcp",
         "FromPort": 22,
         "ToPort": 22,
-        "IpRanges": [{"CidrIp": item} for item in networks if ":" not in item],
-        "Ipv6Ranges": [{"CidrIpv6": item} for item in networks if ":" in item],
+        "IpRanges": [{"CidrIp": item} for item in way.networks if ":" not in item],
+        "Ipv6Ranges": [{"CidrIpv6": item} for item in way.networks if ":" in item],
+        "UserIdGroupPairs": [{"GroupId": item} for item in way.peers],
     }
     return {"GroupId": _GROUP_TO_COME, "GroupName": "launchbay", "IpPermissions": [rule]}
 
@@ -410,8 +417,9 @@ class _Planning:
         ]
         return max(found, key=lambda item: (item.usd is None, item.at_least_usd))
 
-    def notes(self, wish: CloudWish, accelerator: str) -> Iterator[str]:
+    def notes(self, wish: CloudWish, accelerator: str, way: Way) -> Iterator[str]:
         """Yield what has to be said before anybody agrees."""
+        yield from way.notes
         said, kind, gpu = self.said, self.kind, self.kind.gpu
         if gpu is not None and said.provider == "twin":
             yield f"the twin's GPUs are declared ({kind.gpus} × {gpu.name}): the recipe's CPU lock runs there"
@@ -420,7 +428,7 @@ class _Planning:
         for item in kind.accelerators:
             if item.maker == "AWS" and item.kind in ("neuron", "inference"):
                 yield f"{said.image} runs on the processor; what uses {item.name} is in the machine image's own environments"
-        if len(wish.efa_cards) > 1:
+        if len(wish.efa_cards) > 1 and way.endpoint is None:
             yield "EC2 gives no public address to several network cards: they are reached from inside their network"
         if wish.ttl_s < said.ttl_s and said.budget is not None:
             lasts = format_duration(float(wish.ttl_s))

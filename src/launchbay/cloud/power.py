@@ -103,7 +103,7 @@ def _wait(bay: Bay, fleet: CloudFleet, rows: Mapping[str, Row]) -> None:
     task = f"reach {fleet.name}"
 
     def one(row: Row) -> None:
-        door = door_of(bay.home, fleet, row.id, row.public_address or row.private_address, port_of(row))
+        door = door_of(bay.home, fleet, row, port_of(row))
         wait_for_ssh(door, timeout_s=_PATIENCE_S)
 
     bay.reporter.event(Event(task=task, total=len(rows), unit="instances"))

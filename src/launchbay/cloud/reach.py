@@ -32,8 +32,8 @@ class Reached:
 
 
 def ports_of(bay: Bay, fleet: CloudFleet) -> Callable[[Row], int]:
-    """Return where SSH listens on each instance: 22 on EC2, and where the twin could have it."""
-    if fleet.provider != "twin":
+    """Return where SSH listens on each instance: 22 on EC2 and behind an endpoint, and where the twin could have it."""
+    if fleet.provider != "twin" or fleet.endpoint:
         return lambda _: _SSH_PORT
     hosts = ask_twin(bay.home, "hosts")["hosts"]
     return lambda row: int(hosts.get(row.id, {}).get("port", _SSH_PORT))
@@ -47,7 +47,7 @@ def enter(home: Home, fleet: CloudFleet, row: Row, port: int, *, given_key: str,
     given_key = " ".join(given_key.split()[:2])  # without its comment, as keys are known
     if not known_by(home, fleet.name, row.id):
         know(home, fleet.name, row.id, given_key)
-    door = door_of(home, fleet, row.id, row.public_address or row.private_address, port)
+    door = door_of(home, fleet, row, port)
     waited = _wait(home, fleet, row, door, clock=clock)
     transport = SshTransport(door=door, variables={}, folder=f"/home/{fleet.login}")
     if given_key in known_by(home, fleet.name, row.id):

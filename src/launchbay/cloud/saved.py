@@ -59,6 +59,7 @@ class Seen:
     worst_usd: str | None
     lease_s: int
     networks: tuple[str, ...]
+    way: str
     vpc: str
     quota: tuple[str, int | None, int | None]
     template: str
@@ -84,7 +85,8 @@ def _seen_by(plan: CloudPlan) -> Seen:
         prices={f"{line.item}: {line.what}": _text(line.unit_usd) for line in plan.worst.lines},
         worst_usd=None if plan.worst.usd is None else _text(plan.worst.usd.quantize(_EXACT)),
         lease_s=plan.lease_s,
-        networks=plan.networks,
+        networks=plan.way.networks,
+        way=f"{plan.way.endpoint.id if plan.way.endpoint else plan.way.reach}, {plan.way.auth} key",
         vpc=plan.vpc,
         quota=(quota.quota.code, quota.limit, quota.used),
         template="" if plan.template is None else f"{plan.template.id}:{plan.template.version}",
@@ -125,7 +127,7 @@ def plan_from_json(value: Any, *, where: str = "") -> SavedPlan:
 
 _ASKED: Mapping[str, Kind] = {
     **dict.fromkeys(("image", "fleet", "provider", "region", "type", "zone", "machine_image", "subnet"), TEXT),
-    **dict.fromkeys(("profile", "key_name", "identity_file", "template"), TEXT),
+    **dict.fromkeys(("reach", "auth", "profile", "key_name", "identity_file", "template"), TEXT),
     **dict.fromkeys(("is_spot", "with_sisters", "is_open_to_anyone", "efa"), FLAG),
     **dict.fromkeys(("count", "ttl_s"), INTEGER),
     **dict.fromkeys(("disk_gib", "rate"), nullable(INTEGER)),
@@ -145,7 +147,7 @@ _ASKED: Mapping[str, Kind] = {
     ),
 }
 _SEEN: Mapping[str, Kind] = {
-    **dict.fromkeys(("at", "digest", "machine_image", "type", "vpc", "template"), TEXT),
+    **dict.fromkeys(("at", "digest", "machine_image", "type", "way", "vpc", "template"), TEXT),
     "rungs": list_of(Kind("a rung", lambda item: isinstance(item, list) and len(item) == 4)),
     "prices": MAPPING,
     "worst_usd": nullable(AMOUNT),
@@ -197,7 +199,10 @@ def check_still_true(saved: SavedPlan, fresh: CloudPlan) -> list[str]:
     if then.lease_s != now.lease_s:
         moved.append(f"the lease was {then.lease_s} seconds, and is {now.lease_s}")
     if then.networks != now.networks:
-        moved.append(f"who may come in was {', '.join(then.networks)}, and is {', '.join(now.networks)}")
+        before, after = (", ".join(networks) or "nobody" for networks in (then.networks, now.networks))
+        moved.append(f"who may come in was {before}, and is {after}")
+    if then.way != now.way:
+        moved.append(f"the way in was {then.way}, and is {now.way}")
     if then.vpc != now.vpc:
         moved.append(f"the network was {then.vpc}, and is {now.vpc}")
     if then.quota[:2] != now.quota[:2]:

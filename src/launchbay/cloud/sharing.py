@@ -1,7 +1,7 @@
 """Hand the instances of a fleet on EC2 to people, and take them back.
 
 What is meant is written down first, so both verbs may be killed at any instant and given again. A key is let in by the
-instance alone; from which networks it may be tried is said by the fleet's security group.
+instance alone; from where it may be tried is said by the fleet's security group: from networks, or through an endpoint.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from launchbay.cloud.fleet import CloudFleet, door_of, known_by
 from launchbay.cloud.proof import refuse_stopped
 from launchbay.cloud.reach import ports_of
 from launchbay.cloud.shares import Holder, Share, read_share, write_share
-from launchbay.cloud.sheet import FarSheet, config_text, known_hosts_text, page_text
+from launchbay.cloud.sheet import FarSheet, config_text, known_hosts_text, page_text, tunnel_words
 from launchbay.cloud.standing import AT_ONCE, FarInstance, find_far, observe_fleets, open_machine, open_machines
 from launchbay.errors import UsageError, UserError
 from launchbay.files import explain_os_error, locked, write_atomic
@@ -35,6 +35,7 @@ from launchbay.spec.cidr import FORCING_MEANS, check_cidrs, is_too_wide, read_ci
 from launchbay.spec.names import nearest
 from launchbay.spec.people import Person, parse_key
 from launchbay.store.person import Revocation, revocations, revoke_key
+from launchbay.transport.door import Door
 
 __all__ = ["FarHanded", "FarShared", "revoke_far", "share_far"]
 
@@ -56,7 +57,8 @@ class FarHanded:
 class FarShared:
     """What sharing a fleet on EC2 brought. `networks` may try to come in, besides `caller`, from where this was said.
 
-    `nobody` are instances that belong to nobody, `unlisted` people no longer listed, with what they have.
+    `nobody` are instances that belong to nobody, `unlisted` people no longer listed, with what they have. `endpoint` is the id of
+    the one that the fleet is reached through, empty for none; unless it keeps its clients' addresses, `caller` is empty then.
     """
 
     fleet: str
@@ -68,6 +70,7 @@ class FarShared:
     people: Sequence[FarHanded]
     nobody: Sequence[str]
     unlisted: Mapping[str, str]
+    endpoint: str = ""
 
 
 def share_far(
@@ -98,7 +101,7 @@ def share_far(
         rows = observe_fleets(bay, [fleet])
         refuse_stopped(theirs, rows, f"bay share {name}")
         client = open_cloud(bay, fleet.provider, fleet.region)
-        wall = _Wall(client, name, before)
+        wall = _Wall(client, fleet, before)
         share = wall.widen(_meant(bay, before, people, given), wider, [person.name for person in people])
         write_share(bay.home, name, share)
         handing = _Handing(bay, fleet, before, {given[person.name]: person for person in people})
@@ -123,6 +126,7 @@ def share_far(
         people=handed,
         nobody=[far.name for far in fars if far.name not in share.holders],
         unlisted={holder.name: name for name, holder in share.holders.items() if name not in taken},
+        endpoint=fleet.endpoint.id if fleet.endpoint else "",
     )
 
 
@@ -156,24 +160,30 @@ def _meant(bay: Bay, before: Share, people: Sequence[Person], given: Mapping[str
 
 @dataclass(frozen=True, slots=True)
 class _Wall:
-    """The fleet's security group: what it lets in is what the launch said, our own address, and the people's networks."""
+    """The fleet's security group: what it lets in is what the launch said, our own address, and the people's networks.
+
+    Where the fleet's endpoint comes in its own name, its groups are let in in the place of our address.
+    """
 
     client: Client
-    fleet: str
+    fleet: CloudFleet
     before: Share
+
+    def _groups(self) -> Sequence[Mapping[str, Any]]:
+        return find_groups(self.client, self.fleet.name)
 
     def _base(self) -> list[str]:
         """Return what it lets in that sharing has not said."""
-        groups = find_groups(self.client, self.fleet)
+        groups = self._groups()
         there = dict.fromkeys(map(str, networks_let_in(groups)))
         return [network for network in there if network not in (*self.before.networks, self.before.caller)]
 
     def widen(self, share: Share, wider: Sequence[str], names: Sequence[str]) -> Share:
         """Return the share with networks more, said for these people. Raises UsageError where the fleet has no group of ours."""
-        if wider and not find_groups(self.client, self.fleet):
+        if wider and not self._groups():
             hint = "let them in there"
             raise UsageError(
-                f"{self.fleet} stands in security groups of your own, which are yours to change", hint=hint
+                f"{self.fleet.name} stands in security groups of your own, which are yours to change", hint=hint
             )
         base, networks = self._base(), dict(share.networks)
         for network in wider:
@@ -183,17 +193,33 @@ class _Wall:
 
     def set(self, share: Share) -> Share:
         """Let in what the share says, and nothing that sharing said before; return it with our own address. Idempotent."""
-        groups = find_groups(self.client, self.fleet)
+        groups, endpoint = self._groups(), self.fleet.endpoint
         if not groups:
             return share
-        try:
-            caller = caller_network(self.client)
-        except UserError:  # nobody tells just now: the one before stays
-            caller = self.before.caller
+        is_hidden = endpoint is not None and not endpoint.keeps_client
+        caller = "" if is_hidden else self._caller()
         wanted = dict.fromkeys([*self._base(), *([caller] if caller else []), *share.networks])
-        is_clustered = any(rule.get("UserIdGroupPairs") for rule in groups[0].get("IpPermissions", ()))
-        ensure_group(self.client, self.fleet, str(groups[0]["VpcId"]), list(wanted), is_clustered=is_clustered)
+        ensure_group(
+            self.client,
+            self.fleet.name,
+            str(groups[0]["VpcId"]),
+            list(wanted),
+            peers=endpoint.groups if endpoint is not None and is_hidden else (),
+            is_clustered=_is_clustered(groups[0]),
+        )
         return replace(share, caller=caller)
+
+    def _caller(self) -> str:
+        try:
+            return caller_network(self.client)
+        except UserError:  # nobody tells just now: the one before stays
+            return self.before.caller
+
+
+def _is_clustered(group: Mapping[str, Any]) -> bool:
+    """Say whether a group's members may talk to each other: whether it lets in itself."""
+    pairs = (pair for rule in group.get("IpPermissions", ()) for pair in rule.get("UserIdGroupPairs", ()))
+    return any(pair.get("GroupId") == group["GroupId"] for pair in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +262,24 @@ class _Handing:
         self, said: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Row], share: Share
     ) -> Sequence[FarSheet]:
         """Return what each person is handed, in the order of the people."""
-        port_of = ports_of(self.bay, self.fleet)
-        return [self._sheet(name, said[name], rows[name], port_of(rows[name]), share) for name in self.people]
+        return [self._sheet(name, said[name], rows[name], share) for name in self.people]
 
-    def _sheet(self, name: str, said: Mapping[str, Any], row: Row, port: int, share: Share) -> FarSheet:
+    def _door(self, row: Row, share: Share) -> Door:
+        """Return how a person gets in: at its address where networks were said and it has one, else as the fleet is reached.
+
+        Their key lies in the instance, so one-time keys, which are ours, play no part.
+        """
+        fleet = replace(self.fleet, is_one_time=False)
+        if share.networks and row.public_address:
+            fleet = replace(fleet, endpoint=None)
+        door = door_of(self.bay.home, fleet, row, ports_of(self.bay, fleet)(row))
+        if fleet.endpoint is None:
+            return door
+        # the AWS CLI cannot be led to a twin: who comes in there does so on this machine, where our program is
+        proxy = door.proxy if fleet.provider == "twin" else tunnel_words(row.id, fleet.region)
+        return replace(door, address=row.id, proxy=proxy)
+
+    def _sheet(self, name: str, said: Mapping[str, Any], row: Row, share: Share) -> FarSheet:
         keys = known_by(self.bay.home, self.fleet.name, row.id)
         return FarSheet(
             person=self.people[name],
@@ -247,7 +287,7 @@ class _Handing:
             image=self.fleet.image,
             type=self.fleet.type,
             region=self.fleet.region,
-            door=door_of(self.bay.home, self.fleet, row.id, row.public_address or row.private_address, port),
+            door=self._door(row, share),
             host_keys=keys,
             host_fingerprint=parse_key(keys[0]).fingerprint,
             networks=tuple(share.networks),
@@ -255,6 +295,7 @@ class _Handing:
             board=said["board"]["port"],
             notebook_token=said["notebook"]["token"],
             board_token=said["board"]["token"],
+            endpoint=self.fleet.endpoint,
         )
 
 
@@ -300,7 +341,7 @@ def revoke_far(bay: Bay, name: str, person: str) -> Revoked:
         instance, holder = found
         revoke_key(bay.home, name, Revocation(name=person, key=holder.key, at=bay.clock.now()))
         # the network first: from there nobody else is let in, whatever becomes of the instance
-        share = _Wall(open_cloud(bay, fleet.provider, fleet.region), name, before).set(before.without(person))
+        share = _Wall(open_cloud(bay, fleet.provider, fleet.region), fleet, before).set(before.without(person))
         ended = 0
         if instance in observe_fleets(bay, [fleet]):  # one that is gone has taken their key with it
             with open_machine(bay, FarInstance(fleet=fleet, name=instance)) as machine:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from launchbay.planning.way import Endpoint
 from launchbay.sharing.sheet import key_file_of
 from launchbay.spec.people import Person
 from launchbay.transport.door import Door
+from launchbay.transport.sshconfig import proxy_line
 
-__all__ = ["FarSheet", "config_text", "known_hosts_text", "page_text"]
+__all__ = ["FarSheet", "config_text", "known_hosts_text", "page_text", "tunnel_words"]
+
+_TUNNEL = ("aws", "ec2-instance-connect", "open-tunnel")
+"""How the AWS CLI, version 2, connects its stdin and stdout with an instance."""
 
 _CONFIG = """\
 # {instance}, for {person}: ssh -F {config} shell
@@ -18,7 +23,7 @@ _CONFIG = """\
 Host {instance} shell notebook board
     HostName {address}
     Port {port}
-    User {user}
+{proxy}    User {user}
     HostKeyAlias {alias}
     UserKnownHostsFile {known_hosts}
     GlobalKnownHostsFile /dev/null
@@ -58,7 +63,7 @@ elsewhere than `{key_file}`, change that line in `{config}`.
 
 The machine's own key is {host_fingerprint}; your `ssh` takes no other, and asks nothing.
 
-## A shell
+{through}## A shell
 
     ssh -F {config} shell
 
@@ -94,13 +99,31 @@ Where a port is taken on your own machine, change the first one of its LocalForw
 
 {networks}
 The machine is yours alone, with its login `{user}`; it costs its owner money as long as it runs. Stopped and started again it
-has another address: ask for these files once more then.
+{again}
+"""
+
+_BY_ID = "is reached as before: by its id."
+_BY_ADDRESS = "has another address: ask for these files once more then."
+
+_THROUGH = """\
+## Once: AWS
+
+Your `ssh` comes in through {endpoint}, an EC2 Instance Connect Endpoint, by the program `aws`. So you need version 2 of the
+AWS CLI, and credentials for the account that the machine is in (`aws configure`, or AWS_PROFILE) with the right to
+`ec2-instance-connect:OpenTunnel`, `ec2:DescribeInstances` and `ec2:DescribeInstanceConnectEndpoints`.
+
+A connection lasts an hour at most, and 20 at a time go through the endpoint, everybody's together. Notebook and board go on when
+one ends: the same command leads back to them. What you start in a shell ends with it.
+
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FarSheet:
-    """What stands in the files. `host_keys` are those by which the machine is known; `networks` may reach it, ours apart."""
+    """What stands in the files. `host_keys` are those by which the machine is known; `networks` may reach it, ours apart.
+
+    `door` is the person's own way in; where it has a proxy, that leads through `endpoint`, by which their fleet is reached.
+    """
 
     person: Person
     instance: str
@@ -115,6 +138,7 @@ class FarSheet:
     board: int
     notebook_token: str = field(repr=False)
     board_token: str = field(repr=False)
+    endpoint: Endpoint | None = None
 
     @property
     def config(self) -> str:
@@ -127,8 +151,14 @@ class FarSheet:
         return f"{self.person.name}.known_hosts"
 
 
+def tunnel_words(identity: str, region: str) -> tuple[str, ...]:
+    """Return the words of the AWS CLI that lead to an instance through the endpoint of its network."""
+    return *_TUNNEL, "--instance-id", identity, "--region", region
+
+
 def config_text(sheet: FarSheet) -> str:
-    """Return the file for ``ssh -F``. It names no path but that of the person's own key."""
+    """Return the file for ``ssh -F``. It names no path but that of the person's own key, and on a twin our program's."""
+    words = proxy_line(sheet.door)
     return _CONFIG.format(
         instance=sheet.instance,
         person=sheet.person.name,
@@ -136,6 +166,7 @@ def config_text(sheet: FarSheet) -> str:
         known_hosts=sheet.known_hosts,
         address=sheet.door.address,
         port=sheet.door.port,
+        proxy=f"    ProxyCommand {words}\n" if words else "",
         user=sheet.door.user,
         alias=sheet.door.alias,
         key_file=key_file_of(sheet.person),
@@ -174,14 +205,31 @@ def page_text(sheet: FarSheet) -> str:
         notebook_token=sheet.notebook_token,
         board=sheet.board,
         board_token=sheet.board_token,
-        networks=_networks(sheet.networks),
+        through=_through(sheet),
+        networks=_networks(sheet),
+        again=_BY_ID if sheet.door.proxy else _BY_ADDRESS,
     )
 
 
-def _networks(networks: Sequence[str]) -> str:
+def _through(sheet: FarSheet) -> str:
+    """Return what a person needs who comes in by the AWS CLI; nothing for others."""
+    if sheet.endpoint is None or sheet.door.proxy[: len(_TUNNEL)] != _TUNNEL:
+        return ""
+    return _THROUGH.format(endpoint=sheet.endpoint.id)
+
+
+def _networks(sheet: FarSheet) -> str:
+    endpoint, networks = sheet.endpoint, ", ".join(sheet.networks)
+    if endpoint is not None and not endpoint.keeps_client:
+        by_tunnel = f"through {endpoint.id}, by whoever may open tunnels there"
+        if not networks:
+            return f"Nobody reaches it from any address. It is reached {by_tunnel}, with your key; from nowhere else.\n"
+        where = "at its private address from" if sheet.door.proxy else "from"
+        return f"It can be reached {where} {networks}, and {by_tunnel}, with your key; from nowhere else.\n"
+    through = f" through {endpoint.id}" if endpoint is not None and sheet.door.proxy else ""
     if not networks:
         return (
-            "So far only the machine that launched it may come in. Whoever sent you this has to say from where you come:\n"
-            "`bay share ... --allow-cidr YOUR-ADDRESS/32`.\n"
+            f"So far only the machine that launched it may come in{through}. Whoever sent you this has to say from where "
+            "you come:\n`bay share ... --allow-cidr YOUR-ADDRESS/32`.\n"
         )
-    return f"It can be reached from {', '.join(networks)}, with your key, and from where it was launched; from nowhere else.\n"
+    return f"It can be reached{through} from {networks}, with your key, and from where it was launched; from nowhere else.\n"

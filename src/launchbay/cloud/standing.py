@@ -149,7 +149,7 @@ def open_transport(
     if row.state != "running":
         raise Conflict(f"{far.name} is {row.state}", hint=f"bay start {far.name}")
     port = ports_of(bay, far.fleet)(row) if port is None else port
-    door = door_of(bay.home, far.fleet, row.id, row.public_address or row.private_address, port)
+    door = door_of(bay.home, far.fleet, row, port)
     return SshTransport(
         door=door, variables={}, folder=folder or f"/home/{far.fleet.login}", connect_timeout=connect_timeout
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from launchbay.errors import UsageError
 from launchbay.lifecycle.bay import Bay
-from launchbay.lifecycle.twin import start_twin, twin_environment
+from launchbay.lifecycle.twin import Twin, start_twin, twin_environment
 from launchbay.providers.ec2.client import Client, open_client
 
-__all__ = ["CLOUDS", "open_cloud"]
+__all__ = ["CLOUDS", "open_cloud", "twin_keys"]
 
 CLOUDS = ("ec2", "twin")
 """The providers whose instances are EC2's."""
@@ -27,16 +27,15 @@ def open_cloud(bay: Bay, provider: str, region: str) -> Client:
     twin = start_twin(bay)
     if twin.was_started:
         bay.reporter.note("The twin was started; `bay twin stop` ends it.")
-    said = twin_environment(twin)
-    keys = _twin_keys(bay) or (said["AWS_ACCESS_KEY_ID"], said["AWS_SECRET_ACCESS_KEY"])
-    return open_client(region, endpoint=twin.url, keys=keys, address_url=f"{twin.url}/twin/address")
+    return open_client(region, endpoint=twin.url, keys=twin_keys(bay, twin), address_url=f"{twin.url}/twin/address")
 
 
-def _twin_keys(bay: Bay) -> tuple[str, str] | None:
-    """Return the keys of a user of the twin's own, where somebody wants to work as one; None for the account's."""
+def twin_keys(bay: Bay, twin: Twin) -> tuple[str, str]:
+    """Return the access key that a twin is asked with, and its secret: of a user of its own, where somebody works as one."""
     said = bay.environ.get(_TWIN_KEYS, "")
     identity, _, secret = said.partition(":")
     if said and not (identity and secret):
         hint = "ID:SECRET, as `aws iam create-access-key` on the twin gave them"
         raise UsageError(f"{_TWIN_KEYS} must be an access key and its secret with ':' between", hint=hint)
-    return (identity, secret) if said else None
+    named = twin_environment(twin)
+    return (identity, secret) if said else (named["AWS_ACCESS_KEY_ID"], named["AWS_SECRET_ACCESS_KEY"])

@@ -14,7 +14,7 @@ from typing import Any
 
 from launchbay.spec.cidr import Network, is_too_wide
 
-__all__ = ["OpenPorts", "list_open", "lists_trusted", "networks_let_in"]
+__all__ = ["OpenPorts", "lets_from", "lets_out", "list_open", "lists_trusted", "networks_let_in"]
 
 _ALL_PORTS = (0, 65_535)
 _PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmp", "icmpv6": "icmp"}
@@ -104,9 +104,31 @@ def _ports(permission: Mapping[str, Any]) -> tuple[int, int]:
     return _ALL_PORTS if low is None or high is None or low == -1 else (int(low), int(high))
 
 
-def networks_let_in(groups: Sequence[Group]) -> tuple[Network, ...]:
-    """Return every network that any rule lets in, each once."""
-    return tuple(dict.fromkeys(item for permission in _permissions(groups) for item in _networks(permission)))
+def networks_let_in(groups: Sequence[Group], port: int | None = None) -> tuple[Network, ...]:
+    """Return every network that any rule lets in, each once; with `port`, those that are let in to that one over TCP."""
+    permissions = [item for item in _permissions(groups) if port is None or _covers(item, port)]
+    return tuple(dict.fromkeys(item for permission in permissions for item in _networks(permission)))
+
+
+def lets_from(groups: Sequence[Group], port: int, peers: Sequence[str]) -> bool:
+    """Say whether members of one of the groups `peers`, by their ids, are let in to a port over TCP."""
+    return any(
+        item.get("GroupId") in peers
+        for permission in _permissions(groups)
+        if _covers(permission, port)
+        for item in permission.get("UserIdGroupPairs") or ()
+    )
+
+
+def lets_out(groups: Sequence[Group], port: int) -> bool:
+    """Say whether anything is let out to a port over TCP, wherever it goes."""
+    return any(_covers(item, port) for group in groups for item in group.get("IpPermissionsEgress") or ())
+
+
+def _covers(permission: Mapping[str, Any], port: int) -> bool:
+    named = str(permission.get("IpProtocol", "-1")).casefold()
+    low, high = _ports(permission)
+    return named == "-1" or (_PROTOCOLS.get(named, named) == "tcp" and low <= port <= high)
 
 
 def lists_trusted(groups: Sequence[Group]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ __all__ = [
 
 PARTS: Mapping[str, str] = {
     "images": "search machine images, by Amazon's public parameters and by their names",
-    "launch": "launch, list, stop, start and terminate what is ours, with its security group and key pair",
+    "launch": "launch, list, reach, stop, start and terminate what is ours, with its security group and key pair",
     "spot": "the first spot request of an account lets EC2 make a role of its own for them",
     "bake": "make images of our instances, and remove them with their snapshots",
     "store": "a bucket for data, checkpoints, logs and models",
@@ -63,7 +63,7 @@ class Permission:
         found: dict[str, Any] = {
             "Sid": self.name,
             "Effect": "Allow",
-            "Action": sorted(self.actions),
+            "Action": _one_or_all(self.actions),
             "Resource": _one_or_all(self.resources),
         }
         if self.conditions:
@@ -183,14 +183,8 @@ def _launch(account: str) -> Sequence[Permission]:
         Permission(
             name="SeeWhatStands",
             part="launch",
-            why="what stands is asked of EC2 and not remembered; EC2 cannot limit reads to what is ours",
+            why="what stands, and what the quotas are, is asked and not remembered; EC2 cannot limit reads to what is ours",
             actions=_LOOKS,
-        ),
-        Permission(
-            name="SeeQuotas",
-            part="launch",
-            why="a launch beyond the quota is refused before it is asked for",
-            actions=("servicequotas:GetAWSDefaultServiceQuota", "servicequotas:GetServiceQuota"),
         ),
         Permission(
             name="LaunchFrom",
@@ -233,7 +227,7 @@ def _launch(account: str) -> Sequence[Permission]:
                 "ec2:CreateSecurityGroup",
                 "ec2:ImportKeyPair",
             ),
-            resources=_arns(account, "key-pair", "launch-template", "placement-group", "security-group"),
+            resources=_arns(account, "*"),  # they make nothing else, and IAM counts each letter
             conditions={"StringEquals": {_TAG_ASKED: (_OURS,)}},
         ),
         Permission(
@@ -254,15 +248,24 @@ def _launch(account: str) -> Sequence[Permission]:
         Permission(
             name="ChangeOurs",
             part="launch",
-            why="only what has our tag is ever stopped, changed or ended",
+            why="only what has our tag is ever stopped, changed, ended, or opened with a key for a minute",
             actions=_CHANGES,
             resources=_arns(account, "*"),
             conditions={"StringEquals": {_TAG_THERE: (_OURS,)}},
+        ),
+        Permission(
+            name="GoThroughEndpoints",
+            part="launch",
+            why="what has no public address is reached through an endpoint of its network, by SSH alone",
+            actions=("ec2-instance-connect:OpenTunnel",),
+            resources=_arns(account, "instance-connect-endpoint"),
+            conditions={"NumericEquals": {"ec2-instance-connect:remotePort": ("22",)}},
         ),
     )
 
 
 _LOOKS = (
+    "ec2:DescribeInstanceConnectEndpoints",
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeInstances",
     "ec2:DescribeKeyPairs",
@@ -273,8 +276,11 @@ _LOOKS = (
     "ec2:DescribeSubnets",
     "ec2:DescribeVolumes",
     "ec2:DescribeVpcs",
+    "servicequotas:GetAWSDefaultServiceQuota",
+    "servicequotas:GetServiceQuota",
 )
 _CHANGES = (
+    "ec2-instance-connect:SendSSHPublicKey",
     "ec2:AuthorizeSecurityGroupIngress",
     "ec2:CreateLaunchTemplateVersion",
     "ec2:CreateTags",
@@ -327,7 +333,7 @@ def _bake(account: str) -> Sequence[Permission]:
             part="bake",
             why="an image and its snapshots have our tag",
             actions=("ec2:CreateImage",),
-            resources=_arns(account, "image", "snapshot"),
+            resources=_arns("", "*"),
             conditions={"StringEquals": {_TAG_ASKED: (_OURS,)}},
         ),
         Permission(
@@ -341,7 +347,7 @@ def _bake(account: str) -> Sequence[Permission]:
             part="bake",
             why="only an image with our tag is deregistered, and only snapshots with our tag are deleted",
             actions=("ec2:DeleteSnapshot", "ec2:DeregisterImage"),
-            resources=_arns(account, "image", "snapshot"),
+            resources=_arns("", "*"),  # images and snapshots
             conditions={"StringEquals": {_TAG_THERE: (_OURS,)}},
         ),
     )
@@ -442,7 +448,7 @@ def _arns(account: str, *kinds: str) -> Sequence[str]:
     return tuple(f"arn:aws:ec2:*:{'' if kind in _FOREIGN else account}:{kind}/*" for kind in kinds)
 
 
-_REGIONAL = ("ec2:", "ssm:", "servicequotas:")
+_REGIONAL = ("ec2:", "ec2-instance-connect:", "ssm:", "servicequotas:")
 
 
 def _in_regions(item: Permission, regions: Collection[str]) -> Permission:

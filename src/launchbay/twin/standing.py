@@ -68,7 +68,15 @@ class Standing:
         self._kept: frozenset[str] | None = None
         self._is_following = False
         self._hosts = Hosts(
-            folder, allows=self._lets_in, metadata=self._look_up, power=self._power, answer=self._answer, store=store
+            folder,
+            allows=self._lets_in,
+            metadata=self._look_up,
+            power=self._power,
+            answer=self._answer,
+            now=lambda: (
+                self._world.now().timestamp()
+            ),  # keys and tokens that are good for a while are so by the twin's clock
+            store=store,
         )
 
     def follow(self, world: World) -> None:

@@ -20,6 +20,7 @@ from launchbay.planning.cloudwish import CloudImage, ImageDisk, Volume
 from launchbay.planning.controls import Finding
 from launchbay.planning.ladder import Rung
 from launchbay.planning.quota import QuotaRoom, quota_of
+from launchbay.planning.way import Endpoint, Way
 from launchbay.planning.worstcase import disks_of, worst_case
 from tests.planning.wishes import wish_of
 
@@ -38,6 +39,13 @@ IMAGE = ListedImage(
     root_device="/dev/sda1",
     login="ubuntu",
     usd_per_hour=Decimal(0),
+)
+
+
+THROUGH = Way(
+    networks=(),
+    endpoint=Endpoint(id="eice-1", name="eice-1.example", subnet="subnet-1", groups=("sg-1",)),
+    is_one_time=True,
 )
 
 
@@ -74,7 +82,7 @@ def plan_of(*, price: str | None = "3.06", image: ListedImage = IMAGE, **changed
             Rung(zone="us-east-1a", type="p3.2xlarge", market=wish.market, usd_per_hour=usd, why="as asked"),
             Rung(zone="us-east-1b", type="p3.2xlarge", market=wish.market, usd_per_hour=usd, why="as asked"),
         ),
-        networks=("203.0.113.1/32",),
+        way=Way(networks=("203.0.113.1/32",)),
         vpc="vpc-0123456789abcdef0",
         worst=worst_case(
             TYPE,
@@ -165,6 +173,25 @@ def test_it_is_at_most_100_columns_wide_and_aligned() -> None:
         ({"provider": "twin", "is_declared": True}, "declared by the twin"),
         ({"networks": ("0.0.0.0/0",), "is_open_to_anyone": True}, "port 22: FORCED, whoever is in there"),
         ({"key_name": "ada", "identity_file": "~/ada.pem"}, "by your key pair ada (~/ada.pem)"),
+        (
+            {},
+            "reach your address 203.0.113.1/32, port 22, and nobody else costs the public addresses (0.80 USD at most)",
+        ),
+        ({}, "as long as the instances live"),
+        (
+            {"way": THROUGH},
+            "reach through eice-1, an Instance Connect Endpoint of vpc-0123456789abcdef0, and from no address",
+        ),
+        (
+            {"way": THROUGH},
+            "costs nothing; 20 connections at a time, each for an hour at most, with your rights on AWS",
+        ),
+        ({"way": THROUGH}, "which EC2 Instance Connect lets in for 60 seconds at each connection"),
+        ({"way": THROUGH}, "costs nothing; each connection asks AWS, and needs your right to send keys there"),
+        (
+            {"way": replace(THROUGH, networks=("198.51.100.0/24",))},
+            "and from your address 198.51.100.0/24, port 22, and nobody else",
+        ),
         (
             {"volumes": (Volume(gib=5, mount="/keep", is_kept=True),)},
             "STAYS when its instance ends, and goes on costing",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from launchbay.cli.texts.sharing import far_shared_text, revoked_text, shared_text
 from launchbay.cloud.sharing import FarHanded, FarShared
 from launchbay.sharing.share import Handed, Revoked, Shared
@@ -69,3 +71,29 @@ def test_who_got_what_on_ec2_and_from_where_it_is_reached() -> None:
     assert "let in from  198.51.100.0/24, and this machine" in far_shared_text(
         replace(shared, networks=("198.51.100.0/24",))
     )
+
+
+@pytest.mark.parametrize(
+    ("caller", "networks", "said"),
+    [
+        ("", (), "no address; through eice-1, by who may open tunnels there"),
+        ("", ("198.51.100.0/24",), "198.51.100.0/24, and through eice-1, by who may open tunnels there"),
+        ("203.0.113.1/32", (), "this machine alone (203.0.113.1/32), through eice-1: bay share exp --allow-cidr CIDR adds"),
+        ("203.0.113.1/32", ("198.51.100.0/24",), "198.51.100.0/24, and this machine (203.0.113.1/32), through eice-1"),
+    ],
+)  # fmt: skip
+def test_through_what_people_come_in_is_said(caller: str, networks: tuple[str, ...], said: str) -> None:
+    """Only an endpoint that keeps the address of its clients leaves it to networks who comes in."""
+    shared = FarShared(
+        fleet="exp",
+        provider="ec2",
+        region="us-east-1",
+        user="ubuntu",
+        caller=caller,
+        networks=networks,
+        people=[],
+        nobody=[],
+        unlisted={},
+        endpoint="eice-1",
+    )
+    assert f"  let in from  {said}" in far_shared_text(shared).splitlines()

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from launchbay.cli.table import table
+from launchbay.planning.way import auth_costs
 from launchbay.units import count_of, format_amount, format_duration, format_usd
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def _facts(plan: CloudPlan) -> Iterator[tuple[str, str]]:
     yield "", _machine(plan)
     yield from (("disks" if index == 0 else "", text) for index, text in enumerate(_disks(plan)))
     yield "reach", _reach(plan)
+    yield "", f"costs {plan.reach_costs}"
     yield "login", _login(plan)
+    yield "", f"costs {auth_costs(plan.way)}"
     yield "lease", _lease(plan)
     if plan.wish.profile:
         yield "profile", f"{plan.wish.profile}: what it may do on AWS, every program on the instances may"
@@ -119,20 +122,26 @@ def _disks(plan: CloudPlan) -> Iterator[str]:
 
 
 def _reach(plan: CloudPlan) -> str:
-    asked = plan.asked
+    asked, networks = plan.asked, ", ".join(plan.way.networks)
     by = f", as {', '.join(plan.wish.groups)} has it" if not plan.makes_group else ""
-    if asked.is_open_to_anyone:
-        return f"{', '.join(plan.networks)}, port 22{by}: FORCED, whoever is in there may try to get in as often as they like"
-    if not plan.networks:
-        return f"nobody by an address{by}"
-    whose = "your address " if plan.makes_group and not asked.networks else ""
     public = "" if plan.wish.public_address else "; without public addresses"
-    return f"{whose}{', '.join(plan.networks)}, port 22{by}, and nobody else{public}"
+    through = ""
+    if plan.way.endpoint is not None:
+        through = f"through {plan.way.endpoint.id}, an Instance Connect Endpoint of {plan.vpc}, and from "
+    if not networks:
+        return f"{through}no address{by}{public}" if through else f"nobody by an address{by}"
+    if asked.is_open_to_anyone:
+        forced = "FORCED, whoever is in there may try to get in as often as they like"
+        return f"{through}{networks}, port 22{by}: {forced}"
+    whose = "your address " if plan.makes_group and not asked.networks else ""
+    return f"{through}{whose}{networks}, port 22{by}, and nobody else{public}"
 
 
 def _login(plan: CloudPlan) -> str:
     user = plan.image.login or "ubuntu"
-    if plan.wish.key_name:
+    if plan.way.is_one_time:
+        key = "a key made for this fleet alone, which EC2 Instance Connect lets in for 60 seconds at each connection"
+    elif plan.wish.key_name:
         key = (
             f"your key pair {plan.wish.key_name} ({plan.asked.identity_file or 'its private key is looked for by ssh'})"
         )

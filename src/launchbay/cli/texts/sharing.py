@@ -42,12 +42,7 @@ def far_shared_text(shared: FarShared) -> str:
     rows = [(item.person, item.instance, item.address, str(item.sheet)) for item in shared.people]
     lines = [table(("PERSON", "INSTANCE", "ADDRESS", "SHEET"), rows), ""]
     folder = shared.people[0].sheet.parent if shared.people else ""
-    if shared.networks:
-        lines.append(f"  let in from  {', '.join(shared.networks)}, and this machine ({shared.caller or 'not known'})")
-    else:
-        lines.append(
-            f"  let in from  this machine alone ({shared.caller or 'not known'}): bay share {shared.fleet} --allow-cidr CIDR adds"
-        )
+    lines.append(f"  let in from  {_let_in(shared)}")
     if shared.nobody:
         lines.append(f"  nobody's     {', '.join(shared.nobody)}")
     for person, instance in shared.unlisted.items():
@@ -59,6 +54,17 @@ def far_shared_text(shared: FarShared) -> str:
         f"  theirs       each has the whole login {shared.user!r} of a machine of their own, whose time you pay"
     )
     return "\n".join(lines)
+
+
+def _let_in(shared: FarShared) -> str:
+    networks, through = ", ".join(shared.networks), f"through {shared.endpoint}" if shared.endpoint else ""
+    if through and not shared.caller:
+        who = f"{through}, by who may open tunnels there"
+        return f"{networks}, and {who}" if networks else f"no address; {who}"
+    ours = f"({shared.caller or 'not known'})" + (f", {through}" if through else "")
+    if networks:
+        return f"{networks}, and this machine {ours}"
+    return f"this machine alone {ours}: bay share {shared.fleet} --allow-cidr CIDR adds"
 
 
 def revoked_text(revoked: Revoked, *, is_again: bool = False) -> str:

@@ -55,6 +55,8 @@ _OPTIONS = {
     "zone": "zone",
     "subnet": "subnet",
     "groups": "security_group",
+    "reach": "reach",
+    "auth": "auth",
     "profile": "instance_profile",
     "key_name": "key_name",
     "identity_file": "identity_file",

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
+from botocore.exceptions import ClientError
+
 from launchbay.twin.conformance.account import TAG, Account
 from launchbay.twin.conformance.behaviour import REMEMBERED, SEEN, VERIFIED, listed
 
@@ -9,6 +14,8 @@ __all__: list[str] = []
 
 _MODEL = "botocore's model of EC2"
 _ERRORS = "EC2's list of error codes"
+_ENDPOINT_S = 600.0
+"""How long making or deleting an endpoint is waited for."""
 
 
 def _group(account: Account) -> str:
@@ -64,3 +71,56 @@ def _connect_unknown(account: Account) -> None:
 @listed("There are Instance Connect Endpoints.", known=VERIFIED, source=_MODEL)
 def _connect_endpoints(account: Account) -> None:
     assert "InstanceConnectEndpoints" in account.ec2.describe_instance_connect_endpoints(), "not described"
+
+
+@listed(
+    "An Instance Connect Endpoint is made and deleted over time, and found by its network; one that is not there is refused.",
+    known=VERIFIED,
+    source="botocore's model of EC2; the code is in EC2's list of them",
+)
+def _connect_endpoint_life(account: Account) -> None:
+    with account.refused("InvalidInstanceConnectEndpointId.NotFound"):
+        account.ec2.describe_instance_connect_endpoints(InstanceConnectEndpointIds=["eice-0123456789abcdef0"])
+    # in a network of its own: in the default one there may be another already
+    vpc = account.ec2.create_vpc(CidrBlock="10.77.0.0/24", TagSpecifications=account.tags("vpc"))["Vpc"]["VpcId"]
+    account.later(lambda: account.ec2.delete_vpc(VpcId=vpc))
+    subnet = account.ec2.create_subnet(VpcId=vpc, CidrBlock="10.77.0.0/24")["Subnet"]["SubnetId"]
+    account.later(lambda: account.ec2.delete_subnet(SubnetId=subnet))
+    made = account.ec2.create_instance_connect_endpoint(SubnetId=subnet)["InstanceConnectEndpoint"]
+    identity = str(made["InstanceConnectEndpointId"])
+    account.later(lambda: _remove_endpoint(account, identity))
+    assert made["State"] == "create-in-progress", made["State"]
+    state = _endpoint_after(account, identity, "create-in-progress")
+    assert state == "create-complete", state
+    found = account.ec2.describe_instance_connect_endpoints(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
+    (shown,) = found["InstanceConnectEndpoints"]
+    assert shown["InstanceConnectEndpointId"] == identity, "not found by its network"
+    assert shown["DnsName"], "without a name"
+    gone = account.ec2.delete_instance_connect_endpoint(InstanceConnectEndpointId=identity)["InstanceConnectEndpoint"]
+    assert gone["State"] == "delete-in-progress", gone["State"]
+    state = _endpoint_after(account, identity, "delete-in-progress")
+    assert state in ("", "delete-complete"), state
+
+
+def _endpoint_after(account: Account, identity: str, state: str) -> str:
+    """Return what an endpoint's state is after this one, which is waited for; nothing where it is no longer there."""
+    end = time.monotonic() + _ENDPOINT_S
+    while time.monotonic() < end:
+        try:
+            found = account.ec2.describe_instance_connect_endpoints(InstanceConnectEndpointIds=[identity])
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidInstanceConnectEndpointId.NotFound":
+                return ""
+            raise
+        now = str(found["InstanceConnectEndpoints"][0]["State"])
+        if now != state:
+            return now
+        time.sleep(account.target.poll_s)
+    return state
+
+
+def _remove_endpoint(account: Account, identity: str) -> None:
+    """Delete an endpoint where it is still there, and wait until it no longer stands in its subnet."""
+    with contextlib.suppress(ClientError):
+        account.ec2.delete_instance_connect_endpoint(InstanceConnectEndpointId=identity)
+    _endpoint_after(account, identity, "delete-in-progress")
