@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
-import os
 import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from launchbay.errors import UsageError, UserError
 from launchbay.providers.ec2.client import is_loopback
@@ -121,10 +122,57 @@ def _find_keys(keys: tuple[str, str] | None) -> Any:
 
 
 async def _connect(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    where = urlsplit(target.url)
-    host, port = (where.hostname or "", where.port or 80) if target.url else (target.name, _HTTPS)
-    secure = None if target.url else ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
-    return await asyncio.open_connection(host, port, ssl=secure, limit=_MOST_HEAD)
+    """Return a connection to an endpoint, through the person's own proxy where they have one for it. A twin's is in plain."""
+    if target.url:
+        where = urlsplit(target.url)
+        return await asyncio.open_connection(where.hostname, where.port or 80, limit=_MOST_HEAD)
+    secure = ssl.create_default_context(cafile=_trusted())
+    proxy = _proxy_for(target.name)
+    if proxy is None:
+        return await asyncio.open_connection(target.name, _HTTPS, ssl=secure, limit=_MOST_HEAD)
+    reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port or 80, limit=_MOST_HEAD)
+    try:
+        await _ask_proxy(reader, writer, proxy, f"{target.name}:{_HTTPS}")
+        await writer.start_tls(secure, server_hostname=target.name)
+    except BaseException:
+        writer.close()
+        raise
+    return reader, writer
+
+
+def _trusted() -> str | None:
+    """Return the file of certificates that the person's settings of AWS name; None for those of the system."""
+    from botocore.session import Session
+
+    found = Session().get_config_variable("ca_bundle")
+    return str(found) if found else None
+
+
+def _proxy_for(name: str) -> SplitResult | None:
+    """Return the proxy that the environment says for an endpoint, as boto3 takes it too. Raises TunnelRefused for one of TLS."""
+    found = getproxies().get("https", "")
+    if not found or proxy_bypass(name):
+        return None
+    proxy = urlsplit(found if "://" in found else f"http://{found}")
+    if proxy.scheme != "http" or not proxy.hostname:
+        raise TunnelRefused(f"tunnels go through no proxy of {proxy.scheme}", hint="HTTPS_PROXY=http://HOST:PORT")
+    return proxy
+
+
+async def _ask_proxy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, proxy: SplitResult, place: str
+) -> None:
+    lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+    if proxy.username:
+        who = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(who.encode()).decode()}")
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    try:
+        status = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[0].split(" ", 1)
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        raise UserError(f"the proxy {proxy.hostname} gives no answer") from error
+    if len(status) < 2 or not status[1].startswith("200"):
+        raise UserError(f"the proxy {proxy.hostname} leads nowhere: {_on_one_line(' '.join(status[1:]))}")
 
 
 async def _shake_hands(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str, path: str) -> None:
