@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,14 @@ def test_it_ends_when_the_far_side_does_though_stdin_stays_open(start: Start) ->
         assert program.stdout is not None
         assert program.stdout.read() == b"bye"
         assert program.wait(timeout=20) == 0
+
+
+def test_another_descriptor_can_be_read_instead_of_stdin(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"the stream")
+    program = PROGRAM.replace("way.carry()", f"way.carry(os.open({str(tmp_path / 'other')!r}, os.O_RDONLY))")
+    words = [sys.executable, "-c", f"import os{program}", str(start(echo))]
+    done = subprocess.run(words, input=b"for another", capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"the streamover")
 
 
 def test_where_nothing_listens_it_says_so() -> None:

@@ -30,10 +30,12 @@ class Stream(abc.ABC):
     def receive(self) -> AsyncGenerator[bytes, None]:
         """Yield what comes, until the far side ends it. Raises UserError where it ends with a reason, or breaks."""
 
-    async def carry(self) -> None:
-        """Pass on what comes both ways until one side ends. Raises UserError where the far side ends it with a reason."""
-        source = _read_stdin(asyncio.get_running_loop())
-        sender = asyncio.create_task(self._pass_on(source))
+    async def carry(self, source: int = 0) -> None:
+        """Pass on what comes both ways until one side ends. Raises UserError where the far side ends it with a reason.
+
+        `source` is the descriptor that is read: another one where stdin was set aside.
+        """
+        sender = asyncio.create_task(self._pass_on(_read_source(asyncio.get_running_loop(), source)))
         receiver = asyncio.create_task(self._take())
         try:
             await asyncio.wait([sender, receiver], return_when=asyncio.FIRST_COMPLETED)
@@ -113,15 +115,15 @@ def _write_all(data: bytes) -> None:
         view = view[os.write(1, view) :]
 
 
-def _read_stdin(loop: asyncio.AbstractEventLoop) -> asyncio.Queue[bytes]:
-    """Return a queue of what comes on stdin, at last b"". A thread of its own reads: stdin may be anything, and never end."""
+def _read_source(loop: asyncio.AbstractEventLoop, source: int) -> asyncio.Queue[bytes]:
+    """Return a queue of what comes there, at last b"". A thread of its own reads: stdin may be anything, and never end."""
     queue: asyncio.Queue[bytes] = asyncio.Queue(2)
 
     def read() -> None:
         data = b" "
         while data:
             try:
-                data = os.read(0, CHUNK)
+                data = os.read(source, CHUNK)
             except OSError:
                 data = b""
             put = queue.put(data)

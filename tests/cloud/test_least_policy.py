@@ -213,7 +213,7 @@ def everything(bay: Bay, account: Bay) -> None:
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f ada@laptop"
 
 UNTRIED = {
-    "LetEc2HaveItsSpotRole": "the twin has no roles of EC2's own",
+    "MakeSpotRole": "the twin has no roles of EC2's own",
     "SeePriceLists": "asked by `bay types refresh`, in a region of their own",
     "LaunchOurs": "of network interfaces, which are tried apart",
 }
@@ -229,7 +229,7 @@ SAMPLE = {
     "ChangeOurs",
     "GoThroughEndpoints",
     "LaunchOursWithTokens",
-    "ReadPublicParameters",
+    "ReadParameters",
     "RemoveBaked",
     "TagWhatIsMade",
 }
@@ -249,7 +249,7 @@ def test_without_one_statement_something_is_refused(bay: Bay, name: str) -> None
     kept = [item for item in policy["Statement"] if item["Sid"] != name]
     assert len(kept) == len(policy["Statement"]) - 1
     user = under(bay, {**policy, "Statement": kept})
-    if name == "ReadPublicParameters":  # then images are found by their names, and that is said
+    if name == "ReadParameters":  # then images are found by their names, and that is said
         client = client_of(user)
         assert "not known" in search_images(client.raw("ec2"), client.raw("ssm"), ("pytorch",), region=REGION).notes[0]
         return

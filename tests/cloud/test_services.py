@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,15 @@ import pytest
 
 import launchbay
 from launchbay.cli.main import main
-from launchbay.cloud.services import end_services
+from launchbay.cloud.services import PROBLEM, TUNNEL, end_services
 from launchbay.cloud.standing import find_far
 from launchbay.cloud.tunnels import services_of
 from launchbay.errors import Conflict, NotFound, UsageError
 from launchbay.images.image import Image
 from launchbay.lifecycle.bay import Bay
 from launchbay.store.service import Service
-from tests.cloud.fleets import row_of, set_power, standing_fleet
+from launchbay.transport.tunnelrecord import read_tunnels, write_tunnels
+from tests.cloud.fleets import notes_of, row_of, set_power, standing_fleet
 
 pytestmark = pytest.mark.skipif(shutil.which("bwrap") is None, reason="hosts need bubblewrap")
 
@@ -133,6 +136,29 @@ def test_stopped_and_started_it_is_found_at_its_new_address(bay: Bay) -> None:
     again = launchbay.notebook(bay, "exp-1")
     assert (again.pid, again.port) == (service.pid, service.port)
     assert "it is at ubuntu@" in service.log.read_text()
+
+
+def test_a_tunnel_that_has_no_connection_is_begun_again_with_what_is_here_now(bay: Bay) -> None:
+    """Its process has the credentials of the day it was started, and those of a session end after an hour."""
+    service = launchbay.notebook(bay, "exp-1")
+    problem = service.folder / PROBLEM
+    assert not problem.exists()
+    (held,) = read_tunnels(service.folder / TUNNEL)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    astray = replace(held.door, address="127.0.0.1", port=port, proxy=())
+    write_tunnels(service.folder / TUNNEL, [replace(held, door=astray)])
+    wait_for(problem.exists)
+    wait_for(lambda: not problem.exists())  # it asked where the instance is
+    problem.write_text("the credentials have expired\n")
+    again = launchbay.notebook(replace(bay, environ={**bay.environ, "LAUNCHBAY_TRIED": "anew"}), "exp-1")
+    assert again.pid not in (None, service.pid)
+    assert (again.port, again.token) == (service.port, service.token)
+    assert b"LAUNCHBAY_TRIED=anew" in Path(f"/proc/{again.pid}/environ").read_bytes().split(b"\0")
+    assert not problem.exists()
+    assert "had no connection, and is begun again: the credentials have expired" in notes_of(bay)[-1]
+    wait_for(lambda: isinstance(ask(again, "api/status", token=again.token), dict))
+    assert launchbay.notebook(bay, "exp-1").pid == again.pid
 
 
 def test_ended_it_keeps_its_port_and_token(bay: Bay) -> None:

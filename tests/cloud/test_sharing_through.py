@@ -72,7 +72,7 @@ def test_each_comes_in_through_it_and_no_address_is_let_in(place: Bay, project: 
     endpoint = make_endpoint(bay)
     fleet = launch_cloud(bay, plan_cloud(bay, asked(bay, reach="endpoint", auth="one-time"))).fleet
     assert fleet.endpoint is not None
-    (near,) = fleet.endpoint.groups
+    (near,) = fleet.endpoint.networks
     client, row = client_of(bay), row_of(bay, "exp-1")
     before = rules_of(client)
     assert before == {("tcp", near)}

@@ -16,7 +16,7 @@ from launchbay.transport.door import Door
 from tests.spec.test_people import ED
 
 ID, OFFICE = "i-0123456789abcdef0", "198.51.100.0/24"
-ENDPOINT = Endpoint(id="eice-1", name="eice-1.example", subnet="subnet-1", groups=("sg-1",))
+ENDPOINT = Endpoint(id="eice-1", name="eice-1.example", subnet="subnet-1", groups=("sg-1",), addresses=("10.0.0.9",))
 KEEPING = replace(ENDPOINT, keeps_client=True)
 DOOR = Door(address="203.0.113.9", user="ubuntu", keys=(Path("/x"),), known_hosts=Path("/known"), alias=ID)
 THROUGH = replace(DOOR, address=ID, proxy=tunnel_words(ID, "eu-central-1"))

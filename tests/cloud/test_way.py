@@ -19,8 +19,9 @@ from launchbay.cloud.proxy import main
 from launchbay.errors import UsageError, UserError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.twin import ask_twin
+from launchbay.providers.ec2.client import Client, CloudRefusal
 from launchbay.transport.sshconfig import write_ssh_config
-from launchbay.transport.trouble import KeyRefused, WayRefused
+from launchbay.transport.trouble import KeyRefused, Unreachable, WayRefused
 from launchbay.transport.waiting import wait_for_ssh
 from tests.cloud.fleets import (
     asked,
@@ -80,10 +81,11 @@ def test_an_endpoint_that_stands_is_gone_through(bay: Bay, endpoint: str) -> Non
     found = plan(bay)
     assert found.way.endpoint is not None
     assert (found.way.endpoint.id, found.way.networks, found.way.is_one_time) == (endpoint, (), True)
-    assert found.way.peers == (group_of(bay, endpoint),)
+    assert found.way.let_in == found.way.endpoint.networks
     assert (found.makes_group, found.makes_key, found.wish.public_address) == (True, False, True)
     accepted = {item.control: item.sentence for item in found.findings}
-    assert accepted["EC2.9"] == "the instance has a public address, as asked; nobody may reach it"
+    near = found.way.endpoint.networks[0]
+    assert accepted["EC2.9"] == f"the instance has a public address, as asked; {near} may reach it"
 
 
 @pytest.mark.parametrize(
@@ -108,11 +110,16 @@ def test_what_is_said_goes_before_what_stands(
 def test_an_endpoint_that_is_not_there_is_asked_for_in_vain(bay: Bay) -> None:
     with pytest.raises(UserError, match="has no EC2 Instance Connect Endpoint that is ready") as caught:
         plan(bay, reach="endpoint")
-    assert "aws ec2 create-instance-connect-endpoint --subnet-id subnet-" in caught.value.hint
+    assert "aws ec2 create-instance-connect-endpoint --region us-east-1 --subnet-id subnet-" in caught.value.hint
+    assert "`bay twin start`" in caught.value.hint  # where else it would be made on AWS
     subnet = client_of(bay).ask("describe_subnets")["Subnets"][0]["SubnetId"]
     client_of(bay).act("create_instance_connect_endpoint", SubnetId=subnet)
-    with pytest.raises(UserError, match="that is ready"):
+    with pytest.raises(UserError, match=r"that is ready, eice-\w+ is create-in-progress") as caught:
         plan(bay, reach="endpoint")
+    assert caught.value.hint == "the same again in a minute or two"
+    found = plan(bay)
+    assert found.way.reach == "address"
+    assert any(note.endswith(" is create-in-progress") for note in found.notes)
 
 
 def test_an_endpoint_whose_group_lets_nothing_out_is_none(bay: Bay, endpoint: str) -> None:
@@ -120,7 +127,7 @@ def test_an_endpoint_whose_group_lets_nothing_out_is_none(bay: Bay, endpoint: st
     client_of(bay).act("revoke_security_group_egress", GroupId=group_of(bay, endpoint), IpPermissions=rules)
     found = plan(bay)
     assert found.way.reach == "address"
-    assert f"{endpoint} leads to no instance: its security group" in " ".join(found.notes)
+    assert f"{endpoint} is not gone through: its security group" in " ".join(found.notes)
     with pytest.raises(UserError, match="lets nothing out to port 22"):
         plan(bay, reach="endpoint")
 
@@ -140,7 +147,11 @@ def test_groups_of_ones_own_have_to_let_it_in(bay: Bay, endpoint: str) -> None:
 def test_one_that_keeps_its_clients_addresses_needs_ours_let_in(bay: Bay) -> None:
     make_endpoint(bay, PreserveClientIp=True)
     found = plan(bay).way
-    assert (found.reach, found.networks, found.peers) == ("endpoint", ("203.0.113.1/32",), ())
+    assert (found.reach, found.networks, found.let_in) == ("endpoint", ("203.0.113.1/32",), ("203.0.113.1/32",))
+    found = plan(bay, reach="endpoint", networks=("198.51.100.0/24",)).way
+    assert found.let_in == ("198.51.100.0/24", "203.0.113.1/32")
+    group = own_group(bay, IpRanges=[{"CidrIp": "8.8.8.0/24"}])
+    assert plan(bay, groups=(group,)).way.reach == "address"
 
 
 def test_a_network_without_one_is_reached_by_addresses(bay: Bay, endpoint: str) -> None:
@@ -162,6 +173,91 @@ def test_a_network_without_one_is_reached_by_addresses(bay: Bay, endpoint: str) 
 def test_what_contradicts_itself_is_refused(bay: Bay, said: dict[str, Any], what: str) -> None:
     with pytest.raises(UsageError, match=what):
         plan(bay, **said)
+
+
+def refuse(*_: object) -> None:
+    raise CloudRefusal("describe", "UnauthorizedOperation", "no", status=403, region="us-east-1")
+
+
+def test_credentials_that_may_not_ask_take_an_address(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("launchbay.cloud.way.list_endpoints", refuse)
+    found = plan(bay)
+    assert found.way.reach == "address"
+    assert "whether there is an Instance Connect Endpoint is not known: these credentials may not ask" in found.notes
+    with pytest.raises(CloudRefusal):
+        plan(bay, reach="endpoint")
+
+
+def test_credentials_that_ask_for_a_code_take_an_address(
+    bay: Bay, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each connection would ask for one, and a tunnel that connects again by itself has nobody to ask."""
+    monkeypatch.setattr("launchbay.cloud.way.asks_for_code", lambda: True)
+    assert plan(bay).way.reach == "endpoint"  # the twin has keys of its own
+    monkeypatch.setattr(Client, "provider", "ec2")
+    found = plan(bay)
+    assert found.way.reach == "address"
+    assert f"{endpoint} is not gone through: these credentials ask for an MFA code at each connection" in found.notes
+    assert plan(bay, reach="endpoint").way.reach == "endpoint"
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------------
+
+
+def test_a_fleet_that_stands_keeps_its_way(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = launch_cloud(bay, plan(bay)).fleet
+    assert (fleet.endpoint, fleet.is_one_time) == (None, False)
+    endpoint = make_endpoint(bay)
+    found = plan(bay)
+    assert (found.way.reach, found.way.auth) == ("address", "injected")
+    launch_cloud(bay, found)
+    assert find_fleet(bay.home, "exp") == fleet
+    # another way is taken where it is said, and kept once it was gone
+    moved = launch_cloud(bay, plan(bay, reach="endpoint"))
+    assert moved.created == ()
+    kept = find_fleet(bay.home, "exp")
+    assert kept is not None
+    assert kept.endpoint is not None
+    assert (kept.endpoint.id, kept.is_one_time) == (endpoint, False)
+    assert let_in_from(bay, "127.0.0.1") == 0
+    assert plan(bay).way.endpoint == kept.endpoint
+    # that nobody knows whether it stands is no reason to let in an address
+    monkeypatch.setattr("launchbay.cloud.way.list_endpoints", refuse)
+    unsure = plan(bay)
+    assert unsure.way.endpoint == kept.endpoint
+    assert f"whether {endpoint} stands is not known: these credentials may not ask" in unsure.notes
+    end(bay)
+
+
+def test_a_way_that_leads_nowhere_is_not_kept(bay: Bay) -> None:
+    fleet = launch_cloud(bay, plan(bay)).fleet
+    endpoint = make_endpoint(bay)
+    found = plan(bay, reach="endpoint")
+    rules = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    client_of(bay).act("revoke_security_group_egress", GroupId=group_of(bay, endpoint), IpPermissions=rules)
+    with pytest.raises(Unreachable, match="Unable to connect to target"):
+        launch_cloud(bay, found)
+    assert find_fleet(bay.home, "exp") == fleet
+    assert exec_there(bay, "exp-1", "true")["exit_code"] == 0
+    end(bay)
+
+
+def test_a_launch_that_was_cut_off_goes_on_as_it_began(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def be_killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("launchbay.cloud.launch.climb", be_killed)
+        patched.setattr("launchbay.cloud.launch._Launching._undo", lambda *_: None)
+        with pytest.raises(Killed):
+            launch_cloud(bay, plan(bay))
+    make_endpoint(bay)
+    launched = launch_cloud(bay, plan(bay))
+    assert (launched.fleet.endpoint, launched.fleet.is_one_time, len(launched.created)) == (None, False, 1)
+    end(bay)
 
 
 # --- what comes of it -------------------------------------------------------------------------------------------------
@@ -204,6 +300,9 @@ def test_an_endpoint_in_anothers_place_is_taken_by_the_same_launch(bay: Bay, end
     remove_endpoint(bay, endpoint)
     with pytest.raises(WayRefused, match="does not exist"):
         exec_there(bay, "exp-1", "hostname")
+    with pytest.raises(UserError, match=f"exp is reached through {endpoint}, and that is gone") as caught:
+        plan(bay)  # no address is let in by itself
+    assert "--reach address, which lets in your own address" in caught.value.hint
     other = make_endpoint(bay)
     launched = launch_cloud(bay, plan(bay))
     assert launched.fleet.endpoint is not None
@@ -272,6 +371,7 @@ def test_the_program_says_why_it_leads_nowhere(bay: Bay, endpoint: str, capfd: p
 
 def test_a_launch_says_why_there_is_no_way(bay: Bay, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may launch and not open tunnels learns it at once, and nothing is left."""
+    monkeypatch.setattr("launchbay.transport.waiting._GRACE_S", 0.0)
     before = left(bay)
     found = plan(bay)
     iam = client_of(bay).raw("iam")

@@ -135,7 +135,7 @@ def test_each_statement_says_why_and_belongs_to_a_part() -> None:
     assert {item.part for item in found} == set(PARTS)
     assert all(len(item.why.split()) > 4 for item in found)
     one = least_permissions(parts=("images",))
-    assert [item.name for item in one] == ["FindImages", "ReadPublicParameters"]
+    assert [item.name for item in one] == ["FindImages", "ReadParameters"]
 
 
 def test_what_cannot_be_is_an_error() -> None:

@@ -25,6 +25,8 @@ spot: true
 disk: 100GiB
 volumes: ["35GiB:/data"]
 ttl: 8h
+reach: endpoint
+auth: one-time
 """
 KEY = PublicKey("ssh-ed25519", "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f")
 
@@ -55,6 +57,8 @@ def test_a_project_says_all_it_can_say(tmp_path: Path) -> None:
         disk="100GiB",
         volumes=("35GiB:/data",),
         ttl="8h",
+        reach="endpoint",
+        auth="one-time",
     )
 
 
@@ -75,6 +79,8 @@ def test_every_documented_field_is_a_field(tmp_path: Path) -> None:
     [
         ("image: jax\ncount: 0\n", "count must be 1 to 1000, got 0", 2),
         ("count: -1\n", "count must be 1 to 1000, got -1", 1),
+        ("reach: ssm\n", "reach must be endpoint or address, got 'ssm'", 1),
+        ("auth: password\n", "auth must be one-time or injected, got 'password'", 1),
         ("provider: moon\n", "provider must be local, ec2 or twin, got 'moon'", 1),
         ("count: 1001\n", "count must be 1 to 1000, got 1001", 1),
         ("count: 100000\n", "count must be 1 to 1000, got 100000", 1),

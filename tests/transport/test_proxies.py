@@ -105,6 +105,15 @@ def test_one_that_nobody_uses_is_let_go_and_begun_again(
         assert transport.run(["sh", "-c", "sleep 1; echo three"]).stdout == b"three\n"
 
 
+def test_a_terminal_takes_the_only_connection_that_there_is(relayed: tuple[Door, Path], tmp_path: Path) -> None:
+    door, _ = relayed
+    counted = shell(f'mkdir {tmp_path}/busy || exit 1; "$@"; rmdir {tmp_path}/busy')
+    door = dataclasses.replace(door, proxy=(*counted, "sh", *door.proxy))
+    with contextlib.closing(SshTransport(door=door, variables={}, folder="/tmp")) as transport:
+        assert transport.run(["true"]).code == 0
+        assert transport.attach(["true"]) == 0
+
+
 def log_in(door: Door, *, within: float = 20) -> None:
     SshTransport(door=door, variables={}, connect_timeout=within).run(["true"])
 
@@ -134,11 +143,24 @@ def test_one_that_ends_without_a_word_hung_up(door: Door) -> None:
     assert caught.value.hint == ""
 
 
-def test_one_that_has_no_way_is_not_tried_again(door: Door, tmp_path: Path) -> None:
+def test_one_that_has_no_way_is_not_tried_for_ever(door: Door, tmp_path: Path) -> None:
     text = f"echo x >> {tmp_path}/tries; echo gone >&2; exit $(( $(wc -l < {tmp_path}/tries) > 2 ? 2 : 1 ))"
     with pytest.raises(WayRefused, match="gone"):
-        wait_for_ssh(dataclasses.replace(door, proxy=shell(text)), timeout_s=60, poll=0.01)
+        wait_for_ssh(dataclasses.replace(door, proxy=shell(text)), timeout_s=60, poll=0.01, key_grace_s=0)
     assert (tmp_path / "tries").read_text() == "x\n" * 3
+
+
+def test_a_way_that_was_just_made_may_be_refused_a_little_longer(relayed: tuple[Door, Path], tmp_path: Path) -> None:
+    door, _ = relayed
+    text = f'echo x >> {tmp_path}/tries; [ $(wc -l < {tmp_path}/tries) -gt 2 ] || exit 2; exec "$@"'
+    late = dataclasses.replace(door, proxy=(*shell(text), "sh", *door.proxy))
+    assert wait_for_ssh(late, timeout_s=60, poll=0.01) < 30
+    assert (tmp_path / "tries").read_text() == "x\n" * 3
+    (tmp_path / "tries").unlink()
+    never = dataclasses.replace(door, proxy=shell(f"echo x >> {tmp_path}/tries; exit 2"))
+    with pytest.raises(WayRefused):
+        wait_for_ssh(never, timeout_s=60, poll=0.01, key_grace_s=0.3)
+    assert (tmp_path / "tries").read_text().count("x") > 1
 
 
 def test_one_that_hangs_is_ended_with_all_that_it_began(door: Door, tmp_path: Path) -> None:

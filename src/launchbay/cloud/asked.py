@@ -9,7 +9,7 @@ from decimal import Decimal
 from launchbay.errors import UsageError
 from launchbay.planning.cloudwish import Volume
 from launchbay.planning.template import TemplateSaid
-from launchbay.planning.way import AUTHS, REACHES
+from launchbay.spec.project import AUTHS, REACHES
 
 __all__ = ["CloudAsked", "check_said", "under"]
 

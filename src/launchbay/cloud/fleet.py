@@ -37,6 +37,7 @@ __all__ = [
     "known_by",
     "list_fleets",
     "opening_key",
+    "read_endpoint",
 ]
 
 _TEXTS = (
@@ -62,7 +63,11 @@ _FIELDS = {
     "own_key": optional(TEXT),
     "endpoint": optional(
         fields(
-            {**dict.fromkeys(("id", "name", "subnet"), TEXT), "groups": list_of(TEXT), "keeps_client": FLAG},
+            {
+                **dict.fromkeys(("id", "name", "subnet"), TEXT),
+                **dict.fromkeys(("groups", "addresses"), list_of(TEXT)),
+                "keeps_client": FLAG,
+            }
         )
     ),
     "is_one_time": optional(FLAG),
@@ -133,9 +138,15 @@ def find_fleet(home: Home, name: str) -> CloudFleet | None:
     check_fields(record, _FIELDS, where=path)
     values = {name: record.get(name) for name in _FIELDS}
     more = {"ends": record.get("ends") or {}, "is_one_time": bool(record.get("is_one_time"))}
-    if found := record.get("endpoint"):
-        more["endpoint"] = Endpoint(**{**found, "groups": tuple(found["groups"])})
+    more["endpoint"] = read_endpoint(record.get("endpoint"))
     return CloudFleet(**{**values, **more})  # type: ignore[arg-type]
+
+
+def read_endpoint(value: Mapping[str, Any] | None) -> Endpoint | None:
+    """Read an endpoint as it was kept, None for none."""
+    if value is None:
+        return None
+    return Endpoint(**{**value, "groups": tuple(value["groups"]), "addresses": tuple(value["addresses"])})
 
 
 def list_fleets(home: Home) -> Sequence[CloudFleet]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from launchbay.afar.bundle import find_bundle
 from launchbay.cloud.fleet import door_of
 from launchbay.cloud.reach import ports_of
-from launchbay.cloud.services import TUNNEL, stand_afar, write_way
+from launchbay.cloud.services import PROBLEM, TUNNEL, stand_afar, write_way
 from launchbay.cloud.standing import find_far, machine_of, observe_fleets
 from launchbay.errors import LaunchbayError
 from launchbay.files import write_atomic
@@ -65,6 +65,7 @@ class _Keeper:
         self._next = 0.0
         self._missed = 0
         self._was_lost = False
+        self._told = ""
 
     def step(self) -> bool:
         """Look once at everything; say whether the tunnel is wanted still."""
@@ -73,6 +74,7 @@ class _Keeper:
         except FileNotFoundError:
             return False
         tunnel.check()
+        self._tell(tunnel.problem)
         now = time.monotonic()
         if tunnel.problem:
             if not self._was_lost:
@@ -150,6 +152,17 @@ class _Keeper:
         write_way(service, there, tunnel.door)
         self._was_lost = False
         self._say("connected again")
+
+    def _tell(self, problem: str) -> None:
+        """Leave word of whether the tunnel is connected, for whoever asks for the service again."""
+        if problem == self._told:
+            return
+        path, self._told = self._folder / PROBLEM, problem
+        with contextlib.suppress(OSError):  # a folder that was removed shows at the next look
+            if problem:
+                path.write_text(f"{problem}\n", encoding="utf-8")
+            else:
+                path.unlink()
 
     def _say(self, text: str) -> None:
         sys.stdout.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {self._name}: {text}\n")

@@ -30,10 +30,11 @@ from launchbay.lifecycle.climb import Ascent, Climb, Tried, climb
 from launchbay.lifecycle.cloud import open_cloud
 from launchbay.lifecycle.launch import Stopwatch
 from launchbay.planning.cloudwish import CloudWish, devices_of
+from launchbay.planning.ingress import networks_let_in
 from launchbay.planning.template import join_user_data
 from launchbay.ports import Event
 from launchbay.providers.ec2.client import Client
-from launchbay.providers.ec2.groups import ensure_group, ensure_key
+from launchbay.providers.ec2.groups import ensure_group, ensure_key, find_groups
 from launchbay.providers.ec2.instances import Row, list_ours
 from launchbay.providers.ec2.placement import ensure_placement
 from launchbay.providers.ec2.tags import FLEET_TAG, OURS
@@ -174,7 +175,8 @@ class _Launching:
         if any(item.id == fleet.launch for item in self.journal.unfinished(LAUNCH_VERB, asked.fleet)):
             return None  # it was cut off, and is gone on with
         if (fleet.asked, fleet.digest) != (self._digest(), self.plan.cargo.digest):
-            what = f"{fleet.count} × {fleet.type} with {fleet.image} {fleet.digest[:12]}"
+            key = f"{'a one-time' if fleet.is_one_time else 'an injected'} key"
+            what = f"{fleet.count} × {fleet.type} with {fleet.image} {fleet.digest[:12]}, opened by {key}"
             raise Conflict(f"{asked.fleet!r} stands as something else: {what}", hint=hint)
         return fleet
 
@@ -201,22 +203,23 @@ class _Launching:
         meant = {
             "asked": self._digest(),
             "digest": self.plan.cargo.digest,
-            "auth": self.plan.way.auth,  # what the request of a launch that was cut off has in it
             **{name: getattr(asked, name) for name in ("count", "type", "provider", "region")},
         }
+        way = to_json({"endpoint": self.plan.way.endpoint, "is_one_time": self.plan.way.is_one_time})
         for operation in self.journal.unfinished(LAUNCH_VERB, asked.fleet):
-            if dict(operation.wish) == meant:
+            if {name: value for name, value in operation.wish.items() if name != "way"} == meant:
                 return operation
             hint = f"launch it again the same way, or `bay terminate {asked.fleet}`"
             raise Conflict(f"a launch of {asked.fleet!r} as something else was cut off", hint=hint)
         if list_ours(self.client, fleet=asked.fleet):
             hint = f"another --name, or `bay terminate {asked.fleet} --provider {asked.provider}` first"
             raise Conflict(f"the name {asked.fleet!r} is taken by a fleet on EC2", hint=hint)
-        return self.journal.begin(LAUNCH_VERB, asked.fleet, meant)
+        return self.journal.begin(LAUNCH_VERB, asked.fleet, {**meant, "way": way})
 
     def _digest(self) -> str:
         """Return what stands for what was asked for, less the image, which an update changes, and how it is reached."""
-        meant = {name: value for name, value in to_json(self.plan.asked).items() if name not in ("image", "reach")}
+        left_out = ("image", "reach", *([] if self.plan.asked.auth else ["auth"]))
+        meant = {name: value for name, value in to_json(self.plan.asked).items() if name not in left_out}
         return hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()
 
     # --- from nothing to ready -------------------------------------------------------------------------------------
@@ -240,13 +243,26 @@ class _Launching:
     def _prove_again(self, fleet: CloudFleet) -> CloudLaunch:
         """Return a fleet that stands, with its instances compared once more. Raises Conflict where it is not whole.
 
-        Whose address has changed since is let in by this; an endpoint that took another's place is gone through from now on.
+        Whose address has changed since is let in by this. Another way, where one is planned, is kept once it was gone.
         """
-        if fleet.endpoint != self.plan.way.endpoint:
-            fleet = replace(fleet, endpoint=self.plan.way.endpoint)
+        moved = replace(fleet, endpoint=self.plan.way.endpoint)
+        if moved == fleet:
+            return self._prove_standing(fleet)
+        groups = find_groups(self.client, fleet.name) if self.plan.makes_group else ()
+        keep_fleet(self.bay.home, moved)  # whoever leads there reads it
+        try:
+            found = self._prove_standing(moved, also=tuple(map(str, networks_let_in(groups))))
+        except BaseException:
             keep_fleet(self.bay.home, fleet)
+            raise
         if self.plan.makes_group:
             self._group(fleet.launch)
+        return found
+
+    def _prove_standing(self, fleet: CloudFleet, *, also: Sequence[str] = ()) -> CloudLaunch:
+        """Compare instances that stand; networks `also` stay let in."""
+        if self.plan.makes_group:
+            self._group(fleet.launch, also=also)
         self.watch.lap("plan")
         names = instance_names(fleet.name, fleet.count)
         rows = observe_fleets(self.bay, [fleet])
@@ -330,15 +346,14 @@ class _Launching:
         hold_to_controls(plan.asked, wish, found, replaced=worthless(host_key))
         return wish
 
-    def _group(self, launch: str) -> str:
-        """Return the fleet's own security group, made or set to who may come in now."""
+    def _group(self, launch: str, *, also: Sequence[str] = ()) -> str:
+        """Return the fleet's own security group, made or set to who may come in now, and to networks `also`."""
         plan, name = self.plan, self.plan.asked.fleet
         return ensure_group(
             self.client,
             name,
             plan.vpc,
-            tuple(dict.fromkeys((*plan.way.networks, *networks_of_people(self.bay.home, name)))),
-            peers=plan.way.peers,
+            tuple(dict.fromkeys((*plan.way.let_in, *networks_of_people(self.bay.home, name), *also))),
             launch=launch,
             is_clustered=bool(plan.wish.efa_cards),
             clock=self.bay.clock,

@@ -19,7 +19,7 @@ from launchbay.catalog.query import type_named
 from launchbay.catalog.type import InstanceType
 from launchbay.cloud.asked import CloudAsked, check_said, under
 from launchbay.cloud.basis import Basis, find_basis
-from launchbay.cloud.way import find_way
+from launchbay.cloud.way import find_way, kept_way
 from launchbay.errors import UsageError, UserError
 from launchbay.images.recipe import Recipe, find_recipe
 from launchbay.lifecycle.bay import Bay
@@ -168,7 +168,7 @@ def plan_cloud(bay: Bay, asked: CloudAsked) -> CloudPlan:
     if said.key_name:
         check_key_pair(client, said.key_name)
     groups = _read_groups(client, said.groups, network)
-    way = find_way(client, said, network, groups, system=basis.image.system)
+    way = find_way(client, said, network, groups, image=basis.image, kept=kept_way(bay, asked))
     planning = _Planning(client, catalogue, said, template, kind, basis, network, cards)
     rungs, dropped = planning.rungs()
     wish = planning.wish(rungs[0])
@@ -295,9 +295,8 @@ def _group_to_come(way: Way) -> Mapping[str, Any]:
         "IpProtocol": "tcp",
         "FromPort": 22,
         "ToPort": 22,
-        "IpRanges": [{"CidrIp": item} for item in way.networks if ":" not in item],
-        "Ipv6Ranges": [{"CidrIpv6": item} for item in way.networks if ":" in item],
-        "UserIdGroupPairs": [{"GroupId": item} for item in way.peers],
+        "IpRanges": [{"CidrIp": item} for item in way.let_in if ":" not in item],
+        "Ipv6Ranges": [{"CidrIpv6": item} for item in way.let_in if ":" in item],
     }
     return {"GroupId": _GROUP_TO_COME, "GroupName": "launchbay", "IpPermissions": [rule]}
 

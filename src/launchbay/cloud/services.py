@@ -34,10 +34,12 @@ from launchbay.transport.door import Door
 from launchbay.transport.local import LocalTransport
 from launchbay.transport.tunnelrecord import Wanted, read_tunnels, write_tunnels
 
-__all__ = ["TUNNEL", "end_far_service", "end_services", "stand_afar", "stand_far_service", "write_way"]
+__all__ = ["PROBLEM", "TUNNEL", "end_far_service", "end_services", "stand_afar", "stand_far_service", "write_way"]
 
 TUNNEL = "tunnel.json"
 """The record of its tunnel, in the folder of a service."""
+PROBLEM = "problem"
+"""The file in that folder which says why the tunnel is not connected; there is none while it is."""
 
 _STAND: dict[str, Callable[[FarMachine, str], FarService]] = {
     "notebook": stand_notebook_afar,
@@ -86,10 +88,22 @@ def stand_far_service(bay: Bay, far: FarInstance, kind: str, *, port: int | None
         service = _reserve(bay, far, kind, port, identity=entered.identity)
         service.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_service(service, there.token)
+    quiet = replace(bay, reporter=SilentReporter())  # what takes long was told already
+    if service.is_running and (why := _problem(service)):
+        # its process has the credentials of the day it was started, which may have ended; ours just led there
+        bay.reporter.note(f"The tunnel to the {kind} of {far.name} had no connection, and is begun again: {why}.")
+        service = replace(end_service(quiet, service), instance_id=service.instance_id)
     if service.is_running:
         write_way(service, there, entered.door)  # its process follows what stands there
-    quiet = replace(bay, reporter=SilentReporter())  # what takes long was told already
     return replace(ensure_service(quiet, service, _program(bay, service, there, entered.door)), through="tunnel")
+
+
+def _problem(service: Service) -> str:
+    """Say why the tunnel of a service is not connected; empty if it is."""
+    try:
+        return (service.folder / PROBLEM).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def stand_afar(machine: FarMachine, name: str, kind: str) -> FarService:

@@ -162,7 +162,7 @@ def _meant(bay: Bay, before: Share, people: Sequence[Person], given: Mapping[str
 class _Wall:
     """The fleet's security group: what it lets in is what the launch said, our own address, and the people's networks.
 
-    Where the fleet's endpoint comes in its own name, its groups are let in in the place of our address.
+    Where the fleet's endpoint comes in its own name, that is what the launch said, and our address is not let in.
     """
 
     client: Client
@@ -204,7 +204,6 @@ class _Wall:
             self.fleet.name,
             str(groups[0]["VpcId"]),
             list(wanted),
-            peers=endpoint.groups if endpoint is not None and is_hidden else (),
             is_clustered=_is_clustered(groups[0]),
         )
         return replace(share, caller=caller)

@@ -14,7 +14,7 @@ from typing import Any
 
 from launchbay.spec.cidr import Network, is_too_wide
 
-__all__ = ["OpenPorts", "lets_from", "lets_out", "list_open", "lists_trusted", "networks_let_in"]
+__all__ = ["OpenPorts", "lets_from", "lets_out", "list_open", "lists_trusted", "networks_let_in", "overlap"]
 
 _ALL_PORTS = (0, 65_535)
 _PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmp", "icmpv6": "icmp"}
@@ -120,9 +120,23 @@ def lets_from(groups: Sequence[Group], port: int, peers: Sequence[str]) -> bool:
     )
 
 
-def lets_out(groups: Sequence[Group], port: int) -> bool:
-    """Say whether anything is let out to a port over TCP, wherever it goes."""
-    return any(_covers(item, port) for group in groups for item in group.get("IpPermissionsEgress") or ())
+def lets_out(groups: Sequence[Group], port: int, networks: Sequence[Network], members: Sequence[str]) -> bool:
+    """Say whether groups let out to a port over TCP, into one of `networks`, or to members of groups by their ids.
+
+    What a prefix list holds is not in the rules, so it counts as that.
+    """
+    rules = [item for group in groups for item in group.get("IpPermissionsEgress") or () if _covers(item, port)]
+    return any(
+        rule.get("PrefixListIds")
+        or any(item.get("GroupId") in members for item in rule.get("UserIdGroupPairs") or ())
+        or any(overlap(one, other) for one in _networks(rule) for other in networks)
+        for rule in rules
+    )
+
+
+def overlap(one: Network, other: Network) -> bool:
+    """Say whether two networks have an address in common."""
+    return one.version == other.version and one.overlaps(other)
 
 
 def _covers(permission: Mapping[str, Any], port: int) -> bool:

@@ -168,7 +168,7 @@ def _images() -> Sequence[Permission]:
             actions=("ec2:DescribeImages",),
         ),
         Permission(
-            name="ReadPublicParameters",
+            name="ReadParameters",
             part="images",
             why="Amazon names its newest images in public parameters",
             actions=("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"),
@@ -256,7 +256,7 @@ def _launch(account: str) -> Sequence[Permission]:
         Permission(
             name="GoThroughEndpoints",
             part="launch",
-            why="what has no public address is reached through an endpoint of its network, by SSH alone",
+            why="what stands behind an endpoint of its network is reached through it, by SSH alone",
             actions=("ec2-instance-connect:OpenTunnel",),
             resources=_arns(account, "instance-connect-endpoint"),
             conditions={"NumericEquals": {"ec2-instance-connect:remotePort": ("22",)}},
@@ -271,6 +271,7 @@ _LOOKS = (
     "ec2:DescribeKeyPairs",
     "ec2:DescribeLaunchTemplateVersions",
     "ec2:DescribeLaunchTemplates",
+    "ec2:DescribeNetworkInterfaces",
     "ec2:DescribePlacementGroups",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
@@ -308,7 +309,7 @@ _MAKING = (
 def _spot(account: str) -> Sequence[Permission]:
     return (
         Permission(
-            name="LetEc2HaveItsSpotRole",
+            name="MakeSpotRole",
             part="spot",
             why="once in an account's life; EC2 acts in that role for spot requests",
             actions=("iam:CreateServiceLinkedRole",),

@@ -9,38 +9,40 @@ from decimal import Decimal
 from ipaddress import ip_network
 from typing import Any
 
-from launchbay.planning.ingress import lets_from, lets_out, networks_let_in
-from launchbay.spec.cidr import Network
+from launchbay.planning.ingress import lets_from, lets_out, networks_let_in, overlap
+from launchbay.spec.project import AUTHS, REACHES
 from launchbay.units import format_usd
 
-__all__ = ["AUTHS", "REACHES", "Endpoint", "Way", "auth_costs", "carries_connect", "reach_costs", "why_shut"]
-
-REACHES = ("endpoint", "address")
-"""How instances can be reached: through an Instance Connect Endpoint of their network, or at an address of theirs."""
-AUTHS = ("one-time", "injected")
-"""What can open them: a key that EC2 Instance Connect lets in for 60 seconds, or one that is there from the launch on."""
+__all__ = ["Endpoint", "Way", "auth_costs", "carries_connect", "reach_costs", "why_shut"]
 
 _SSH = 22
 _MOST, _HOUR = 20, "an hour"
 """How many connections an endpoint has at a time, and how long one lasts. From EC2's user guide."""
-_PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")))
-"""What networks on EC2 are made of as a rule: RFC 1918, and what carriers share."""
 _CARRYING = re.compile(r"Ubuntu (?:2[0-9]|[3-9][0-9])\.\d\d|Amazon Linux (?:2|20\d\d)")
 """The systems whose images come with EC2 Instance Connect, by its user guide: Ubuntu from 20.04 on, Amazon Linux from 2 on."""
+_BARE = re.compile(r"minimal|-ecs-")
+"""How images are named that have less in them than their system has as a rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """An EC2 Instance Connect Endpoint that stands: its id, its DNS name, the subnet that it is in, its security groups.
 
-    Where it `keeps_client`, instances see the address of whoever comes through it, and their groups have to let that in.
+    `addresses` are those of its network interfaces, by which instances see it. Where it `keeps_client`, they see the address of
+    whoever comes through it in place of those, and their groups have to let that in.
     """
 
     id: str
     name: str
     subnet: str
     groups: tuple[str, ...]
+    addresses: tuple[str, ...]
     keeps_client: bool = False
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Its addresses, each as a network."""
+        return tuple(f"{address}/32" for address in self.addresses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +59,11 @@ class Way:
     notes: tuple[str, ...] = ()
 
     @property
-    def peers(self) -> tuple[str, ...]:
-        """The security groups whose members may come in by SSH: those of an endpoint that comes in its own name."""
-        return () if self.endpoint is None or self.endpoint.keeps_client else self.endpoint.groups
+    def let_in(self) -> tuple[str, ...]:
+        """The networks that the instances' group has to let in: those, and an endpoint that comes in its own name."""
+        if self.endpoint is None or self.endpoint.keeps_client:
+            return self.networks
+        return tuple(dict.fromkeys((*self.networks, *self.endpoint.networks)))
 
     @property
     def reach(self) -> str:
@@ -72,31 +76,34 @@ class Way:
         return AUTHS[0] if self.is_one_time else AUTHS[1]
 
 
-def carries_connect(system: str | None) -> bool:
-    """Say whether an image is known to take one-time keys, by the system in it; one that is not known may or may not."""
-    return system is not None and _CARRYING.match(system) is not None
+def carries_connect(system: str | None, name: str) -> bool:
+    """Say whether an image is known to take one-time keys, by the system in it and its name; another may or may not."""
+    return system is not None and _CARRYING.match(system) is not None and not _BARE.search(name)
 
 
-def why_shut(endpoint: Endpoint, its_groups: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]) -> str:
-    """Say why an endpoint does not lead to instances; empty where it does, as far as groups show.
+def why_shut(
+    endpoint: Endpoint,
+    its_groups: Sequence[Mapping[str, Any]],
+    own: Sequence[Mapping[str, Any]],
+    *,
+    blocks: Sequence[str],
+    caller: str = "",
+) -> str:
+    """Say why an endpoint does not lead to instances; empty where it does, as far as security groups show.
 
-    `its_groups` are the endpoint's security groups, `own` those that a person has chosen for the instances, none for one of ours,
-    all as DescribeSecurityGroups shows them. The endpoint's own address stands in neither, so any private network counts.
+    `its_groups` are the endpoint's, `own` those that a person has chosen for the instances, none for one of ours, all as
+    DescribeSecurityGroups shows them. `blocks` are the networks of the subnets that instances may be in. `caller` is our own
+    network, which an endpoint that keeps its clients' addresses shows them.
     """
-    if not lets_out(its_groups, _SSH):
-        return f"its security group {', '.join(endpoint.groups)} lets nothing out to port {_SSH}"
+    members = [str(group["GroupId"]) for group in own]
+    if not lets_out(its_groups, _SSH, [ip_network(block) for block in blocks], members):
+        return f"its security group {', '.join(endpoint.groups)} lets nothing out to port {_SSH} of {', '.join(blocks)}"
     if not own or lets_from(own, _SSH, endpoint.groups):
         return ""
-    if endpoint.keeps_client:
+    shown = [caller] if endpoint.keeps_client else endpoint.networks
+    if any(overlap(ip_network(item), network) for item in shown for network in networks_let_in(own, _SSH)):
         return ""
-    if any(_overlaps(network, private) for network in networks_let_in(own, _SSH) for private in _PRIVATE):
-        return ""
-    names = ", ".join(str(group["GroupId"]) for group in own)
-    return f"{names} does not let in port {_SSH} from its security group {', '.join(endpoint.groups)}"
-
-
-def _overlaps(network: Network, other: Network) -> bool:
-    return network.version == other.version and network.overlaps(other)
+    return f"{', '.join(members)} does not let in port {_SSH} from {', '.join(shown)}"
 
 
 def reach_costs(way: Way, *, address_usd: Decimal | None, has_address: bool) -> str:

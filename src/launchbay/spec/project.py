@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,16 @@ from launchbay.spec.names import check_count, check_fleet_name
 from launchbay.spec.people import Person, read_people
 from launchbay.spec.resources import Resources, read_resources
 
-__all__ = ["PROJECT_FIELDS", "PROJECT_FILE", "PROVIDERS", "Project", "find_project", "read_project"]
+__all__ = ["AUTHS", "PROJECT_FIELDS", "PROJECT_FILE", "PROVIDERS", "REACHES", "Project", "find_project", "read_project"]
 
 PROJECT_FILE = "bay.yaml"
 
 PROVIDERS = ("local", "ec2", "twin")
 """Where instances can be."""
+REACHES = ("endpoint", "address")
+"""How instances on EC2 can be reached: through an Instance Connect Endpoint of their network, or at an address of theirs."""
+AUTHS = ("one-time", "injected")
+"""What can open them: a key that EC2 Instance Connect lets in for 60 seconds, or one that is there from the launch on."""
 
 PROJECT_FIELDS: dict[str, str] = {
     "name": "the fleet's name; instances are NAME-1 to NAME-N",
@@ -34,6 +39,8 @@ PROJECT_FIELDS: dict[str, str] = {
     "disk": "the size of the root disk on EC2, such as 100GiB",
     "volumes": "more disks on EC2, each such as `35GiB:/data`",
     "ttl": "for how long an instance on EC2 may live, such as 8h; then it ends itself",
+    "reach": "how instances on EC2 are reached: endpoint or address",
+    "auth": "what opens instances on EC2: one-time or injected",
 }
 """Every field of bay.yaml with its meaning; the reference is generated from it."""
 
@@ -58,6 +65,8 @@ class Project:
     disk: str = ""
     volumes: tuple[str, ...] = ()
     ttl: str = ""
+    reach: str = ""
+    auth: str = ""
 
 
 def read_project(path: Path) -> Project:
@@ -74,24 +83,26 @@ def read_project(path: Path) -> Project:
         args=document.texts("args"),
         people=read_people(document.documents("people"), path.parent),
         resources=read_resources(document.documents("resources")),
-        provider=_provider(document),
+        provider=_one_of(document, "provider", PROVIDERS),
         region=document.text("region"),
         type=document.text("type"),
         spot=document.flag("spot", default=False),
         disk=document.typed("disk") if document.has("disk") else "",
         volumes=document.texts("volumes"),
         ttl=document.typed("ttl") if document.has("ttl") else "",
+        reach=_one_of(document, "reach", REACHES),
+        auth=_one_of(document, "auth", AUTHS),
     )
     document.finish()
     return project
 
 
-def _provider(document: Document) -> str:
-    provider = document.text("provider")
-    if provider not in ("", *PROVIDERS):
-        what = f"provider must be {', '.join(PROVIDERS[:-1])} or {PROVIDERS[-1]}, got {provider!r}"
-        raise UsageError(what, where=document.where("provider"))
-    return provider
+def _one_of(document: Document, name: str, words: Sequence[str]) -> str:
+    said = document.text(name)
+    if said not in ("", *words):
+        what = f"{name} must be {', '.join(words[:-1])} or {words[-1]}, got {said!r}"
+        raise UsageError(what, where=document.where(name))
+    return said
 
 
 def find_project(folder: Path) -> Project | None:

@@ -161,6 +161,14 @@ class Connection:
         ended = self._ended
         return ended is None or bool((await asyncio.wait([ended], timeout=_SETTLE_S))[0])
 
+    async def rest(self) -> None:
+        """Let go of the connection at once, if nothing uses it; it is opened again when it is needed."""
+        self._stay()
+        if not self._tasks:
+            self._let_go()
+        if self._leaving:
+            await asyncio.wait(self._leaving)
+
     async def close(self) -> None:
         """End what is under way, and the connection. It is not opened again."""
         self._is_closed = True

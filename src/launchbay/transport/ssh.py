@@ -118,6 +118,9 @@ class SshTransport:
         client alone, and the code is 130.
         """
         path = self._leave_script(argv)
+        if self.door.proxy:  # who leads there has few connections, and the client's is one more
+            loop, connection = self._connection()
+            loop.call(connection.rest())
         wish = "-tt" if sys.stdin.isatty() and sys.stdout.isatty() else "-T"
         code = 255
         try:

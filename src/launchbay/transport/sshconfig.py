@@ -15,6 +15,8 @@ __all__ = ["proxy_line", "write_ssh_config"]
 
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
 
+_QUICK_S, _SLOW_S = 20, 60
+"""How long a server is waited for; where a program leads there, its start is in that."""
 _ALWAYS = """\
   StrictHostKeyChecking yes
   GlobalKnownHostsFile /dev/null
@@ -36,7 +38,6 @@ _ALWAYS = """\
   PermitLocalCommand no
   ControlMaster no
   ControlPath none
-  ConnectTimeout 20
   ServerAliveInterval 15
   ServerAliveCountMax 4
   LogLevel ERROR
@@ -62,6 +63,7 @@ def write_ssh_config(path: Path, doors: Mapping[str, Door]) -> None:
             f"  UserKnownHostsFile {_quote(door.known_hosts)}\n",
             *(f"  IdentityFile {_quote(key)}\n" for key in door.keys),
             *([f"  ProxyCommand {proxy_line(door)}\n"] if door.proxy else []),
+            f"  ConnectTimeout {_SLOW_S if door.proxy else _QUICK_S}\n",
             _ALWAYS,
         ]
     write_atomic(path, "".join(lines).encode(), private=True)

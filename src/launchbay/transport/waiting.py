@@ -8,13 +8,15 @@ from collections.abc import Callable
 from launchbay.transport.connection import connect
 from launchbay.transport.door import Door
 from launchbay.transport.loop import shared_loop
-from launchbay.transport.trouble import KeyRefused, Unreachable
+from launchbay.transport.trouble import KeyRefused, Unreachable, WayRefused
 
 __all__ = ["wait_for_ssh"]
 
-_ATTEMPT_S = 10.0
+_ATTEMPT_S, _PROXIED_S = 10.0, 20.0
+"""How long one attempt takes; where a program leads there, its start is in that."""
 _GRACE_S = 30.0
-"""So long a key may be refused by a server that already answers: the image puts the key in place while it starts."""
+"""So long a key may be refused by a server that already answers: the image puts the key in place while it starts. So long, too,
+a way may be refused: what was just made at AWS, as an endpoint or a tag that gives a right, is not known everywhere at once."""
 
 
 def wait_for_ssh(
@@ -22,15 +24,16 @@ def wait_for_ssh(
     *,
     timeout_s: float,
     poll: float = 1.0,
-    key_grace_s: float = _GRACE_S,
+    key_grace_s: float | None = None,
     check: Callable[[], None] | None = None,
 ) -> float:
     """Try every `poll` seconds until a login works; return how many seconds that took.
 
     `check` is called before each attempt and may raise, when the instance is known to have failed. Raises Unreachable with the
-    last reason when the time is up, KeyRefused for a key that is refused longer than `key_grace_s`, and HostKeyRefused at
-    once: a wrong host key does not become right by waiting.
+    last reason when the time is up, KeyRefused and WayRefused for a key and a way that are refused longer than `key_grace_s`
+    (None: half a minute), and HostKeyRefused at once: a wrong host key does not become right by waiting.
     """
+    key_grace_s = _GRACE_S if key_grace_s is None else key_grace_s
     began = time.monotonic()
     refused_since: float | None = None
     while True:
@@ -38,8 +41,8 @@ def wait_for_ssh(
             check()
         left = timeout_s - (time.monotonic() - began)
         try:
-            shared_loop().call(_knock(door, min(_ATTEMPT_S, max(left, 0.1))))
-        except KeyRefused:
+            shared_loop().call(_knock(door, min(_PROXIED_S if door.proxy else _ATTEMPT_S, max(left, 0.1))))
+        except (KeyRefused, WayRefused):
             refused_since = refused_since or time.monotonic()
             if time.monotonic() - refused_since >= key_grace_s or left <= poll:
                 raise

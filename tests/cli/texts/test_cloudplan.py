@@ -44,7 +44,7 @@ IMAGE = ListedImage(
 
 THROUGH = Way(
     networks=(),
-    endpoint=Endpoint(id="eice-1", name="eice-1.example", subnet="subnet-1", groups=("sg-1",)),
+    endpoint=Endpoint(id="eice-1", name="eice-1.example", subnet="subnet-1", groups=("sg-1",), addresses=("10.0.0.9",)),
     is_one_time=True,
 )
 
@@ -180,7 +180,7 @@ def test_it_is_at_most_100_columns_wide_and_aligned() -> None:
         ({}, "as long as the instances live"),
         (
             {"way": THROUGH},
-            "reach through eice-1, an Instance Connect Endpoint of vpc-0123456789abcdef0, and from no address",
+            "reach through eice-1 (10.0.0.9), an Instance Connect Endpoint of vpc-0123456789abcdef0, and from nowhere else",
         ),
         (
             {"way": THROUGH},

@@ -173,6 +173,17 @@ def test_a_proof_that_failed_names_the_odd_one() -> None:
     assert "the image below all 3 of them was changed:\n  six.py of six: missing\n" in text
 
 
+def test_instances_that_do_not_answer_are_no_difference() -> None:
+    silent = [Difference(instance=name, kind="machine", what="does not answer: busy") for name in ("exp-4", "exp-5")]
+    text = verification_text("exp", replace(PROOF, identical=False, differences=silent))
+    assert text.startswith(
+        "exp: NOT PROVEN identical. 2 of 5 instances do not answer, or stand no more.\n  exp-4: does not answer: busy\n"
+    )
+    odd = Difference(instance="exp-2", kind="package", what="six 1.16.0, others 1.17.0")
+    text = verification_text("exp", replace(PROOF, identical=False, differences=[*silent, odd]))
+    assert text.startswith("exp: NOT identical. 3 of 5 instances differ.\n")
+
+
 def test_a_gpu_that_nobody_can_use_does_not_set_instances_apart() -> None:
     odd = [Difference(instance="exp-1", kind="gpu", what="the driver shows 1 GPU, jax sees 0")]
     text = verification_text("exp", replace(PROOF, gpu_proven=False, differences=odd))

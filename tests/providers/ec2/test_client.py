@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from launchbay.errors import LaunchbayError, UsageError, UserError
-from launchbay.providers.ec2.client import Client, CloudRefusal, CloudSilence, is_loopback, open_client
+from launchbay.providers.ec2.client import Client, CloudRefusal, CloudSilence, asks_for_code, is_loopback, open_client
 from launchbay.testing import VirtualClock
 from tests.providers.ec2.watching import limited
 from tests.twin_process import TwinProcess
@@ -170,6 +171,82 @@ def test_what_is_on_this_machine() -> None:
         "http://127.1.example",
     ):
         assert not is_loopback(url)
+
+
+# --- credentials that ask -------------------------------------------------------------------------------------------------
+
+SETTINGS = """
+[default]
+role_arn = arn:aws:iam::123456789012:role/train
+source_profile = keys
+mfa_serial = arn:aws:iam::123456789012:mfa/me
+[profile keys]
+aws_access_key_id = AKIAKEYS
+aws_secret_access_key = secret
+mfa_serial = arn:aws:iam::123456789012:mfa/me
+[profile role]
+role_arn = arn:aws:iam::123456789012:role/train
+source_profile = keys
+[profile self]
+role_arn = arn:aws:iam::123456789012:role/train
+source_profile = self
+aws_access_key_id = AKIASELF
+aws_secret_access_key = secret
+[profile chained]
+role_arn = arn:aws:iam::123456789012:role/other
+source_profile = default
+[profile round]
+role_arn = arn:aws:iam::123456789012:role/other
+source_profile = around
+[profile around]
+role_arn = arn:aws:iam::123456789012:role/other
+source_profile = round
+[profile shadowed]
+role_arn = arn:aws:iam::123456789012:role/other
+source_profile = stored
+[profile stored]
+role_arn = arn:aws:iam::123456789012:role/train
+source_profile = keys
+mfa_serial = arn:aws:iam::123456789012:mfa/me
+aws_access_key_id = AKIASTORED
+aws_secret_access_key = secret
+[profile web]
+role_arn = arn:aws:iam::123456789012:role/train
+web_identity_token_file = /nowhere
+mfa_serial = arn:aws:iam::123456789012:mfa/me
+"""
+
+
+@pytest.mark.parametrize(
+    ("profile", "key", "asks"),
+    [
+        ("", "", True),
+        ("default", "", True),
+        ("chained", "", True),
+        ("stored", "", True),  # its role goes before its keys
+        ("shadowed", "", False),  # for who comes from another profile, its keys go before its role
+        ("keys", "", False),  # only a role is logged in to
+        ("role", "", False),
+        ("self", "", False),
+        ("round", "", False),
+        ("web", "", False),
+        ("nobody", "", False),
+        ("", "AKIAENVIRON", False),
+        ("default", "AKIAENVIRON", False),  # botocore takes these first, though a profile is named
+    ],
+)
+def test_whether_each_login_asks_for_a_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: str, key: str, *, asks: bool
+) -> None:
+    (tmp_path / "config").write_text(SETTINGS)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    for name, value in (("AWS_PROFILE", profile), ("AWS_ACCESS_KEY_ID", key), ("AWS_SECRET_ACCESS_KEY", key)):
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_PROFILE", raising=False)
+    assert asks_for_code() == asks
+    (tmp_path / "config").write_text("nonsense")
+    assert not asks_for_code()
 
 
 def test_silence_is_silence_to_the_end(client: Client, twin: TwinProcess) -> None:

@@ -101,26 +101,6 @@ def test_members_talk_to_each_other_only_where_that_is_wished(ec2: Any, client: 
     assert rules_of(ec2, identity) == both
 
 
-def test_groups_come_in_by_ssh_alone_and_only_those_that_are_wished(ec2: Any, client: Client, clock: TwinClock) -> None:
-    vpc = default_vpc(client)
-    near, other = (
-        ec2.create_security_group(GroupName=name, Description="d", VpcId=vpc)["GroupId"] for name in ("near", "other")
-    )
-    identity = ensure_group(client, "exp", vpc, [], peers=[near], clock=clock)
-    assert rules_of(ec2, identity) == {("tcp", 22, 22, near)}
-    wider = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "UserIdGroupPairs": [{"GroupId": other}]}
-    ec2.authorize_security_group_ingress(GroupId=identity, IpPermissions=[wider])
-    ensure_group(client, "exp", vpc, [HERE], peers=[near], is_clustered=True, clock=clock)
-    assert rules_of(ec2, identity) == {*SSH_ONLY, ("tcp", 22, 22, near), ("-1", -1, -1, identity)}
-    client.calls.clear()
-    ensure_group(client, "exp", vpc, [HERE], peers=[near], is_clustered=True, clock=clock)
-    assert client.calls == {"ec2:describe_security_groups": 1}
-    ensure_group(client, "exp", vpc, [HERE], peers=[near, other], clock=clock)
-    assert rules_of(ec2, identity) == {*SSH_ONLY, ("tcp", 22, 22, near), ("tcp", 22, 22, other)}
-    ensure_group(client, "exp", vpc, [HERE], clock=clock)
-    assert rules_of(ec2, identity) == SSH_ONLY
-
-
 def test_a_group_that_somebody_goes_on_opening_is_said(
     twin: TwinProcess, ec2: Any, client: Client, clock: TwinClock
 ) -> None:

@@ -188,6 +188,25 @@ def test_what_may_pass_is_told_apart(
     assert isinstance(caught.value, TunnelRefused) == is_for_good
 
 
+@pytest.mark.parametrize(
+    ("answer", "is_denied"),
+    [
+        (refused("AccessDeniedException", status="403 Forbidden"), True),
+        (said("HTTP/1.1 403 Forbidden\r\n\r\n"), True),
+        (refused("ExpiredTokenException", status="403 Forbidden"), False),
+        (refused("InvalidSignatureException", status="403 Forbidden"), False),
+        (refused("UnrecognizedClientException", status="401 Unauthorized"), False),
+        (refused("InvalidParameter"), False),
+    ],
+)
+def test_a_lacking_right_is_told_from_keys_that_do_not_hold(
+    server: Server, answer: Callable[[socket.socket, str], None], *, is_denied: bool
+) -> None:
+    with pytest.raises(TunnelRefused) as caught:
+        run(server(answer))
+    assert caught.value.is_denied == is_denied
+
+
 def test_what_comes_is_written_and_a_normal_end_is_none_to_speak_of(
     server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -127,9 +127,10 @@ def _reach(plan: CloudPlan) -> str:
     public = "" if plan.wish.public_address else "; without public addresses"
     through = ""
     if plan.way.endpoint is not None:
-        through = f"through {plan.way.endpoint.id}, an Instance Connect Endpoint of {plan.vpc}, and from "
+        at = ", ".join(plan.way.endpoint.addresses)
+        through = f"through {plan.way.endpoint.id} ({at}), an Instance Connect Endpoint of {plan.vpc}, and from "
     if not networks:
-        return f"{through}no address{by}{public}" if through else f"nobody by an address{by}"
+        return f"{through}nowhere else{by}{public}" if through else f"nobody by an address{by}"
     if asked.is_open_to_anyone:
         forced = "FORCED, whoever is in there may try to get in as often as they like"
         return f"{through}{networks}, port 22{by}: {forced}"

@@ -193,12 +193,17 @@ def _type_of(item: Elsewhere) -> str:
 
 def verification_text(name: str, proof: Verification) -> str:
     """Say whether instances are identical, and what is not."""
-    count = len(proof.fingerprints)
-    all_ = count_of(count, "instance")
     odd_ones = [item for item in proof.differences if item.kind != "gpu"]
+    silent = {item.instance for item in odd_ones if item.kind == "machine"}
+    count = len(proof.fingerprints)
+    all_ = count_of(count + len(silent), "instance")
     lines = []
     if proof.identical:
         lines.append(f"{name}: {all_}, identical, and every file of the image is what its packages say.")
+    elif silent and len(silent) == len({item.instance for item in odd_ones}) and not proof.image_problems:
+        do = "does" if len(silent) == 1 else "do"
+        lines.append(f"{name}: NOT PROVEN identical. {len(silent)} of {all_} {do} not answer, or stand no more.")
+        lines += few([f"{item.instance}: {item.what}" for item in odd_ones])
     else:
         odd = list(dict.fromkeys(item.instance for item in odd_ones))
         lines.append(

@@ -24,7 +24,7 @@ from launchbay.planning.refusal import explain, is_passing
 from launchbay.ports import Clock, SystemClock
 from launchbay.spec.names import closest
 
-__all__ = ["Client", "CloudRefusal", "CloudSilence", "is_loopback", "open_client"]
+__all__ = ["Client", "CloudRefusal", "CloudSilence", "asks_for_code", "is_loopback", "open_client"]
 
 _CONNECT_S, _READ_S = 10, 120
 _ASKS = 8
@@ -269,6 +269,35 @@ def is_loopback(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def asks_for_code() -> bool:
+    """Say whether the person's settings of AWS ask for an MFA code at each login.
+
+    Goes from profile to profile as botocore does; settings that cannot be read show at the first question.
+    """
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session
+
+    if os.environ.get("AWS_ACCESS_KEY_ID"):  # goes before any profile, also one that AWS_PROFILE names
+        return False
+    session = Session()
+    try:
+        profiles: Mapping[str, Mapping[str, str]] = session.full_config.get("profiles", {})
+    except BotoCoreError:
+        return False
+    name, seen = session.get_config_variable("profile") or "default", set[str]()
+    while name not in seen:
+        profile = profiles.get(name, {})
+        has_keys = "aws_access_key_id" in profile or "aws_secret_access_key" in profile
+        # keys in a profile that another one names are taken before its role
+        if "role_arn" not in profile or "web_identity_token_file" in profile or (seen and has_keys):
+            return False
+        if "mfa_serial" in profile:
+            return True
+        seen.add(name)
+        name = profile.get("source_profile", name)
+    return False
 
 
 def _check_region(session: Any, region: str) -> None:

@@ -87,25 +87,22 @@ def ensure_group(
     vpc: str,
     networks: Sequence[str],
     *,
-    peers: Sequence[str] = (),
     launch: str = "",
     is_clustered: bool = False,
     clock: Clock | None = None,
 ) -> str:
-    """Return the id of the fleet's group in a network (VPC); it lets in SSH from `networks` and `peers` alone. Idempotent.
+    """Return the id of the fleet's group in a network (VPC), which lets in SSH from `networks` and nothing else. Idempotent.
 
-    `peers` are security groups whose members may come in: an endpoint's own. Made if it is not there. Whatever else it lets in is
-    taken back, for it is ours: networks that are not wished any more (a caller's address changes), other ports, other groups,
-    prefix lists. With `is_clustered` its members may talk to each other, as EFA needs. `launch` is the operation of the journal
-    that it is made by. Raises Conflict where a group of its name is not ours, is another launch's, or goes on letting in more;
-    CloudRefusal.
+    Made if it is not there. Whatever else it lets in is taken back, for it is ours: networks that are not wished any more (a
+    caller's address changes), other ports, other groups, prefix lists. With `is_clustered` its members may talk to each other,
+    as EFA needs. `launch` is the operation of the journal that it is made by. Raises Conflict where a group of its name is not
+    ours, is another launch's, or goes on letting in more; CloudRefusal.
     """
     clock = clock or SystemClock()
     group = _own_group(client, fleet, vpc) or _make_group(client, fleet, vpc, launch, clock=clock)
     check_launch(group, launch, f"the security group {group['GroupId']} of {fleet}", region=client.region)
     identity = str(group["GroupId"])
     wanted: set[_Rule] = {_ssh_from(network) for network in networks}
-    wanted |= {("tcp", SSH_PORT, SSH_PORT, "UserIdGroupPairs", peer) for peer in peers}
     if is_clustered:
         wanted.add(("-1", -1, -1, "UserIdGroupPairs", identity))
     for look in range(_LOOKS):

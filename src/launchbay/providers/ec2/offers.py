@@ -55,10 +55,14 @@ def _price(catalogue: Catalogue, name: str, region: str, market: str) -> Decimal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """Where instances can be put: a network, and its subnet by zone. `gives_address` says that a subnet gives public ones."""
+    """Where instances can be put: a network, and its subnet by zone. `gives_address` says that a subnet gives public ones.
+
+    `blocks` are the addresses of those subnets, as CIDRs.
+    """
 
     vpc: str
     subnets: Mapping[str, str]
+    blocks: tuple[str, ...]
     gives_address: bool
 
 
@@ -82,6 +86,7 @@ def read_network(client: Client, subnet: str = "") -> Network:
     return Network(
         vpc=str(rows[0]["VpcId"]),
         subnets={str(row["AvailabilityZone"]): str(row["SubnetId"]) for row in rows},
+        blocks=tuple(str(row["CidrBlock"]) for row in rows),
         gives_address=all(row.get("MapPublicIpOnLaunch", False) for row in rows),
     )
 

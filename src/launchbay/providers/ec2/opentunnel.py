@@ -8,8 +8,10 @@ import contextlib
 import json
 import re
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from getpass import GetPassWarning
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -33,7 +35,7 @@ from launchbay.websocket import (
     read_close,
 )
 
-__all__ = ["Target", "TunnelRefused", "open_tunnel", "sign_address"]
+__all__ = ["Target", "TunnelRefused", "asking_nobody", "open_tunnel", "sign_address"]
 
 _SERVICE = "ec2-instance-connect"
 _EXPIRES_S = 60
@@ -44,12 +46,20 @@ _HOST = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*")
 _HTTPS = 443
 
 _NOT_PERMITTED = ("401", "403")
+_DENIED = "403"
+_OF_KEYS = re.compile("Token|Signature|Expired|ClientTokenId|AccessKey")
+"""How the code of an answer shows that the keys are at fault, and no right is missing."""
 _FOR_GOOD = ("InvalidInstanceConnectEndpointId.NotFound", "InvalidParameter")
 """Answers that stay the same however often one asks."""
 
 
 class TunnelRefused(UserError):
-    """There is no tunnel, and waiting brings none: nobody is logged in at AWS, or may not, or what is asked for is not there."""
+    """There is no tunnel, and waiting brings none: nobody is logged in at AWS, or may not, or what is asked for is not there.
+
+    `is_denied` says that the credentials lack the right.
+    """
+
+    is_denied = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +121,30 @@ def _find_keys(keys: tuple[str, str] | None) -> Any:
     if keys is not None:
         return Credentials(*keys).get_frozen_credentials()
     try:
-        found = Session().get_credentials()
-        if found is None:
-            raise TunnelRefused("no credentials for AWS", hint="aws configure, or AWS_PROFILE")
-        return found.get_frozen_credentials()
+        with asking_nobody():
+            found = Session().get_credentials()
+            if found is None:
+                raise TunnelRefused("no credentials for AWS", hint="aws configure, or AWS_PROFILE")
+            return found.get_frozen_credentials()
     except HTTPClientError as error:  # those of a role or of a login are asked for over the network
         raise UserError(f"no credentials for AWS: {error}") from error
     except (BotoCoreError, ClientError) as error:
         raise TunnelRefused(f"no credentials for AWS: {error}") from error
+
+
+@contextlib.contextmanager
+def asking_nobody() -> Iterator[None]:
+    """Refuse credentials that ask for an MFA code where there is no terminal: stdin is the stream, or nothing at all.
+
+    Raises TunnelRefused. Nothing is written then, and nothing of stdin is read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", GetPassWarning)  # given before the question is, where there is no terminal
+            yield
+    except (EOFError, GetPassWarning) as error:
+        hint = "aws sts get-session-token gives ones that do not for hours; or --reach address --auth injected"
+        raise TunnelRefused("these credentials ask for an MFA code at each connection", hint=hint) from error
 
 
 async def _connect(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -216,9 +242,13 @@ def _refusal(status: list[str], body: bytes) -> UserError:
         words = f"{code}: {found['Message']}"
     except (ValueError, KeyError, TypeError):
         words = body.decode("utf-8", "replace")
-    is_for_good = code in _FOR_GOOD or (bool(status) and status[0] in _NOT_PERMITTED)
-    kind = TunnelRefused if is_for_good else UserError
-    return kind(f"the endpoint refuses the tunnel ({' '.join(status)}): {_on_one_line(words)}")
+    what = f"the endpoint refuses the tunnel ({' '.join(status)}): {_on_one_line(words)}"
+    number = status[0] if status else ""
+    if code not in _FOR_GOOD and number not in _NOT_PERMITTED:
+        return UserError(what)
+    refused = TunnelRefused(what)
+    refused.is_denied = number == _DENIED and not _OF_KEYS.search(code)
+    return refused
 
 
 def _on_one_line(words: str) -> str:
