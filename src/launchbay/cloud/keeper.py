@@ -65,7 +65,7 @@ class _Keeper:
         self._next = 0.0
         self._missed = 0
         self._was_lost = False
-        self._told = ""
+        self._told: str | None = None  # what the one before left is not known
 
     def step(self) -> bool:
         """Look once at everything; say whether the tunnel is wanted still."""
