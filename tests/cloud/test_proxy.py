@@ -153,7 +153,7 @@ def test_a_home_that_cannot_be_is_one_line(capfd: pytest.CaptureFixture[str]) ->
         (
             "AccessDeniedException",
             2,
-            "(ec2-instance-connect:SendSSHPublicKey is the right for it; --auth injected needs none)",
+            "(ec2-instance-connect:SendSSHPublicKey is the right for it; a launch with --auth injected needs none)",
         ),
         ("InvalidArgsException", 2, ""),
         ("EC2InstanceNotFoundException", 1, ""),

@@ -117,6 +117,15 @@ def test_nobody_comes_from_elsewhere_until_it_is_said(bay: Bay, project: Path) -
     assert OFFICE in (project / "sheets" / "ada.md").read_text()
 
 
+def test_what_somebody_has_opened_beside_it_is_not_let_in_by_ssh(bay: Bay, project: Path) -> None:
+    share(bay, project)
+    before, (group,) = let_in(bay), find_groups(client_of(bay), "exp")
+    web = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    client_of(bay).act("authorize_security_group_ingress", GroupId=group["GroupId"], IpPermissions=[web])
+    share(bay, project)
+    assert let_in(bay) == before
+
+
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "10.0.0.1/8", "office"])
 def test_a_network_that_is_none_or_too_wide_is_refused_before_anything_is_done(
     bay: Bay, project: Path, network: str

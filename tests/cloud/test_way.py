@@ -19,7 +19,9 @@ from launchbay.cloud.proxy import main
 from launchbay.errors import UsageError, UserError
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.twin import ask_twin
+from launchbay.planning.ingress import networks_let_in
 from launchbay.providers.ec2.client import Client, CloudRefusal
+from launchbay.providers.ec2.groups import find_groups
 from launchbay.transport.sshconfig import write_ssh_config
 from launchbay.transport.trouble import KeyRefused, Unreachable, WayRefused
 from launchbay.transport.waiting import wait_for_ssh
@@ -183,7 +185,10 @@ def test_credentials_that_may_not_ask_take_an_address(bay: Bay, monkeypatch: pyt
     monkeypatch.setattr("launchbay.cloud.way.list_endpoints", refuse)
     found = plan(bay)
     assert found.way.reach == "address"
-    assert "whether there is an Instance Connect Endpoint is not known: these credentials may not ask" in found.notes
+    assert (
+        "whether there is an Instance Connect Endpoint is not known: these credentials may not ask (describe)"
+        in found.notes
+    )
     with pytest.raises(CloudRefusal):
         plan(bay, reach="endpoint")
 
@@ -198,7 +203,10 @@ def test_credentials_that_ask_for_a_code_take_an_address(
     found = plan(bay)
     assert found.way.reach == "address"
     assert f"{endpoint} is not gone through: these credentials ask for an MFA code at each connection" in found.notes
-    assert plan(bay, reach="endpoint").way.reach == "endpoint"
+    for said in ({"reach": "endpoint"}, {"reach": "address", "auth": "one-time"}):
+        with pytest.raises(UserError, match="these credentials ask for an MFA code at each connection") as caught:
+            plan(bay, **said)
+        assert "--reach address --auth injected" in caught.value.hint
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------
@@ -225,7 +233,7 @@ def test_a_fleet_that_stands_keeps_its_way(bay: Bay, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("launchbay.cloud.way.list_endpoints", refuse)
     unsure = plan(bay)
     assert unsure.way.endpoint == kept.endpoint
-    assert f"whether {endpoint} stands is not known: these credentials may not ask" in unsure.notes
+    assert f"whether {endpoint} stands is not known: these credentials may not ask (describe)" in unsure.notes
     end(bay)
 
 
@@ -239,6 +247,8 @@ def test_a_way_that_leads_nowhere_is_not_kept(bay: Bay) -> None:
         launch_cloud(bay, found)
     assert find_fleet(bay.home, "exp") == fleet
     assert exec_there(bay, "exp-1", "true")["exit_code"] == 0
+    (group,) = find_groups(client_of(bay), "exp")
+    assert [str(network) for network in networks_let_in([group])] == ["203.0.113.1/32"]
     end(bay)
 
 
@@ -286,7 +296,7 @@ def test_a_fleet_through_an_endpoint_from_nothing_to_nothing(bay: Bay, endpoint:
     words = ["ssh", "-F", str(config), "exp-2", "echo in"]
     done = subprocess.run(words, capture_output=True, check=False, timeout=60, cwd=tmp_path)
     assert (done.stdout, done.returncode) == (b"in\n", 0), done
-    again = launch_cloud(bay, plan(bay, count=2))
+    again = launch_cloud(bay, plan(bay, count=2, auth="one-time"))  # as it is opened already
     assert (again.created, again.identical) == ((), True)
     set_power(bay, "exp-1", "stop")
     set_power(bay, "exp-1", "start")

@@ -75,6 +75,12 @@ def test_an_endpoint_may_be_let_out_to_groups_of_ones_own() -> None:
     assert shut(ENDPOINT, rule(group="sg-other"), rule(group="sg-e"))
 
 
+def test_every_subnet_has_to_be_led_to() -> None:
+    out = [group(out=rule(network="10.0.0.0/20"))]
+    why = why_shut(ENDPOINT, out, [], blocks=["10.0.0.0/20", "10.0.16.0/20"])
+    assert why == "its security group sg-e lets nothing out to port 22 of 10.0.16.0/20"
+
+
 ANYWHERE = rule("-1", network="0.0.0.0/0")
 
 
@@ -90,6 +96,7 @@ ANYWHERE = rule("-1", network="0.0.0.0/0")
         (rule(network="192.168.0.0/16"), True, True),
         (rule(network="8.8.8.0/24"), True, False),
         (rule(group="sg-other"), True, True),
+        ({**rule(), "PrefixListIds": [{"PrefixListId": "pl-1"}]}, False, False),  # what is in it stands nowhere here
         (rule(low=80, high=80, group="sg-e"), True, True),
         (rule(low=80, high=80, network="10.0.0.0/8"), True, True),
     ],
@@ -107,7 +114,7 @@ def test_ports_and_peers_are_told_apart() -> None:
     assert [str(item) for item in networks_let_in(groups, 22)] == ["10.0.0.0/8"]
     assert lets_from(groups, 22, ["sg-e"])
     assert not lets_from(groups, 80, ["sg-e"])
-    assert not lets_out(groups, 22, [ip_network("0.0.0.0/0")], ["sg-e"])
+    assert not lets_out(groups, 22, ip_network("0.0.0.0/0"), ["sg-e"])
 
 
 def test_who_comes_through_an_endpoint() -> None:

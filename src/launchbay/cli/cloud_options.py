@@ -29,7 +29,7 @@ def add_cloud_launch(verb: Parser) -> None:
         "--allow-cidr",
         action="append",
         metavar="CIDR",
-        help="who may come in by SSH (default: the address of this machine alone). Repeatable",
+        help="who may come in by SSH (default: this machine alone, by its address or through an endpoint). Repeatable",
     )
     ec2.add_argument("--allow-anyone", action="store_true", help="let --allow-cidr be as wide as the whole internet")
     ec2.add_argument(

@@ -96,7 +96,7 @@ def check_said(said: CloudAsked) -> None:
             raise UsageError(f"{option} is {' or '.join(known)}, got {value!r}", hint=f"{option} {known[0]}")
     if said.auth == AUTHS[0] and said.key_name:
         what = "what opens the instances is said twice: a one-time key, and a key pair of your own"
-        raise UsageError(what, hint="--auth one-time, or --key-name with --identity-file")
+        raise UsageError(what, hint="--auth injected with --key-name and --identity-file; or none of these two")
     if said.groups and said.networks:
         what = "who may come in is said twice: by networks, and by security groups of your own"
         raise UsageError(what, hint="--allow-cidr for a group that Launchbay makes, or your groups alone")

@@ -71,6 +71,7 @@ _FIELDS = {
         )
     ),
     "is_one_time": optional(FLAG),
+    "let_in": optional(list_of(TEXT)),
     "ends": optional(mapping_of(NUMBER)),
 }
 LAUNCH_VERB = "launch on EC2"
@@ -85,9 +86,10 @@ class CloudFleet:
 
     `machine_image` is the AMI. Prices are those of one instance at its launch, None unknown: `usd_per_hour` while it runs, with
     its address and what the image's maker takes, `disk_usd_per_hour` for as long as its disks are. The lease ends at `ends_at`,
-    seconds since 1970, but for the instances in `ends`, by name, whose end was moved alone. `own_key` is the file of a key of the
-    person's own that opens it, where it is not the fleet's. `endpoint` is the one that instances are reached through, None for
-    their addresses; where it `is_one_time`, the fleet's key opens nothing but while EC2 Instance Connect lets it in.
+    seconds since 1970, but for the instances in `ends`, by name, whose end was moved alone. `own_key` is the file of a key of
+    the person's own that opens it, where it is not the fleet's. `let_in` are the networks that its own security group lets in for
+    us; sharing adds to them. `endpoint` is the one that instances are reached through, None for their addresses; where it
+    `is_one_time`, the fleet's key opens nothing but while EC2 Instance Connect lets it in.
     """
 
     name: str
@@ -109,6 +111,7 @@ class CloudFleet:
     own_key: str | None = None
     endpoint: Endpoint | None = None
     is_one_time: bool = False
+    let_in: tuple[str, ...] = ()
     ends: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def ends_of(self, name: str) -> float:
@@ -138,6 +141,7 @@ def find_fleet(home: Home, name: str) -> CloudFleet | None:
     check_fields(record, _FIELDS, where=path)
     values = {name: record.get(name) for name in _FIELDS}
     more = {"ends": record.get("ends") or {}, "is_one_time": bool(record.get("is_one_time"))}
+    more["let_in"] = tuple(record.get("let_in") or ())
     more["endpoint"] = read_endpoint(record.get("endpoint"))
     return CloudFleet(**{**values, **more})  # type: ignore[arg-type]
 

@@ -30,11 +30,10 @@ from launchbay.lifecycle.climb import Ascent, Climb, Tried, climb
 from launchbay.lifecycle.cloud import open_cloud
 from launchbay.lifecycle.launch import Stopwatch
 from launchbay.planning.cloudwish import CloudWish, devices_of
-from launchbay.planning.ingress import networks_let_in
 from launchbay.planning.template import join_user_data
 from launchbay.ports import Event
 from launchbay.providers.ec2.client import Client
-from launchbay.providers.ec2.groups import ensure_group, ensure_key, find_groups
+from launchbay.providers.ec2.groups import ensure_group, ensure_key
 from launchbay.providers.ec2.instances import Row, list_ours
 from launchbay.providers.ec2.placement import ensure_placement
 from launchbay.providers.ec2.tags import FLEET_TAG, OURS
@@ -174,7 +173,8 @@ class _Launching:
             )
         if any(item.id == fleet.launch for item in self.journal.unfinished(LAUNCH_VERB, asked.fleet)):
             return None  # it was cut off, and is gone on with
-        if (fleet.asked, fleet.digest) != (self._digest(), self.plan.cargo.digest):
+        meant = (self._digest(), self.plan.cargo.digest, self.plan.way.is_one_time)
+        if (fleet.asked, fleet.digest, fleet.is_one_time) != meant:
             key = f"{'a one-time' if fleet.is_one_time else 'an injected'} key"
             what = f"{fleet.count} × {fleet.type} with {fleet.image} {fleet.digest[:12]}, opened by {key}"
             raise Conflict(f"{asked.fleet!r} stands as something else: {what}", hint=hint)
@@ -207,7 +207,9 @@ class _Launching:
         }
         way = to_json({"endpoint": self.plan.way.endpoint, "is_one_time": self.plan.way.is_one_time})
         for operation in self.journal.unfinished(LAUNCH_VERB, asked.fleet):
-            if {name: value for name, value in operation.wish.items() if name != "way"} == meant:
+            wish = dict(operation.wish)
+            has_key = wish.pop("way", way)["is_one_time"] == way["is_one_time"]  # or its request has another in it
+            if wish == meant and has_key:
                 return operation
             hint = f"launch it again the same way, or `bay terminate {asked.fleet}`"
             raise Conflict(f"a launch of {asked.fleet!r} as something else was cut off", hint=hint)
@@ -217,8 +219,8 @@ class _Launching:
         return self.journal.begin(LAUNCH_VERB, asked.fleet, {**meant, "way": way})
 
     def _digest(self) -> str:
-        """Return what stands for what was asked for, less the image, which an update changes, and how it is reached."""
-        left_out = ("image", "reach", *([] if self.plan.asked.auth else ["auth"]))
+        """Return what stands for what was asked for, less the image, which an update changes, and the way in."""
+        left_out = ("image", "reach", "auth")
         meant = {name: value for name, value in to_json(self.plan.asked).items() if name not in left_out}
         return hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()
 
@@ -245,24 +247,31 @@ class _Launching:
 
         Whose address has changed since is let in by this. Another way, where one is planned, is kept once it was gone.
         """
-        moved = replace(fleet, endpoint=self.plan.way.endpoint)
+        way = self.plan.way
+        moved = replace(fleet, endpoint=way.endpoint, let_in=way.let_in if self.plan.makes_group else ())
         if moved == fleet:
             return self._prove_standing(fleet)
-        groups = find_groups(self.client, fleet.name) if self.plan.makes_group else ()
-        keep_fleet(self.bay.home, moved)  # whoever leads there reads it
+        # whoever leads there reads the record; what it let in stays let in until the new way was gone, also after a kill
+        both = replace(moved, let_in=tuple(dict.fromkeys((*moved.let_in, *fleet.let_in))))
+        keep_fleet(self.bay.home, both)
         try:
-            found = self._prove_standing(moved, also=tuple(map(str, networks_let_in(groups))))
+            found = self._prove_standing(both)
         except BaseException:
-            keep_fleet(self.bay.home, fleet)
+            if moved.endpoint != fleet.endpoint:
+                keep_fleet(self.bay.home, fleet)
+                self._set_group(fleet)
             raise
-        if self.plan.makes_group:
-            self._group(fleet.launch)
-        return found
+        keep_fleet(self.bay.home, moved)
+        self._set_group(moved)
+        return replace(found, fleet=moved)
 
-    def _prove_standing(self, fleet: CloudFleet, *, also: Sequence[str] = ()) -> CloudLaunch:
-        """Compare instances that stand; networks `also` stay let in."""
+    def _set_group(self, fleet: CloudFleet) -> None:
         if self.plan.makes_group:
-            self._group(fleet.launch, also=also)
+            self._group(fleet.launch, fleet.let_in)
+
+    def _prove_standing(self, fleet: CloudFleet) -> CloudLaunch:
+        """Compare instances that stand, with the way to them open."""
+        self._set_group(fleet)
         self.watch.lap("plan")
         names = instance_names(fleet.name, fleet.count)
         rows = observe_fleets(self.bay, [fleet])
@@ -327,7 +336,7 @@ class _Launching:
             key_name = ensure_key(client, name, public_key, launch=launch, clock=clock)
         groups = plan.wish.groups
         if plan.makes_group:
-            groups = (self._group(launch),)
+            groups = (self._group(launch, plan.way.let_in),)
         if plan.makes_placement:
             ensure_placement(client, name, plan.wish.placement_group, launch=launch)
         ours = {OURS[0]: OURS[1], "Name": name, FLEET_TAG: name, "launchbay:digest": plan.cargo.digest}
@@ -346,14 +355,14 @@ class _Launching:
         hold_to_controls(plan.asked, wish, found, replaced=worthless(host_key))
         return wish
 
-    def _group(self, launch: str, *, also: Sequence[str] = ()) -> str:
-        """Return the fleet's own security group, made or set to who may come in now, and to networks `also`."""
+    def _group(self, launch: str, let_in: Sequence[str]) -> str:
+        """Return the fleet's own security group, made or set to let in these networks, and those of people."""
         plan, name = self.plan, self.plan.asked.fleet
         return ensure_group(
             self.client,
             name,
             plan.vpc,
-            tuple(dict.fromkeys((*plan.way.let_in, *networks_of_people(self.bay.home, name), *also))),
+            tuple(dict.fromkeys((*let_in, *networks_of_people(self.bay.home, name)))),
             launch=launch,
             is_clustered=bool(plan.wish.efa_cards),
             clock=self.bay.clock,
@@ -384,6 +393,7 @@ class _Launching:
             own_key=asked.identity_file or None,
             endpoint=plan.way.endpoint,
             is_one_time=plan.way.is_one_time,
+            let_in=plan.way.let_in if plan.makes_group else (),
         )
         keep_fleet(self.bay.home, fleet)
         return fleet

@@ -100,11 +100,13 @@ async def _lead(bay: Bay, fleet: CloudFleet, identity: str, address: str, port: 
         raise
     except CloudRefusal as error:
         if error.code in _DENIED:
-            error.hint = "ec2-instance-connect:SendSSHPublicKey is the right for it; --auth injected needs none"
+            error.hint = (
+                "ec2-instance-connect:SendSSHPublicKey is the right for it; a launch with --auth injected needs none"
+            )
         raise
     except UserError as error:
         if fleet.endpoint is None and not error.hint:
-            error.hint = f"has your own address changed? {again} lets it in"
+            error.hint = f"has your own address changed? {again} lets it in, or your own groups have to"
         elif _UNANSWERED in error.what:
             error.hint = "do the security groups of the endpoint and of the instance let port 22 through?"
         elif _FULL in error.what:

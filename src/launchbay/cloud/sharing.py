@@ -25,7 +25,6 @@ from launchbay.errors import UsageError, UserError
 from launchbay.files import explain_os_error, locked, write_atomic
 from launchbay.lifecycle.bay import Bay
 from launchbay.lifecycle.cloud import open_cloud
-from launchbay.planning.ingress import networks_let_in
 from launchbay.ports import Event
 from launchbay.providers.ec2.client import Client
 from launchbay.providers.ec2.groups import caller_network, ensure_group, find_groups
@@ -172,12 +171,6 @@ class _Wall:
     def _groups(self) -> Sequence[Mapping[str, Any]]:
         return find_groups(self.client, self.fleet.name)
 
-    def _base(self) -> list[str]:
-        """Return what it lets in that sharing has not said."""
-        groups = self._groups()
-        there = dict.fromkeys(map(str, networks_let_in(groups)))
-        return [network for network in there if network not in (*self.before.networks, self.before.caller)]
-
     def widen(self, share: Share, wider: Sequence[str], names: Sequence[str]) -> Share:
         """Return the share with networks more, said for these people. Raises UsageError where the fleet has no group of ours."""
         if wider and not self._groups():
@@ -185,10 +178,9 @@ class _Wall:
             raise UsageError(
                 f"{self.fleet.name} stands in security groups of your own, which are yours to change", hint=hint
             )
-        base, networks = self._base(), dict(share.networks)
+        networks = dict(share.networks)
         for network in wider:
-            if network not in base:
-                networks[network] = list(dict.fromkeys([*networks.get(network, ()), *names]))
+            networks[network] = list(dict.fromkeys([*networks.get(network, ()), *names]))
         return replace(share, networks=networks)
 
     def set(self, share: Share) -> Share:
@@ -198,7 +190,7 @@ class _Wall:
             return share
         is_hidden = endpoint is not None and not endpoint.keeps_client
         caller = "" if is_hidden else self._caller()
-        wanted = dict.fromkeys([*self._base(), *([caller] if caller else []), *share.networks])
+        wanted = dict.fromkeys([*self.fleet.let_in, *([caller] if caller else []), *share.networks])
         ensure_group(
             self.client,
             self.fleet.name,

@@ -27,6 +27,8 @@ from launchbay.store.journal import open_journal
 
 __all__ = ["KeptWay", "find_way", "kept_way"]
 
+_ASKS = "these credentials ask for an MFA code at each connection"
+_COMING = "create-in-progress"
 _NOT_ASKED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 """How AWS refuses a question to whoever may not ask it."""
 
@@ -75,6 +77,9 @@ def find_way(
     knows, is_one_time = carries_connect(image.system, image.name), said.auth == AUTHS[0]
     if not said.auth and not said.key_name:
         is_one_time = kept.is_one_time if kept else endpoint is not None and knows
+    if (endpoint or is_one_time) and finding.asks_for_code:
+        hint = "aws sts get-session-token gives ones that do not for hours; or --reach address --auth injected"
+        raise UserError(_ASKS, where=client.region, hint=hint)
     if is_one_time and not knows:
         known = (
             f"{image.system} is not known to take" if image.system else "nobody knows whether this machine image takes"
@@ -92,6 +97,11 @@ class _Finding:
     kept: KeptWay | None
 
     @property
+    def asks_for_code(self) -> bool:
+        """Whether each connection that AWS has a part in would need somebody who types."""
+        return self.client.provider == "ec2" and asks_for_code()
+
+    @property
     def _is_meant(self) -> bool:
         return self.said.reach == REACHES[0]
 
@@ -101,8 +111,18 @@ class _Finding:
         if self.groups:
             return tuple(dict.fromkeys(map(str, networks_let_in(self.groups))))
         needs_ours = endpoint.keeps_client if endpoint else not said.networks
-        ours = (caller_network(self.client),) if needs_ours else ()
-        return check_cidrs((*said.networks, *ours), force=said.is_open_to_anyone) if said.networks or ours else ()
+        ours = self._caller() if needs_ours else ""
+        found = (*said.networks, *([ours] if ours else []))
+        return check_cidrs(found, force=said.is_open_to_anyone) if found else ()
+
+    def _caller(self) -> str:
+        """Return our own network; empty where nobody tells it, and somebody has said who may come in."""
+        try:
+            return caller_network(self.client)
+        except UserError:
+            if self.said.networks or self.groups:
+                return ""
+            raise
 
     def endpoint(self) -> tuple[Endpoint | None, tuple[str, ...]]:
         """Return the endpoint to go through, None for an address, and what has to be said of that."""
@@ -117,26 +137,25 @@ class _Finding:
             if self._is_meant or refusal.code not in _NOT_ASKED:
                 raise
             which = f"whether {had.id} stands" if had else "whether there is an Instance Connect Endpoint"
-            return had, (f"{which} is not known: these credentials may not ask",)
+            return had, (f"{which} is not known: these credentials may not ask ({refusal.operation})",)
         if had and (same := next((item for item in found if item.id == had.id), None)):
             return same, ()
-        coming = tuple(f"{name} is {state}" for name, state in others.items())
+        shown = tuple(f"{name} is {state}" for name, state in others.items())
+        soon = "the same again in a minute or two" if _COMING in others.values() else ""
         if not found:
             if had:
                 what = f"{said.fleet} is reached through {had.id}, and that is gone"
                 hint = f"{self._to_make}; or --reach address, which lets in your own address on port 22"
-                raise UserError(what, where=region, hint="the same again in a minute or two" if coming else hint)
+                raise UserError(what, where=region, hint=soon or hint)
             if self._is_meant:
                 what = f"{self.network.vpc} has no EC2 Instance Connect Endpoint that is ready"
-                hint = (
-                    "the same again in a minute or two"
-                    if coming
-                    else f"{self._to_make}: once for the network, and free"
-                )
-                raise UserError(", ".join([what, *coming]), where=region, hint=hint)
-            return None, coming
+                hint = soon or f"{self._to_make}: once for the network, and free"
+                raise UserError(", ".join([what, *shown]), where=region, hint=hint)
+            return None, shown
         # the nearest first: what goes from zone to zone costs
         endpoint = min(found, key=lambda item: (item.subnet not in self.network.subnets.values(), item.id))
+        if self.asks_for_code and not (self._is_meant or had):
+            return None, (f"{endpoint.id} is not gone through: {_ASKS}",)
         if why := self._why_not(endpoint):
             if self._is_meant or had:
                 raise UserError(
@@ -154,9 +173,7 @@ class _Finding:
 
     def _why_not(self, endpoint: Endpoint) -> str:
         """Say why an endpoint is not to be gone through; empty where nothing is in the way."""
-        if not self._is_meant and self.client.provider == "ec2" and asks_for_code():
-            return "these credentials ask for an MFA code at each connection"
         filters = [{"Name": "group-id", "Values": list(endpoint.groups)}]
         its = list(self.client.pages("describe_security_groups", "SecurityGroups", Filters=filters))
-        caller = caller_network(self.client) if endpoint.keeps_client else ""
+        caller = self._caller() if endpoint.keeps_client else ""
         return why_shut(endpoint, its, self.groups, blocks=self.network.blocks, caller=caller)

@@ -111,17 +111,19 @@ def networks_let_in(groups: Sequence[Group], port: int | None = None) -> tuple[N
 
 
 def lets_from(groups: Sequence[Group], port: int, peers: Sequence[str]) -> bool:
-    """Say whether members of one of the groups `peers`, by their ids, are let in to a port over TCP."""
+    """Say whether members of one of the groups `peers`, by their ids, are let in to a port over TCP.
+
+    What a prefix list holds is not in the rules, so it counts as them.
+    """
+    rules = [item for item in _permissions(groups) if _covers(item, port)]
     return any(
-        item.get("GroupId") in peers
-        for permission in _permissions(groups)
-        if _covers(permission, port)
-        for item in permission.get("UserIdGroupPairs") or ()
+        rule.get("PrefixListIds") or any(item.get("GroupId") in peers for item in rule.get("UserIdGroupPairs") or ())
+        for rule in rules
     )
 
 
-def lets_out(groups: Sequence[Group], port: int, networks: Sequence[Network], members: Sequence[str]) -> bool:
-    """Say whether groups let out to a port over TCP, into one of `networks`, or to members of groups by their ids.
+def lets_out(groups: Sequence[Group], port: int, network: Network, members: Sequence[str]) -> bool:
+    """Say whether groups let out to a port over TCP, into a network, or to members of groups by their ids.
 
     What a prefix list holds is not in the rules, so it counts as that.
     """
@@ -129,7 +131,7 @@ def lets_out(groups: Sequence[Group], port: int, networks: Sequence[Network], me
     return any(
         rule.get("PrefixListIds")
         or any(item.get("GroupId") in members for item in rule.get("UserIdGroupPairs") or ())
-        or any(overlap(one, other) for one in _networks(rule) for other in networks)
+        or any(overlap(item, network) for item in _networks(rule))
         for rule in rules
     )
 

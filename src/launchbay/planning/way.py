@@ -93,14 +93,14 @@ def why_shut(
 
     `its_groups` are the endpoint's, `own` those that a person has chosen for the instances, none for one of ours, all as
     DescribeSecurityGroups shows them. `blocks` are the networks of the subnets that instances may be in. `caller` is our own
-    network, which an endpoint that keeps its clients' addresses shows them.
+    network, empty where it is not known, which an endpoint that keeps its clients' addresses shows them.
     """
     members = [str(group["GroupId"]) for group in own]
-    if not lets_out(its_groups, _SSH, [ip_network(block) for block in blocks], members):
-        return f"its security group {', '.join(endpoint.groups)} lets nothing out to port {_SSH} of {', '.join(blocks)}"
-    if not own or lets_from(own, _SSH, endpoint.groups):
-        return ""
+    if shut := [block for block in blocks if not lets_out(its_groups, _SSH, ip_network(block), members)]:
+        return f"its security group {', '.join(endpoint.groups)} lets nothing out to port {_SSH} of {', '.join(shut)}"
     shown = [caller] if endpoint.keeps_client else endpoint.networks
+    if not own or not any(shown) or lets_from(own, _SSH, endpoint.groups):
+        return ""
     if any(overlap(ip_network(item), network) for item in shown for network in networks_let_in(own, _SSH)):
         return ""
     return f"{', '.join(members)} does not let in port {_SSH} from {', '.join(shown)}"

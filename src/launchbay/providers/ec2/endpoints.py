@@ -17,7 +17,7 @@ _STANDING = ("create-complete", "update-complete", "update-failed", "update-in-p
 def list_endpoints(client: Client, vpc: str) -> tuple[tuple[Endpoint, ...], Mapping[str, str]]:
     """Return those of a network that stand, in order of their ids, and the state of each that does not.
 
-    Those without an IPv4 address are left out. One question, and one more where there is any. Raises CloudRefusal.
+    One without an IPv4 address is none of the former. One question, and one more where there is any. Raises CloudRefusal.
     """
     filters = [{"Name": "vpc-id", "Values": [vpc]}]
     rows = list(client.pages("describe_instance_connect_endpoints", "InstanceConnectEndpoints", Filters=filters))
@@ -35,6 +35,7 @@ def list_endpoints(client: Client, vpc: str) -> tuple[tuple[Endpoint, ...], Mapp
         )
         for row in rows
     ]
+    others |= {item.id: "without an IPv4 address" for item in found if not item.addresses}
     return tuple(sorted((item for item in found if item.addresses), key=lambda item: item.id)), others
 
 

@@ -86,7 +86,7 @@ def read_network(client: Client, subnet: str = "") -> Network:
     return Network(
         vpc=str(rows[0]["VpcId"]),
         subnets={str(row["AvailabilityZone"]): str(row["SubnetId"]) for row in rows},
-        blocks=tuple(str(row["CidrBlock"]) for row in rows),
+        blocks=tuple(str(row["CidrBlock"]) for row in rows if row.get("CidrBlock")),
         gives_address=all(row.get("MapPublicIpOnLaunch", False) for row in rows),
     )
 
