@@ -62,6 +62,12 @@ def test_nobody_is_locked_out_by_a_key_that_is_not_there(home: Home, tmp_path: P
     assert (tmp_path / ".ssh" / "authorized_keys").read_text().startswith(OLD)
 
 
+def test_where_keys_are_for_a_minute_none_of_the_other_machine_stays(home: Home, tmp_path: Path) -> None:
+    settle(home, "i-a", "AAAAold")
+    settle(home, "i-b")
+    assert (tmp_path / ".ssh" / "authorized_keys").read_text() == ""
+
+
 def test_a_record_that_is_damaged_is_another_machines(home: Home) -> None:
     settle(home, "i-a", "AAAAnew")
     (home.root / "machine.json").write_text("{")

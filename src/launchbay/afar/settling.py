@@ -24,7 +24,7 @@ _RECORD = "machine.json"
 
 
 def _settle(home: Home, request: Mapping[str, Any], _: BinaryIO, target: BinaryIO) -> None:
-    """Make a home that of the machine `identity`, which only lines that end with `keys` may come in to. Idempotent.
+    """Make a home that of the machine `identity`, which only `keys` of its authorized ones may come in to. Idempotent.
 
     A home that has no machine yet is left as it is: a launch that was cut off goes on in it.
     """
@@ -64,15 +64,18 @@ def _key_of(line: str) -> str:
 
 
 def _keep_keys(path: Path, keys: list[str]) -> None:
-    """Leave in a file of authorized keys only lines with one of these keys; where none has, nothing is changed."""
+    """Leave in a file of authorized keys only lines with one of these keys, none where there are none: who comes in has others.
+
+    Where a key is named and no line has it, nothing is changed: nobody would come in any more.
+    """
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except FileNotFoundError:
         return
     kept = [line for line in lines if _key_of(line) in keys]
-    if kept and kept != lines:
+    if kept != lines and (kept or not keys):
         mode = path.stat().st_mode & 0o777
-        write_atomic(path, ("\n".join(kept) + "\n").encode("utf-8", "surrogateescape"), private=True)
+        write_atomic(path, "".join(f"{line}\n" for line in kept).encode("utf-8", "surrogateescape"), private=True)
         os.chmod(path, mode)
 
 
